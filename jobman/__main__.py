@@ -1,0 +1,5 @@
+"""`python -m jobman`."""
+
+from jobman.cli.app import main
+
+main()

@@ -1,0 +1,43 @@
+"""The root of the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobman import __version__
+from jobman.cli.command import Group
+
+app = typer.Typer(
+    name="jobman",
+    cls=Group,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Run jobs on a shared Kubernetes cluster, or on this machine, without writing YAML.",
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"jobman {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "-v", "--version", help="Show the version.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Run jobs on a shared Kubernetes cluster, or on this machine, without writing YAML."""
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="jobman")

@@ -1,0 +1,62 @@
+"""The one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from jobman.cli.context import AppContext
+from jobman.errors import JobmanError
+from jobman.values.text import visible
+
+INTERRUPTED = 130
+CLOSED_PIPE = 141
+
+
+@contextmanager
+def error_boundary(app: AppContext) -> Iterator[None]:
+    """Turn what goes wrong inside into `error:` and `hint:` on stderr and the right exit code.
+
+    JOBMAN_DEBUG=1 lets the traceback through.
+    """
+    try:
+        yield
+        app.out.flush()
+    except BrokenPipeError:
+        _abandon_stdout()
+        raise typer.Exit(CLOSED_PIPE) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except JobmanError as error:
+        if os.environ.get("JOBMAN_DEBUG") == "1":
+            raise
+        _report(app, error.message, error.hint)
+        raise typer.Exit(error.exit_code) from error
+    except OSError as error:
+        if os.environ.get("JOBMAN_DEBUG") == "1":
+            raise
+        _report(app, _os_error_text(error), None)
+        raise typer.Exit(1) from error
+
+
+def _report(app: AppContext, message: str, hint: str | None) -> None:
+    app.say(f"error: {visible(message, newlines=True)}")
+    if hint:
+        app.say(f"hint: {visible(hint, newlines=True)}")
+
+
+def _os_error_text(error: OSError) -> str:
+    """What the system said, with the file it is about (a full disk, a missing right)."""
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else what
+
+
+def _abandon_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush stays silent."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)

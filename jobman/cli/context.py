@@ -1,0 +1,110 @@
+"""What a command is handed: options, streams, clock, width, settings, and the cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from jobman.values.enums import Output
+
+if TYPE_CHECKING:
+    from jobman.config.layers import LoadedSettings
+    from jobman.kube.client import Client
+
+
+@dataclass(frozen=True)
+class GlobalOptions:
+    """The options that every command takes; None or False where not given."""
+
+    settings: Path | None = None
+    context: str | None = None
+    namespace: str | None = None
+    local: bool = False
+    output: Output | None = None
+    verbose: bool = False
+
+    def overlaid(self, given: Mapping[str, Any]) -> GlobalOptions:
+        """These options with those that were given put over them."""
+        return replace(self, **given)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class AppContext:
+    """Made once at the root; tests make their own."""
+
+    out: TextIO
+    err: TextIO
+    options: GlobalOptions = field(default_factory=GlobalOptions)
+    now: Callable[[], datetime] = _utc_now
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    columns: int | None = None
+
+    @classmethod
+    def of_process(cls) -> AppContext:
+        """The context of this process: its streams, its environment, the real clock."""
+        return cls(out=sys.stdout, err=sys.stderr)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return self.columns or shutil.get_terminal_size().columns
+
+    @property
+    def out_is_terminal(self) -> bool:
+        """Whether a person reads stdout."""
+        return self.out.isatty()
+
+    @property
+    def err_is_terminal(self) -> bool:
+        """Whether a person reads stderr."""
+        return self.err.isatty()
+
+    @property
+    def color(self) -> bool:
+        """Whether stdout may carry colour."""
+        return self.out_is_terminal and not self.environ.get("NO_COLOR")
+
+    def write(self, text: str) -> None:
+        """A line of the result, to stdout."""
+        self.out.write(text + "\n")
+
+    def say(self, text: str) -> None:
+        """A line of talk, to stderr."""
+        self.err.write(text + "\n")
+        self.err.flush()
+
+    def warn(self, text: str) -> None:
+        """A warning, to stderr."""
+        self.say(f"warning: {text}")
+
+    def output(self, default: Output = Output.TABLE) -> Output:
+        """The form asked for with -o."""
+        return self.options.output or default
+
+    @cached_property
+    def settings(self) -> LoadedSettings:
+        """The merged settings with their provenance; warnings are said once."""
+        from jobman.config.layers import load
+
+        loaded = load(self.options.settings, environ=self.environ)
+        for warning in loaded.warnings:
+            self.warn(warning)
+        return loaded
+
+    @cached_property
+    def client(self) -> Client:
+        """The connection to the chosen cluster, made at the first use."""
+        from jobman.cli.cluster import connect
+
+        return connect(self)

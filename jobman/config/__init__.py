@@ -1,0 +1,1 @@
+"""Settings and flavors: layers, merging, validation."""

@@ -1,0 +1,1 @@
+"""Images: what is on Harbor, and which image a short name means."""

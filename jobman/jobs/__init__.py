@@ -1,0 +1,1 @@
+"""Jobs: request, manifest, state, logs."""

@@ -1,0 +1,1 @@
+"""The embedded cluster: one machine that speaks the Kubernetes API."""

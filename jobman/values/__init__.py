@@ -1,0 +1,1 @@
+"""Plain values: quantities, durations, names, enumerations. Standard library only."""
