@@ -6,7 +6,7 @@ import unicodedata
 
 
 def visible(text: str, *, newlines: bool = False, limit: int | None = None) -> str:
-    """`text` with its control characters shown as escapes (an ESC as backslash x1b), cut to `limit` characters.
+    r"""`text` with its control characters shown as escapes (`\x1b`), cut to `limit` characters.
 
     Newlines stay when `newlines`; tabs always become escapes, so that columns hold.
     """
