@@ -1,0 +1,152 @@
+"""A project of a Harbor registry: its images with their tags, one image, one tag.
+
+Requests for a project of R repositories and T tagged artifacts: ceil(R/100) + ceil(T/100) where
+the server lists the artifacts of a whole project (Harbor 2.12, not anonymous), else one more
+for each repository.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from jobman.errors import (
+    ForbiddenError,
+    JobmanError,
+    NotFoundError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from jobman.images.models import HarborArtifact, HarborRepository, Image, Tag, image, tags_of
+from jobman.images.transport import CONCURRENCY, Answer, Transport
+
+PAGE_SIZE = 100
+TAGGED_IMAGES = "tags=*,type=IMAGE"
+Params = Mapping[str, str | int]
+Artifacts = Mapping[str, "list[HarborArtifact] | None"]
+T = TypeVar("T")
+
+
+class Harbor:
+    """One project of one Harbor. Every method may raise the errors of Transport.get."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.host = transport.host
+        self.project = transport.project
+        self.problems: list[JobmanError] = []
+
+    def list(self) -> list[Image]:
+        """All images, by name; the error of one whose tags cannot be read goes to `problems`."""
+        params = {"sort": "name"}
+        repositories = {r.name: r for r in self._pages(self._path(), params, HarborRepository)}
+        try:
+            artifacts = self._artifacts_at_once()
+        except (UnauthorizedError, ForbiddenError, NotFoundError):
+            # Harbor before 2.12, or a caller who may only list repository by repository.
+            artifacts = self._artifacts_one_by_one(repositories.values())
+        return [image(self.host, r, artifacts.get(r.name, [])) for r in repositories.values()]
+
+    def get(self, name: str) -> Image | None:
+        """The image `name` with labels and scan summaries; None where there is none."""
+        full = f"{self.project}/{name}"
+        query: Params = {"q": f"name={full}", "page": 1, "page_size": 2}
+        found = self._decode(self._transport.get(self._path(), query), HarborRepository)
+        # Harbor ignores query keys that it does not know: look again here.
+        repository = next((r for r in found if r.name == full), None)
+        if repository is None:
+            return None
+        extra: Params = {"with_label": "true", "with_scan_overview": "true"}
+        return image(self.host, repository, self._artifacts(name, TAGGED_IMAGES, extra))
+
+    def tag(self, name: str, tag: str) -> Tag | None:
+        """The tag of an image; None where the image or the tag is not there."""
+        found = tags_of(self._artifacts(name, f"tags={tag}"))
+        return next((t for t in found if t.name == tag), None)
+
+    def tags(self, name: str) -> list[Tag]:
+        """The tags of an image, newest first; none where there is no such image."""
+        return tags_of(self._artifacts(name, TAGGED_IMAGES))
+
+    def _path(self, *rest: str) -> str:
+        return "/".join((f"/projects/{quote(self.project, safe='')}/repositories", *rest))
+
+    def _artifacts_path(self, name: str) -> str:
+        """Names are encoded twice: Harbor's own proxy decodes them once."""
+        return self._path(quote(quote(name, safe=""), safe=""), "artifacts")
+
+    def _artifacts_at_once(self) -> Artifacts:
+        path = f"/projects/{quote(self.project, safe='')}/artifacts"
+        params: Params = {"q": TAGGED_IMAGES, "with_tag": "true", "sort": "id"}
+        found: defaultdict[str, list[HarborArtifact]] = defaultdict(list)
+        for artifact in self._pages(path, params, HarborArtifact):
+            found[artifact.repository_name].append(artifact)
+        return found
+
+    def _artifacts_one_by_one(self, repositories: Iterable[HarborRepository]) -> Artifacts:
+        names = [r.name for r in repositories if r.artifact_count]
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            return dict(zip(names, pool.map(self._artifacts_or_problem, names), strict=True))
+
+    def _artifacts_or_problem(self, full_name: str) -> list[HarborArtifact] | None:
+        try:
+            return self._artifacts(full_name.partition("/")[2], TAGGED_IMAGES)
+        except JobmanError as error:
+            self.problems.append(error)
+            return None
+
+    def _artifacts(
+        self, name: str, query: str, extra: Params | None = None
+    ) -> list[HarborArtifact]:
+        """The artifacts of one repository; none where there is no such repository."""
+        params: Params = {"q": query, "with_tag": "true", "sort": "id", **(extra or {})}
+        try:
+            return self._in_turn(self._artifacts_path(name), params, HarborArtifact)
+        except NotFoundError:
+            return []
+
+    def _pages(self, path: str, params: Params, model: type[T]) -> list[T]:
+        """All items of a paged list; the pages after the first are asked for in parallel.
+
+        The server's own `next` links are not followed: Harbor unescapes their queries.
+        """
+        first = self._page(path, params, 1)
+        found = self._decode(first, model)
+        if first.total is None:
+            more = len(found) == PAGE_SIZE
+            return found + (self._in_turn(path, params, model, start=2) if more else [])
+        pages = range(2, math.ceil(first.total / PAGE_SIZE) + 1)
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            for answer in pool.map(lambda page: self._page(path, params, page), pages):
+                found += self._decode(answer, model)
+        return found
+
+    def _in_turn(self, path: str, params: Params, model: type[T], start: int = 1) -> list[T]:
+        """All items from page `start` on, one page after the other, up to a short one."""
+        found: list[T] = []
+        for page in itertools.count(start):
+            items = self._decode(self._page(path, params, page), model)
+            found += items
+            if len(items) < PAGE_SIZE:
+                break
+        return found
+
+    def _page(self, path: str, params: Params, page: int) -> Answer:
+        return self._transport.get(path, {**params, "page": page, "page_size": PAGE_SIZE})
+
+    def _decode(self, answer: Answer, model: type[T]) -> list[T]:
+        """The items; Harbor writes an empty list as null."""
+        try:
+            return msgspec.convert(answer.value or [], list[model])  # type: ignore[valid-type]
+        except msgspec.ValidationError as error:
+            raise UnreachableError(
+                f"Harbor project '{self.project}' ({self._transport.base_url}): "
+                f"the answer is not Harbor's: {error}"
+            ) from None

@@ -1,0 +1,85 @@
+"""The Harbor projects of the settings, ready to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jobman.config.settings import HarborProject, Settings
+from jobman.errors import JobmanError, UsageError
+from jobman.images.cache import Cache
+from jobman.images.credentials import of_project
+from jobman.images.harbor import Harbor
+from jobman.images.models import Image, Tag
+from jobman.images.transport import Transport
+from jobman.values.names import nearest
+
+
+class Project:
+    """A Harbor project with what was kept of it; a `Registry` for resolving."""
+
+    def __init__(self, settings: HarborProject, environ: Mapping[str, str], cache: Path) -> None:
+        anonymous = Transport(settings, None)
+        credential = of_project(settings, anonymous.host, environ)
+        transport = Transport(settings, credential) if credential else anonymous
+        self._harbor = Harbor(transport)
+        self._cache = Cache(cache, transport)
+        self.host = transport.host
+        self.project = settings.name
+        self.pull_secret = settings.pull_secret
+
+    @property
+    def problems(self) -> Sequence[JobmanError]:
+        """The images whose tags the last `list` could not read."""
+        return self._harbor.problems
+
+    def known(self, *, max_age_s: float | None) -> list[Image] | None:
+        """The images as they were kept, where they are not older."""
+        return self._cache.load(max_age_s=max_age_s)
+
+    def list(self) -> list[Image]:
+        """All images as the server has them now; they are kept when they are complete."""
+        images = self._harbor.list()
+        if not self._harbor.problems:
+            self._cache.save(images)
+        return images
+
+    def get(self, name: str) -> Image | None:
+        """One image with labels and scan summaries."""
+        return self._harbor.get(name)
+
+    def tag(self, name: str, tag: str) -> Tag | None:
+        """One tag of one image, or None."""
+        return self._harbor.tag(name, tag)
+
+    def tags(self, name: str) -> list[Tag]:
+        """The tags of an image, newest first."""
+        return self._harbor.tags(name)
+
+
+def configured(settings: Settings) -> list[HarborProject]:
+    """`harborProjects`, and the older single `harbor` as one more without a credential."""
+    older = settings.harbor
+    if older is None or not older.url or not older.project:
+        return list(settings.harbor_projects)
+    if any(p.name == older.project for p in settings.harbor_projects):
+        return list(settings.harbor_projects)
+    return [*settings.harbor_projects, HarborProject(name=older.project, base_url=older.url)]
+
+
+def chosen(projects: Sequence[HarborProject], name: str | None) -> list[HarborProject]:
+    """All projects, or the one of that name. Raises UsageError with what there is."""
+    if not projects:
+        raise UsageError(
+            "no Harbor project is configured",
+            hint='add {"harborProjects": [{"name": …, "baseUrl": "https://…"}]} to the settings',
+        )
+    found = [project for project in projects if name is None or project.name == name]
+    if not found:
+        names = [project.name for project in projects]
+        close = nearest(name or "", names)
+        raise UsageError(
+            f"no Harbor project '{name}' in the settings; there are {', '.join(names)}",
+            hint=f"did you mean {close}?" if close else None,
+        )
+    return found
