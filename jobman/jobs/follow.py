@@ -1,0 +1,215 @@
+"""Following the logs of a job's pods, from before its start to its outcome."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, BinaryIO
+
+from jobman.errors import ApiNotFoundError, InvalidError, JobmanError
+from jobman.jobs import pods as pod_views
+from jobman.jobs.logs import LogCopy
+from jobman.jobs.observe import Observation, Timeout
+from jobman.jobs.pods import PodView
+from jobman.jobs.state import JobView
+from jobman.kube.client import Client
+from jobman.kube.objects import Pod
+from jobman.values.enums import State
+
+CHUNKS_AHEAD = 64
+"""How many chunks of a log may wait to be written."""
+SETTLE_S = 5.0
+"""How long after its log's end a container is given to be seen as ended."""
+RETRY_S = 1.0
+RETRIES = 60
+"""How often in a row a log that cannot be read, or not yet, is asked for again."""
+
+
+def follow(
+    client: Client,
+    job_name: str,
+    namespace: str | None,
+    *,
+    out: BinaryIO,
+    on_state: Callable[[JobView], None],
+    timeout_s: float | None = None,
+    tail: int | None = None,
+    since_s: int | None = None,
+    timestamps: bool = False,
+) -> JobView:
+    """Copy the logs of the job's pods to `out` as they grow; the view of its outcome, or Stuck.
+
+    Pods are read one after the other, in the order of their index. `on_state` is called with
+    the first view and with each that differs from the one before; one with a pod that runs
+    comes before the first byte of that pod's log. Raises WaitTimeoutError, and NotFoundError
+    when the job is, or gets, deleted.
+    """
+    observation = Observation(client, job_name, namespace)
+    timeout = Timeout(timeout_s, f"job {job_name} has not finished")
+    window = {"tail": tail, "since_s": since_s}
+    follower = _Follower(client, observation, partial(LogCopy, out, timestamps=timestamps), window)
+    with observation.watching():
+        view = observation.view()
+        on_state(view)
+        while follower.turn(view) or not (view.finished or view.state is State.STUCK):
+            if not follower.reading:
+                observation.require_existing()
+            observation.receive(timeout, follower.patience_s)
+            view, before = observation.view(), view
+            if view != before:
+                on_state(view)
+        return view
+
+
+class _Follower:
+    """Reads the logs of a job's pods, one after the other."""
+
+    def __init__(
+        self,
+        client: Client,
+        observation: Observation,
+        new_copy: Callable[[], LogCopy],
+        window: dict[str, int | None],
+    ) -> None:
+        self._client = client
+        self._observation = observation
+        self._new_copy = new_copy
+        self._window = window
+        self._logs: dict[str, _PodLog] = {}
+
+    @property
+    def reading(self) -> bool:
+        """Whether a log is on its way."""
+        return any(not log.done for log in self._logs.values())
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait at most before the next turn."""
+        return min((log.patience_s for log in self._logs.values() if not log.done), default=5.0)
+
+    def turn(self, view: JobView) -> bool:
+        """Go on with the log at hand, or begin the next; whether there is more to read."""
+        if not self.reading:
+            self._begin_next(view)
+        known = {pod.name: pod for pod in view.pods}
+        for name, log in self._logs.items():
+            if not log.done:
+                log.turn(known.get(name))
+        return self.reading or any(self._unread(pod) for pod in view.pods)
+
+    def _unread(self, pod: PodView) -> bool:
+        return pod.has_started and pod.name not in self._logs
+
+    def _begin_next(self, view: JobView) -> None:
+        pod = next((pod for pod in view.pods if self._unread(pod)), None)
+        if pod is not None:
+            source = self._observation.pods[pod.name]
+            copy = self._new_copy()
+            log = _PodLog(self._client, self._observation, source, copy, self._window)
+            self._logs[pod.name] = log
+
+
+class _PodLog:
+    """One pod's log over as many connections as it takes; each is read in a thread of its own.
+
+    A connection's clean end says nothing: the pod tells whether it was the log's end. One that
+    was opened after the container had ended is read to the end.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        observation: Observation,
+        pod: Pod,
+        copy: LogCopy,
+        window: dict[str, int | None],
+    ) -> None:
+        self.done = False
+        self._client = client
+        self._observation = observation
+        self._pod = pod
+        self._copy = copy
+        self._window = window
+        self._connected = False
+        self._opened_after_end = False
+        self._look_at: float = 0.0
+        self._retries = 0
+        self._slots = threading.BoundedSemaphore(CHUNKS_AHEAD)
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait at most before the next turn."""
+        return 5.0 if self._connected else max(self._look_at - time.monotonic(), 0.01)
+
+    def turn(self, pod: PodView | None) -> None:
+        """Connect when there may be more; `pod` is None once it is gone."""
+        ended = pod is None or pod.finished
+        settled = ended and not self._retries
+        if not self._connected and (settled or time.monotonic() >= self._look_at):
+            self._connect(ended)
+
+    def _connect(self, ended: bool) -> None:
+        self._connected = True
+        self._opened_after_end = ended
+        query: dict[str, Any] = {"follow": not ended}
+        since = self._copy.point.since_time
+        query |= {"since_time": since} if since else self._window
+        self._copy.reconnect()
+        threading.Thread(target=self._read, args=(query,), daemon=True, name="log").start()
+
+    def _read(self, query: dict[str, Any]) -> None:
+        """In the connection's thread: what comes is posted to the thread that receives."""
+        post = self._observation.post
+        meta = self._pod.metadata
+        container = pod_views.main_container(self._pod)
+        try:
+            with self._client.log(
+                meta.name, namespace=meta.namespace, container=container, timestamps=True, **query
+            ) as stream:
+                for chunk in stream:
+                    self._slots.acquire()
+                    if self._observation.stopped:
+                        return
+                    post(partial(self._on_chunk, chunk))
+                post(self._on_end if stream.has_log else self._on_nothing_yet)
+        except ApiNotFoundError:
+            post(self._finish)
+        except InvalidError:
+            post(self._on_nothing_yet)
+        except JobmanError as error:
+            post(partial(self._on_loss, error))
+
+    def _on_chunk(self, chunk: bytes) -> None:
+        self._slots.release()
+        self._retries = 0
+        self._copy.feed(chunk)
+
+    def _on_end(self) -> None:
+        if self._opened_after_end:
+            self._finish()
+        else:
+            self._disconnected(SETTLE_S)
+
+    def _on_nothing_yet(self) -> None:
+        """The pod's status is ahead of its log, or it never had one."""
+        if self._opened_after_end:
+            self._finish()
+        else:
+            self._disconnected(RETRY_S)
+
+    def _on_loss(self, error: JobmanError) -> None:
+        self._retries += 1
+        if self._retries > RETRIES:
+            raise error
+        self._disconnected(RETRY_S)
+
+    def _disconnected(self, look_again_s: float) -> None:
+        self._connected = False
+        self._look_at = time.monotonic() + look_again_s
+
+    def _finish(self) -> None:
+        self._connected = False
+        self._copy.end()
+        self.done = True

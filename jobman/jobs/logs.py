@@ -1,0 +1,105 @@
+"""Copying a pod's log, each line once, over as many connections as it takes.
+
+The server is always asked for timestamps: they tell, after a lost connection, what is new.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)(?: |$)")
+
+
+@dataclass
+class ResumePoint:
+    """How far a log was read, to the second and, within the last seconds, to the line.
+
+    The server takes `sinceTime` to the second only and sends that second again. Stamps are
+    counted, not compared: lines of two streams need not come in the order of their stamps.
+    """
+
+    _second: bytes = b""
+    _seen: Counter[bytes] = field(default_factory=Counter)
+    _before: tuple[bytes, Counter[bytes]] = (b"", Counter())
+    _repeats: Counter[bytes] = field(default_factory=Counter)
+
+    @property
+    def since_time(self) -> str | None:
+        """What to ask for as `sinceTime`; None while nothing was read."""
+        first = self._before[0] or self._second
+        return first.decode("ascii") + "Z" if first else None
+
+    def resume(self) -> None:
+        """A new connection begins at `since_time`: what was seen since then comes again."""
+        self._repeats = self._before[1] + self._seen
+
+    def accept(self, line: bytes) -> bool:
+        """Whether `line` (with its stamp, without its newline) is new; it is counted as read."""
+        match = _STAMP.match(line)
+        if match is None:
+            return True
+        stamp = match[0]
+        if self._repeats.get(stamp, 0) > 0:
+            self._repeats[stamp] -= 1
+            return False
+        if match[1] > self._second:
+            self._before = (self._second, self._seen)
+            self._second, self._seen = match[1], Counter()
+        if match[1] == self._second:
+            self._seen[stamp] += 1
+        else:
+            self._before[1][stamp] += 1
+        return True
+
+
+def without_stamp(line: bytes) -> bytes:
+    """The line as its program wrote it."""
+    match = _STAMP.match(line)
+    return line[match.end() :] if match else line
+
+
+class LogCopy:
+    """One container's log on its way to `out`, unchanged to the byte.
+
+    Feed it the chunks of a timestamped log; `reconnect` before those of a new connection.
+    """
+
+    def __init__(self, out: BinaryIO, *, timestamps: bool = False) -> None:
+        self.point = ResumePoint()
+        self.lines = 0
+        self._out = out
+        self._timestamps = timestamps
+        self._partial: list[bytes] = []
+
+    def reconnect(self) -> None:
+        """Forget half a line: the new connection sends it whole."""
+        self._partial.clear()
+        self.point.resume()
+
+    def feed(self, chunk: bytes) -> None:
+        """Write the lines that `chunk` completes."""
+        head, newline, rest = chunk.rpartition(b"\n")
+        if not newline:
+            self._partial.append(rest)
+            return
+        lines = b"".join([*self._partial, head]).split(b"\n")
+        self._partial = [rest] if rest else []
+        new = self._new(lines)
+        if new:
+            self._out.write(b"\n".join([*new, b""]))
+            self._out.flush()
+
+    def end(self) -> None:
+        """The log is over: a last line may lack its newline."""
+        if self._partial:
+            self._out.write(b"".join(self._new([b"".join(self._partial)])))
+            self._out.flush()
+            self._partial.clear()
+
+    def _new(self, lines: list[bytes]) -> list[bytes]:
+        new = [line for line in lines if self.point.accept(line)]
+        self.lines += len(new)
+        return new if self._timestamps else [without_stamp(line) for line in new]

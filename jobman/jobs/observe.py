@@ -1,0 +1,166 @@
+"""A job, its pods and what is said about them, as they change: threads watch, one thread reads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from jobman.errors import ForbiddenError, JobmanError, NotFoundError, WaitTimeoutError
+from jobman.jobs import pods, state
+from jobman.jobs.state import JobView
+from jobman.kube.client import Client
+from jobman.kube.labels import JOB_NAME
+from jobman.kube.objects import Event, Job, KubeObject, Pod
+from jobman.kube.resources import EVENTS, JOBS, PODS, Resource
+from jobman.values.duration import format_age
+from jobman.values.enums import State
+
+EVENTS_AFTER_S = 1.0
+"""A job that has not started after this long may have an event that says why."""
+LOOK_AGAIN_S = 5.0
+"""Trouble that lasts turns a starting job into a stuck one without any change to watch."""
+
+_WAITING = frozenset({State.PENDING, State.STARTING, State.STUCK})
+
+Act = Callable[[], None]
+T = TypeVar("T", bound=KubeObject)
+
+
+class Timeout:
+    """A span of waiting that ends in WaitTimeoutError; None never ends."""
+
+    def __init__(self, span_s: float | None, what: str) -> None:
+        self._end = None if span_s is None else time.monotonic() + span_s
+        self._text = f"{what} after {format_age(span_s or 0)}; the job goes on"
+
+    def bound(self, patience_s: float) -> float:
+        """`patience_s`, or what is left where that is less."""
+        if self._end is None:
+            return patience_s
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise WaitTimeoutError(self._text)
+        return min(patience_s, left)
+
+
+class Observation:
+    """What is known of one job; `receive` takes in what has come, in the caller's thread."""
+
+    def __init__(self, client: Client, job_name: str, namespace: str | None) -> None:
+        self.job = client.get(JOBS, job_name, namespace=namespace)
+        self.pods: dict[str, Pod] = {}
+        self.deleted = False
+        self._client = client
+        self._namespace = namespace
+        self._events: dict[str, Event] = {}
+        self._outcome: JobView | None = None
+        self._inbox: SimpleQueue[Act] = SimpleQueue()
+        self._stop = threading.Event()
+        self._began = time.monotonic()
+        self._asks_events = False
+
+    def view(self) -> JobView:
+        """The job's state at this moment; of a deleted job, what it had come to."""
+        if self._outcome is not None:
+            return self._outcome
+        events = list(self._events.values())
+        return state.of(self.job, list(self.pods.values()), events, now=datetime.now(UTC))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody listens any more."""
+        return self._stop.is_set()
+
+    def post(self, act: Act) -> None:
+        """Have `act` run in the thread that receives."""
+        self._inbox.put(act)
+
+    def receive(self, timeout: Timeout, patience_s: float = LOOK_AGAIN_S) -> None:
+        """Wait for a change, `patience_s` at most, and take in all that have come."""
+        self._ask_events_when_slow()
+        if not self._asks_events:
+            patience_s = min(patience_s, EVENTS_AFTER_S)
+        self._take(timeout.bound(patience_s))
+        while not self._inbox.empty():
+            self._take(0)
+
+    def require_existing(self) -> None:
+        """Raise NotFoundError when the job was deleted before it had come to an end."""
+        if self.deleted and self._outcome is None:
+            raise NotFoundError(f"job {self.job.metadata.name} was deleted before it finished")
+
+    @contextmanager
+    def watching(self) -> Iterator[Observation]:
+        """Watch the job and its pods while inside."""
+        meta = self.job.metadata
+        one = f"metadata.name={meta.name}"
+        self._watch(JOBS, self._on_job, fields=one, resource_version=meta.resource_version)
+        self._watch(PODS, self._on_pod, labels=f"{JOB_NAME}={meta.name}")
+        try:
+            yield self
+        finally:
+            self._stop.set()
+
+    def _take(self, patience_s: float) -> None:
+        with suppress(Empty):
+            self._inbox.get(timeout=patience_s)()
+
+    def _ask_events_when_slow(self) -> None:
+        slow = time.monotonic() - self._began > EVENTS_AFTER_S
+        if slow and not self._asks_events and self.view().state in _WAITING:
+            self._asks_events = True
+            self._watch(EVENTS, self._on_event, fields="type=Warning")
+
+    def _watch(self, resource: Resource[T], take: Callable[[str, T], None], **query: str) -> None:
+        def run() -> None:
+            try:
+                for change in self._client.watch(resource, namespace=self._namespace, **query):
+                    if self.stopped:
+                        return
+                    self.post(partial(take, change.type, change.object))
+            except JobmanError as error:
+                if resource.plural != EVENTS.plural or not isinstance(error, ForbiddenError):
+                    self.post(partial(_raise, error))
+
+        threading.Thread(target=run, daemon=True, name=f"watch-{resource.plural}").start()
+
+    def _on_job(self, change: str, job: Job) -> None:
+        if job.metadata.uid != self.job.metadata.uid or self.deleted:
+            return
+        self.job = _as_if_kept(job)
+        if change == "DELETED":
+            self.deleted = True
+            view = self.view()
+            self._outcome = view if view.finished else None
+
+    def _on_pod(self, change: str, pod: Pod) -> None:
+        if all(o.uid != self.job.metadata.uid for o in pod.metadata.owner_references):
+            return
+        self.pods[pod.metadata.name] = pod
+        if change == "DELETED" and not pods.view(pod, now=datetime.now(UTC)).finished:
+            del self.pods[pod.metadata.name]
+
+    def _on_event(self, change: str, event: Event) -> None:
+        about = event.involved_object
+        mine = about.uid == self.job.metadata.uid or about.name in self.pods
+        if mine and change != "DELETED":
+            self._events[event.metadata.name] = event
+
+
+def _as_if_kept(job: Job) -> Job:
+    """A finished job that is being deleted, for its outcome."""
+    if not any(c.true and c.type in ("Complete", "Failed") for c in job.status.conditions):
+        return job
+    return replace(job, metadata=replace(job.metadata, deletion_timestamp=None))
+
+
+def _raise(error: JobmanError) -> None:
+    raise error

@@ -1,0 +1,245 @@
+"""Job + Pods + Events -> one word for the job and the reason for it. Pure.
+
+A container's status outranks its pod's phase, and that the Job's status: each lags a second
+behind the one before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from jobman.jobs import pods as pod_views
+from jobman.jobs import quota
+from jobman.jobs.pods import LONG_AGO, PodView, last_seen
+from jobman.kube import labels
+from jobman.kube.objects import Event, Job, JobCondition, Pod
+from jobman.values.enums import State
+
+_GOOD = ("Complete", "SuccessCriteriaMet")
+_BAD = ("Failed", "FailureTarget")
+_THE_POD_KNOWS_BETTER = frozenset({"BackoffLimitExceeded", "PodFailurePolicy"})
+_LIVELIEST_FIRST = (State.RUNNING, State.STARTING, State.STUCK, State.PENDING)
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job is doing, and why.
+
+    `exit_code` is that of a job of one completion, as soon as its container tells.
+    `completions` is how many pods must succeed; `succeeded`, `failed`, `active` count pods;
+    `pods` are in the order of their index, then of their creation.
+    """
+
+    state: State
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    node: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    completions: int = 1
+    succeeded: int = 0
+    failed: int = 0
+    active: int = 0
+    pods: tuple[PodView, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job's own work is over."""
+        return self.state.finished
+
+    @property
+    def many(self) -> bool:
+        """Whether the job is of several pods: its outcome is no single exit code."""
+        return self.completions > 1
+
+
+class _Verdict(NamedTuple):
+    state: State
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+
+
+def of(
+    job: Job, pods: Sequence[Pod], events: Iterable[Event] = (), *, now: datetime | None = None
+) -> JobView:
+    """The job's state, from its pods and the events about it and them.
+
+    `now` (default: this moment) decides when trouble that may pass has lasted too long.
+    """
+    moment = now or datetime.now(UTC)
+    about: dict[tuple[str, str], list[Event]] = {}
+    for event in events:
+        key = event.involved_object.kind, event.involved_object.name
+        about.setdefault(key, []).append(event)
+    views = [
+        pod_views.view(pod, about.get(("Pod", pod.metadata.name), ()), now=moment) for pod in pods
+    ]
+    return derive(job, views, about.get(("Job", job.metadata.name), ()))
+
+
+def derive(job: Job, pods: Iterable[PodView], events: Iterable[Event] = ()) -> JobView:
+    """The job's state from the views of its pods; `events` are those about the Job itself."""
+    views = sorted(pods, key=_by_age)
+    total = _completions(job)
+    count = Counter(view.state for view in views)
+    live = [view for view in views if not view.finished]
+    verdict = _verdict(job, views, events)
+    return JobView(
+        state=verdict.state,
+        reason=verdict.reason,
+        message=verdict.message,
+        exit_code=verdict.exit_code if total <= 1 else None,
+        node=_node(views, total),
+        started_at=_started_at(job, views),
+        finished_at=_finished_at(job, views) if verdict.state.finished else None,
+        completions=total,
+        succeeded=max(job.status.succeeded, _succeeded(views)),
+        failed=max(job.status.failed, count[State.FAILED]),
+        active=len(live) if views else job.status.active,
+        pods=tuple(sorted(views, key=_by_index)),
+    )
+
+
+def _verdict(job: Job, pods: list[PodView], events: Iterable[Event]) -> _Verdict:
+    """The first that applies, from what outranks the rest to what is left."""
+    if job.metadata.deletion_timestamp is not None:
+        return _Verdict(State.DELETING)
+    if _condition(job, _GOOD) or _all_succeeded(job, pods):
+        return _Verdict(State.SUCCEEDED, exit_code=0)
+    failed = _failed(job, pods)
+    live = [pod for pod in pods if not pod.finished]
+    if labels.cancelled_at(job.metadata.annotations) and (failed or not live):
+        return _Verdict(State.CANCELLED, exit_code=failed.exit_code if failed else None)
+    if failed:
+        return failed
+    if job.spec.suspend:
+        return _Verdict(State.SUSPENDED, "Terminating" if live else "")
+    return _of_live(job, live) if live else _of_nothing_live(job, pods, events)
+
+
+def _all_succeeded(job: Job, pods: list[PodView]) -> bool:
+    total = _completions(job)
+    return 0 < total <= _succeeded(pods) and job.spec.success_policy is None
+
+
+def _succeeded(pods: Iterable[PodView]) -> int:
+    """How many completions the pods make: pods of one index count once."""
+    good = [pod for pod in pods if pod.state is State.SUCCEEDED]
+    indexes = {pod.index for pod in good if pod.index is not None}
+    return len(indexes) + sum(pod.index is None for pod in good)
+
+
+def _failed(job: Job, pods: list[PodView]) -> _Verdict | None:
+    """The job's failure: by its condition, or before that by a pod when no retry is left."""
+    bad = [pod for pod in pods if pod.state is State.FAILED]
+    last = bad[-1] if bad and _completions(job) <= 1 else None
+    condition = _condition(job, _BAD)
+    if condition is not None:
+        code = last.exit_code if last else None
+        if last and condition.reason in _THE_POD_KNOWS_BETTER:
+            return _Verdict(State.FAILED, last.reason, last.message, code)
+        message = _with_first_failure(condition.message, bad)
+        return _Verdict(State.FAILED, condition.reason or "Failed", message, code)
+    if last is None or not _out_of_retries(job, len(bad)):
+        return None
+    return _Verdict(State.FAILED, last.reason, last.message, last.exit_code)
+
+
+def _with_first_failure(message: str, bad: list[PodView]) -> str:
+    if not bad:
+        return message
+    return f"{message}; first: pod {bad[0].name}: {bad[0].reason}"
+
+
+def _out_of_retries(job: Job, seen: int) -> bool:
+    """Whether the failed pods exceed the backoffLimit; with other rules only the Job can tell."""
+    spec = job.spec
+    if spec.pod_failure_policy is not None or spec.backoff_limit_per_index is not None:
+        return False
+    return max(seen, job.status.failed) > _backoff_limit(job)
+
+
+def _backoff_limit(job: Job) -> int:
+    limit = job.spec.backoff_limit
+    return 6 if limit is None else limit
+
+
+def _of_live(job: Job, live: list[PodView]) -> _Verdict:
+    """One pod of the liveliest state speaks for all of them."""
+    speaker = next(pod for state in _LIVELIEST_FIRST for pod in live[::-1] if pod.state is state)
+    if speaker.state is State.RUNNING and _completions(job) > 1:
+        return _Verdict(State.RUNNING)
+    reason = speaker.reason or ("Terminating" if speaker.leaving else "")
+    return _Verdict(speaker.state, reason, speaker.message)
+
+
+def _of_nothing_live(job: Job, pods: list[PodView], events: Iterable[Event]) -> _Verdict:
+    """No pod runs or waits: none could be made, or the next one is still to come."""
+    last = pods[-1] if pods else None
+    since = (last.finished_at if last else None) or LONG_AGO
+    refused = [e for e in events if e.reason == "FailedCreate" and last_seen(e) >= since]
+    if refused:
+        message = max(refused, key=last_seen).message
+        stuck = quota.can_never_be_created(message)
+        return _Verdict(State.STUCK if stuck else State.PENDING, "FailedCreate", message)
+    if last is not None and last.state is State.FAILED:
+        return _Verdict(State.PENDING, last.reason, _retry_text(job, last))
+    if job.status.ready or last is not None:
+        return _Verdict(State.RUNNING)
+    return _Verdict(State.PENDING)
+
+
+def _retry_text(job: Job, last: PodView) -> str:
+    said = f": {last.message}" if last.message else ""
+    return f"pod {last.name} failed{said}; another one follows (backoffLimit {_backoff_limit(job)})"
+
+
+def _condition(job: Job, kinds: Sequence[str]) -> JobCondition | None:
+    return next((c for c in job.status.conditions if c.type in kinds and c.status == "True"), None)
+
+
+def _completions(job: Job) -> int:
+    """How many pods must succeed; a work queue's is its parallelism."""
+    spec = job.spec
+    if spec.completions is not None:
+        return spec.completions
+    return 1 if spec.parallelism is None else max(spec.parallelism, 1)
+
+
+def _node(pods: list[PodView], total: int) -> str:
+    """The node of the latest pod; of several pods, the node if they share it."""
+    if total <= 1:
+        return pods[-1].node if pods else ""
+    nodes = {pod.node for pod in pods}
+    return nodes.pop() if len(nodes) == 1 else ""
+
+
+def _started_at(job: Job, pods: list[PodView]) -> datetime | None:
+    """When the first container started; without its pod, when the Job did."""
+    starts = [pod.started_at for pod in pods if pod.started_at]
+    if starts or (pods and not job.status.completion_time):
+        return min(starts, default=None)
+    ran = job.status.ready or job.status.succeeded or job.status.failed
+    return job.status.start_time if ran else None
+
+
+def _finished_at(job: Job, pods: list[PodView]) -> datetime | None:
+    ends = [pod.finished_at for pod in pods if pod.finished_at]
+    if ends:
+        return max(ends)
+    condition = _condition(job, (*_GOOD, *_BAD))
+    return job.status.completion_time or (condition.last_transition_time if condition else None)
+
+
+def _by_age(pod: PodView) -> tuple[datetime, str]:
+    return pod.created_at or LONG_AGO, pod.name
+
+
+def _by_index(pod: PodView) -> tuple[int, datetime, str]:
+    return -1 if pod.index is None else pod.index, *_by_age(pod)
