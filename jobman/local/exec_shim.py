@@ -1,0 +1,78 @@
+"""The holder of a command run inside a running container (kubectl exec).
+
+It enters the container's namespaces, and ends with the container. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jobman.local import processes
+from jobman.local.launch import Launch, LaunchError, launch
+from jobman.local.shim import CTL, SPEC, detach
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def run(
+    directory: Path, request: dict[str, Any], descriptors: list[int], report: Report
+) -> NoReturn:
+    """The whole life of the holder, in a process just forked. Never returns."""
+    try:
+        detach("exec-shim")
+        ctl = os.open(directory / CTL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        pid = _launch(json.loads((directory / SPEC).read_bytes()), request, descriptors)
+        for fd in descriptors:
+            os.close(fd)
+        report(_outcome(_wait(pid, ctl)))
+        processes.kill_children()
+    except LaunchError as error:
+        report({"error": str(error)})
+    except OSError as error:
+        report({"error": f"{error.filename or 'container'}: {error.strerror}"})
+    finally:
+        os._exit(0)
+
+
+def _launch(spec: dict[str, Any], request: dict[str, Any], descriptors: list[int]) -> int:
+    streams = descriptors * 3 if request["tty"] else descriptors
+    wanted = Launch(
+        argv=request["argv"],
+        env=spec["env"] | ({"TERM": "xterm"} if request["tty"] else {}),
+        cwd=spec["cwd"],
+        join_pid=request["pid"] if spec["mounts"] else None,
+        tty=request["tty"],
+    )
+    return launch(wanted, streams[0], streams[1], streams[2])
+
+
+def _wait(pid: int, ctl: int) -> int:
+    """Its wait status; the container's end (nobody reads `ctl` any more) kills it."""
+    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    poll = select.poll()
+    poll.register(woken, select.POLLIN)
+    poll.register(ctl, 0)
+    while True:
+        with contextlib.suppress(ChildProcessError):
+            while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
+                if reaped[0] == pid:
+                    return reaped[1]
+        for fd, _ in poll.poll():
+            if fd == ctl:
+                processes.kill_children()
+                return signal.SIGKILL
+            os.read(woken, 4096)
+
+
+def _outcome(status: int) -> dict[str, Any]:
+    code = os.waitstatus_to_exitcode(status)
+    return {"exit": 128 - code if code < 0 else code}

@@ -1,0 +1,120 @@
+"""Facts about processes from /proc, and ending a whole tree of them. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+from pathlib import Path
+
+PR_SET_NAME = 15
+PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def set_name(name: str) -> None:
+    """What `ps` calls this process; at most 15 characters."""
+    _libc.prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def boot_id() -> str:
+    """Which start of this machine it is: pids mean nothing beyond it."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since the boot; None when there is none.
+
+    Together with the pid it names a process for good.
+    """
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the third on (state, ppid, pgrp, session, …)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of `pid`."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return [other for other, fields in _all() if int(fields[1]) == pid]
+
+
+def _all() -> list[tuple[int, list[str]]]:
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return [(pid, fields) for pid in pids if (fields := _stat(pid))]
+
+
+def kill_children() -> None:
+    """SIGKILL every descendant of this process, an adopter of orphans, until none is left."""
+    while found := children(os.getpid()):
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, 0)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def kill_leftovers(leader: int) -> int:
+    """SIGKILL the session that `leader` began and its descendants, whose holder is gone.
+
+    The caller has made sure that `leader` is, or was, the process it means. Returns how many
+    processes were signalled.
+    """
+    signalled: set[int] = set()
+    while found := _kin(leader) - signalled:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        signalled |= found
+    return len(signalled)
+
+
+def _kin(leader: int) -> set[int]:
+    """Living processes of the session of `leader`, and all below them."""
+    living = {pid: fields for pid, fields in _all() if fields[0] not in "ZX"}
+    kin = {pid for pid, fields in living.items() if pid == leader or int(fields[3]) == leader}
+    while more := {p for p, f in living.items() if int(f[1]) in kin and p not in kin}:
+        kin |= more
+    return kin
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory, as narrowly as can be seen."""
+    for path, word in _oom_counters():
+        try:
+            for line in path.read_text().splitlines():
+                name, _, value = line.partition(" ")
+                if name == word:
+                    return int(value)
+        except OSError:
+            continue
+    return 0
+
+
+def _oom_counters() -> list[tuple[Path, str]]:
+    counters = []
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        number, controllers, path = line.split(":", 2)
+        if number == "0" and not controllers:
+            counters.append((Path(f"/sys/fs/cgroup{path}/memory.events"), "oom_kill"))
+        elif "memory" in controllers.split(","):
+            counters.append((Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control"), "oom_kill"))
+    return [*counters, (Path("/proc/vmstat"), "oom_kill")]

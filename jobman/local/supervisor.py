@@ -1,0 +1,358 @@
+"""Containers as process groups: started through the zygote, found again by their directories.
+
+What a container is lies on disk (see shim.py), so a new daemon continues where a killed one
+stopped: nothing runs twice, and no exit code is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobman.local import processes, shim
+from jobman.local.zygote import MAX_REQUEST
+
+log = logging.getLogger(__name__)
+
+LOST_CODE = 137
+LOST_MESSAGE = "The container could not be located when the pod was terminated"
+_ZYGOTE = (
+    "import sys; sys.path.insert(0, sys.argv.pop()); from jobman.local.zygote import main; main()"
+)
+_PACKAGES = str(Path(__file__).parents[2])
+
+
+class StartFailedError(Exception):
+    """Nothing was started, and it may be tried again (no room, no processes left)."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a container runs. `mounts` are (source, target, read-only)."""
+
+    argv: Sequence[str]
+    env: dict[str, str]
+    cwd: str = "/"
+    mounts: Sequence[tuple[str, str, bool]] = ()
+    new_root: str = ""
+    log_max_bytes: int = 10 * 1024 * 1024
+    log_max_files: int = 5
+
+    def encoded(self) -> bytes:
+        """The text of spec.json."""
+        return json.dumps(
+            {
+                "argv": list(self.argv),
+                "env": self.env,
+                "cwd": self.cwd,
+                "mounts": [list(mount) for mount in self.mounts],
+                "newRoot": self.new_root,
+                "log": {"maxBytes": self.log_max_bytes, "maxFiles": self.log_max_files},
+            }
+        ).encode()
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a container ended; times in nanoseconds since 1970, `started_ns` 0 if it never ran."""
+
+    code: int
+    started_ns: int
+    finished_ns: int
+    oom: bool = False
+    error: str | None = None
+    lost: bool = False
+
+    @classmethod
+    def read(cls, directory: Path) -> Exit | None:
+        """The exit file of a container, or None while there is none."""
+        try:
+            facts = json.loads((directory / shim.EXIT).read_bytes())
+        except FileNotFoundError:
+            return None
+        return cls(
+            code=facts["code"],
+            started_ns=facts["startedAt"],
+            finished_ns=facts["finishedAt"],
+            oom=facts.get("oom", False),
+            error=facts.get("error"),
+            lost=facts.get("lost", False),
+        )
+
+
+@dataclass
+class Running:
+    """A container whose holder lives. `ended` is called once, on the loop, with its exit."""
+
+    directory: Path
+    started_ns: int
+    _ctl: int
+    _supervisor: Supervisor = field(repr=False)
+    exit: asyncio.Future[Exit] = field(init=False)
+
+    def __post_init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.exit = loop.create_future()
+        loop.add_reader(self._ctl, self._gone)
+
+    def terminate(self) -> None:
+        """SIGTERM to the container's process group."""
+        self._command(shim.TERMINATE)
+
+    def kill(self) -> None:
+        """SIGKILL to everything the container started."""
+        self._command(shim.KILL)
+
+    def _command(self, word: bytes) -> None:
+        if self._ctl >= 0:
+            with contextlib.suppress(BrokenPipeError, BlockingIOError):
+                os.write(self._ctl, word)
+
+    @property
+    def main_pid(self) -> int:
+        """The pid of the process the container started with; 0 if it is not told yet."""
+        return int(_claim(self.directory).get("pid", 0))
+
+    def _gone(self) -> None:
+        """The holder has let go of its end: there is an exit file, or it was killed."""
+        self.forget()
+        if not self.exit.done():
+            self.exit.set_result(Exit.read(self.directory) or bury(self.directory))
+
+    def forget(self) -> None:
+        """Stop watching; the container goes on."""
+        if self._ctl >= 0:
+            asyncio.get_running_loop().remove_reader(self._ctl)
+            os.close(self._ctl)
+            self._ctl = -1
+        self._supervisor.running.pop(self.directory, None)
+
+
+@dataclass
+class Supervisor:
+    """Starts containers and finds them again. `new_root` is an empty directory for mounts."""
+
+    new_root: Path
+    running: dict[Path, Running] = field(default_factory=dict)
+    _channel: socket.socket | None = None
+    _process: asyncio.subprocess.Process | None = None
+    _watcher: asyncio.Task[None] | None = None
+    _answers: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
+    _last_id: int = 0
+    mount_problem: str | None = None
+
+    async def open(self) -> None:
+        """Start the zygote and see whether mount paths can be made here."""
+        self.new_root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._start_zygote()
+        answer = await self._ask({"op": "probe", "dir": str(self.new_root)})
+        self.mount_problem = answer["problem"]
+
+    async def close(self) -> None:
+        """End the zygote; containers go on."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        self._disconnect()
+        if self._process is not None:
+            await self._process.wait()
+        for container in list(self.running.values()):
+            container.forget()
+
+    async def start(self, directory: Path, spec: Spec | None = None) -> Running | Exit:
+        """Start the container of `directory`, whose spec.json is written first where given.
+
+        At most one process ever comes of one directory: asking again finds the first.
+        Raises StartFailedError when nothing was started.
+        """
+        if spec is not None:
+            _write_spec(directory, spec.encoded())
+        answer = await self._ask({"op": "start", "dir": str(directory)})
+        if failed := answer.get("failed"):
+            raise StartFailedError(failed)
+        found = self.find(directory, started_ns=answer.get("started"))
+        if found is None:
+            raise StartFailedError(f"{directory}: the container's holder ended before it began")
+        return found
+
+    def find(self, directory: Path, *, started_ns: int | None = None) -> Running | Exit | None:
+        """The container of `directory` as it is now; None if it was never started."""
+        if directory in self.running:
+            return self.running[directory]
+        ended = Exit.read(directory)
+        if ended is not None:
+            return ended
+        if not (directory / shim.CLAIM).exists():
+            return None
+        ctl = _open_ctl(directory)
+        if ctl is None:
+            return Exit.read(directory) or bury(directory)
+        since = started_ns or _claim(directory).get("startedAt") or time.time_ns()
+        container = Running(directory, since, ctl, self)
+        self.running[directory] = container
+        return container
+
+    async def execute(
+        self, container: Running, argv: Sequence[str], descriptors: Sequence[int], *, tty: bool
+    ) -> dict[str, Any]:
+        """Run a command inside the container on 3 descriptors (1 with `tty`).
+
+        Returns {"exit": code} or {"error": text}.
+        """
+        request = {
+            "op": "exec",
+            "dir": str(container.directory),
+            "argv": list(argv),
+            "tty": tty,
+            "pid": container.main_pid,
+        }
+        return await self._ask(request, descriptors)
+
+    async def _ask(
+        self, request: dict[str, Any], descriptors: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        if self._channel is None:
+            await self._start_zygote()
+        self._last_id += 1
+        number = self._last_id
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        try:
+            await self._send(json.dumps({"id": number} | request).encode(), descriptors)
+            return await answer
+        finally:
+            self._answers.pop(number, None)
+
+    async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
+        while True:
+            assert self._channel is not None
+            try:
+                socket.send_fds(self._channel, [message], list(descriptors))
+            except BlockingIOError:
+                await self._writable(self._channel)
+            except OSError as error:
+                raise StartFailedError(f"the zygote does not answer: {error.strerror}") from error
+            else:
+                return
+
+    async def _writable(self, channel: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        loop.add_writer(channel, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_writer(channel)
+
+    async def _start_zygote(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_REQUEST)
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", "-c", _ZYGOTE, str(theirs.fileno()), _PACKAGES),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,
+            )
+        self._channel = ours
+        asyncio.get_running_loop().add_reader(ours, self._receive)
+        self._watcher = asyncio.create_task(self._watch(self._process))
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """A zygote that ends leaves its containers alone; the next request starts another."""
+        code = await process.wait()
+        log.warning("the zygote ended with %s", code)
+        self._disconnect()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(StartFailedError(f"the zygote ended with {code}"))
+
+    def _disconnect(self) -> None:
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel)
+            self._channel.close()
+            self._channel = None
+
+    def _receive(self) -> None:
+        if self._channel is None:
+            return
+        try:
+            data = self._channel.recv(MAX_REQUEST)
+        except (BlockingIOError, ConnectionResetError):
+            return
+        if not data:
+            self._disconnect()
+            return
+        message = json.loads(data)
+        answer = self._answers.get(message["id"])
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+
+def _write_spec(directory: Path, text: bytes) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = directory / f"{shim.SPEC}.tmp"
+    temporary.write_bytes(text)
+    temporary.replace(directory / shim.SPEC)
+
+
+def _open_ctl(directory: Path) -> int | None:
+    """The writing end of the holder's FIFO; None when no holder lives."""
+    try:
+        return os.open(directory / shim.CTL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ENOENT):
+            return None
+        raise
+
+
+def _claim(directory: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads((directory / shim.CLAIM).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def bury(directory: Path) -> Exit:
+    """The holder is dead and left no exit file: end what it held and say that it is lost."""
+    claim = _claim(directory)
+    if claim.get("boot") == processes.boot_id():
+        pid = int(claim["pid"])
+        if processes.start_ticks(pid) in (claim["ticks"], None):
+            processes.kill_leftovers(pid)
+    facts = {
+        "code": LOST_CODE,
+        "startedAt": claim.get("startedAt", 0),
+        "finishedAt": time.time_ns(),
+        "lost": True,
+    }
+    temporary = directory / f"{shim.EXIT}.tmp"
+    temporary.write_text(json.dumps(facts))
+    temporary.replace(directory / shim.EXIT)
+    return Exit(LOST_CODE, facts["startedAt"], facts["finishedAt"], lost=True)
+
+
+def void(directory: Path) -> bool:
+    """Make sure that a container never started never will be; False if it was claimed."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(directory / shim.CLAIM, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
