@@ -1,0 +1,256 @@
+"""Credentials and addresses, read by the kubernetes package: a kubeconfig or a pod's account.
+
+The package checks little: what would silently become http://localhost, or a request without
+credentials, is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.incluster_config import InClusterConfigLoader
+from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+from yaml import YAMLError
+
+from jobman import __version__
+from jobman.errors import ConfigError, UnauthorizedError, UnreachableError, UsageError
+from jobman.kube.connect import Connection
+from jobman.kube.credentials import CredentialPlugin
+
+MOST_CONNECTIONS = 64
+_MALFORMED = (ConfigException, YAMLError, ValueError, TypeError, AttributeError, KeyError)
+
+
+def kubeconfig(
+    files: tuple[str, ...],
+    context: str | None,
+    origin: str,
+    namespace: str | None,
+    *,
+    embedded: bool = False,
+    by_default: bool = False,
+) -> Connection:
+    """The connection that `context`, or the current context, of these files describes."""
+    named = ", ".join(files)
+    with _reading(named):
+        merged = KubeConfigMerger(":".join(files))
+        name = context or _current_context(merged, named)
+        entry = _context(merged, name, named)
+        loader = KubeConfigLoader(
+            merged.config, active_context=name, config_persister=merged.save_changes
+        )
+        cluster, user = _entry(merged, "clusters", entry["cluster"]), _user(merged, entry, named)
+        configuration = Configuration()
+        plugin = _plugin(user)
+        with plugin.checked():
+            loader.load_and_set(configuration)
+    _check_server(cluster, entry["cluster"], named)
+    _check_credentials(user, entry, configuration, named)
+    if embedded or (_is_loopback(configuration.host) and "proxy-url" not in cluster):
+        configuration.proxy = None
+    return Connection(
+        api=_api(configuration, user),
+        namespace=_namespace(namespace or entry.get("namespace")),
+        origin=origin,
+        embedded=embedded,
+        kubeconfig_user=entry.get("user"),
+        context=name,
+        server=configuration.host,
+        by_default=by_default,
+        proxy=configuration.proxy,
+        plugin=plugin,
+    )
+
+
+def in_cluster(
+    origin: str, service_account: Path, environ: Mapping[str, str], namespace: str | None
+) -> Connection:
+    """The connection with the service account of the pod that this process runs in."""
+    configuration = Configuration()
+    with _reading(str(service_account)):
+        loader = InClusterConfigLoader(
+            token_filename=str(service_account / "token"),
+            cert_filename=str(service_account / "ca.crt"),
+            environ=environ,
+        )
+        loader.load_and_set(configuration)
+        own = service_account / "namespace"
+        found = own.read_text("utf-8").strip() if own.exists() else None
+    return Connection(
+        api=_api(configuration, {}),
+        namespace=_namespace(namespace or found),
+        origin=origin,
+        embedded=False,
+        kubeconfig_user=None,
+        context=None,
+        server=configuration.host,
+        proxy=configuration.proxy,
+    )
+
+
+@contextmanager
+def _reading(named: str) -> Iterator[None]:
+    """Turn what the package raises on a bad file into a ConfigError that names it."""
+    try:
+        yield
+    except YAMLError as error:
+        raise ConfigError(f"{named} is not YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{named} is not text: {error.reason}") from error
+    except OSError as error:
+        if error.filename:
+            raise ConfigError(f"{error.filename}: {error.strerror}") from error
+        raise UnreachableError(f"the login service of {named} failed: {error}") from error
+    except _MALFORMED as error:
+        raise ConfigError(f"{named} cannot be used: {' '.join(str(error).split())}") from error
+
+
+def _current_context(merged: KubeConfigMerger, named: str) -> str:
+    """The first file that names one decides, as with kubectl (the package takes the last)."""
+    for config in merged.config_files.values():
+        if config.get("current-context"):
+            return str(config["current-context"])
+    raise ConfigError(
+        f"{named} has no current-context",
+        hint=f"{_choices(merged)}; or use the embedded cluster with --local",
+    )
+
+
+def _context(merged: KubeConfigMerger, name: str, named: str) -> Mapping[str, Any]:
+    found = _find(merged, "contexts", name)
+    if found is None:
+        raise ConfigError(f"{named} has no context {name!r}", hint=_choices(merged))
+    entry = found.get("context")
+    if not isinstance(entry, dict) or not entry.get("cluster"):
+        raise ConfigError(f"{named}: the context {name!r} names no cluster")
+    return entry
+
+
+def _choices(merged: KubeConfigMerger) -> str:
+    names = [str(_plain(item).get("name")) for item in _items(merged, "contexts")]
+    if not names:
+        return "it has no contexts at all"
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"name one with --context: {', '.join(names[:20])}{more}"
+
+
+def _user(merged: KubeConfigMerger, entry: Mapping[str, Any], named: str) -> dict[str, Any]:
+    """The user's part; a context without one is anonymous, one with an unknown one is wrong."""
+    name = entry.get("user")
+    if not name:
+        return {}
+    if _find(merged, "users", name) is None:
+        raise ConfigError(f"{named}: the context's user {name!r} is not there")
+    return _entry(merged, "users", name)
+
+
+def _entry(merged: KubeConfigMerger, section: str, name: str) -> dict[str, Any]:
+    """The content of a named entry, {} where it is empty or missing."""
+    found = _find(merged, section, name) or {}
+    content = found.get(section.removesuffix("s"))
+    return content if isinstance(content, dict) else {}
+
+
+def _find(merged: KubeConfigMerger, section: str, name: str) -> dict[str, Any] | None:
+    items = (_plain(item) for item in _items(merged, section))
+    return next((item for item in items if item.get("name") == name), None)
+
+
+def _items(merged: KubeConfigMerger, section: str) -> list[Any]:
+    found = _plain(merged.config).get(section) if merged.config is not None else None
+    return found if isinstance(found, list) else []
+
+
+def _plain(node: Any) -> dict[str, Any]:
+    """What the package wrapped into a ConfigNode."""
+    value = getattr(node, "value", node)
+    return value if isinstance(value, dict) else {}
+
+
+def _plugin(user: Mapping[str, Any]) -> CredentialPlugin:
+    found = user.get("exec")
+    return CredentialPlugin(str(found.get("command")) if isinstance(found, dict) else None)
+
+
+def _check_server(cluster: Mapping[str, Any], name: str, named: str) -> None:
+    server = cluster.get("server")
+    if not isinstance(server, str) or urlsplit(server).scheme not in ("http", "https"):
+        raise ConfigError(f"{named}: the cluster {name!r} has no server address (https://…)")
+
+
+def _check_credentials(
+    user: Mapping[str, Any], entry: Mapping[str, Any], configuration: Configuration, named: str
+) -> None:
+    """Refuse a user whose way to log in gave nothing; one with no way at all is anonymous."""
+    if configuration.api_key or configuration.cert_file:
+        return
+    ways = [way for way in ("auth-provider", "exec", "token", "tokenFile") if user.get(way)]
+    if ways:
+        raise UnauthorizedError(
+            f"{named}: the {ways[0]} of the user {entry.get('user')!r} gave no credentials",
+            code=401,
+            reason="NoCredentials",
+            hint="log in to the cluster again; the kubernetes package knows the auth-providers"
+            " gcp and oidc, and exec plugins",
+        )
+
+
+def _api(configuration: Configuration, user: Mapping[str, Any]) -> ApiClient:
+    """A client that leaves repeating to jobman and says who it is."""
+    configuration.retries = False
+    configuration.keep_alive = True
+    configuration.connection_pool_maxsize = MOST_CONNECTIONS
+    if not configuration.verify_ssl:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    try:
+        api = ApiClient(configuration)
+    except ImportError as error:
+        raise ConfigError(
+            f"the proxy {configuration.proxy} speaks SOCKS, which needs the package PySocks",
+            hint="pip install PySocks",
+        ) from error
+    except (ValueError, urllib3.exceptions.HTTPError) as error:
+        raise ConfigError(f"the proxy {configuration.proxy} cannot be used: {error}") from error
+    api.user_agent = f"jobman/{__version__}"
+    _impersonate(api, user)
+    return api
+
+
+def _impersonate(api: ApiClient, user: Mapping[str, Any]) -> None:
+    """Act as somebody else where the kubeconfig says so; the package leaves that out."""
+    if user.get("as"):
+        api.set_default_header("Impersonate-User", str(user["as"]))
+    groups = user.get("as-groups") or []
+    if len(groups) > 1:
+        raise ConfigError("the kubeconfig's as-groups names several groups; jobman takes one")
+    for group in groups:
+        api.set_default_header("Impersonate-Group", str(group))
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(host).hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _namespace(name: str | None) -> str:
+    name = name or "default"
+    label = name.replace("-", "a")
+    plain = name.isascii() and label.isalnum() and name == name.lower() and len(name) <= 63
+    if not plain or name[0] == "-" or name[-1] == "-":
+        raise UsageError(
+            f"{name!r} is no name of a namespace: lower-case letters, digits and '-', at most 63"
+        )
+    return name

@@ -1,0 +1,444 @@
+"""The parts of Kubernetes' objects that jobman reads, decoded straight from JSON.
+
+Kubernetes' own names in snake_case; what is not named here is skipped by the decoder. Absent
+lists and maps are empty, absent scalars None, times are aware datetimes in UTC, quantities text.
+No object refers back to another, so that none of them needs Python's cyclic collector.
+"""
+
+# ruff: noqa: RUF012 - msgspec gives every Struct its own copy of an empty default
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from jobman.kube.meta import KubeObject as KubeObject
+from jobman.kube.meta import KubeStruct as KubeStruct
+from jobman.kube.meta import ListMeta as ListMeta
+from jobman.kube.meta import ObjectMeta as ObjectMeta
+from jobman.kube.meta import OwnerReference as OwnerReference
+
+
+class ResourceRequirements(KubeStruct, frozen=True):
+    """Quantities by resource."""
+
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+
+
+class ObjectReferenceName(KubeStruct, frozen=True):
+    """A Secret, a ConfigMap or a key of one, by name."""
+
+    name: str = ""
+    key: str = ""
+    optional: bool = False
+
+
+class EnvVarSource(KubeStruct, frozen=True):
+    """Where an environment variable's value is taken from."""
+
+    config_map_key_ref: ObjectReferenceName | None = None
+    secret_key_ref: ObjectReferenceName | None = None
+
+
+class EnvVar(KubeStruct, frozen=True):
+    """One environment variable."""
+
+    name: str = ""
+    value: str = ""
+    value_from: EnvVarSource | None = None
+
+
+class VolumeMount(KubeStruct, frozen=True):
+    """A volume in a container's file tree."""
+
+    name: str = ""
+    mount_path: str = ""
+    read_only: bool = False
+    sub_path: str = ""
+
+
+class Container(KubeStruct, frozen=True):
+    """A container as asked for."""
+
+    name: str = ""
+    image: str = ""
+    command: list[str] = []
+    args: list[str] = []
+    working_dir: str = ""
+    env: list[EnvVar] = []
+    resources: ResourceRequirements = ResourceRequirements()
+    volume_mounts: list[VolumeMount] = []
+    image_pull_policy: str = ""
+    restart_policy: str | None = None
+
+
+class Toleration(KubeStruct, frozen=True):
+    """Taints that a pod puts up with."""
+
+    key: str = ""
+    operator: str = ""
+    value: str = ""
+    effect: str = ""
+    toleration_seconds: int | None = None
+
+
+class SchedulingGate(KubeStruct, frozen=True):
+    """Something that must happen before the scheduler looks at a pod."""
+
+    name: str = ""
+
+
+class PodSpec(KubeStruct, frozen=True):
+    """A pod as asked for."""
+
+    node_name: str = ""
+    containers: list[Container] = []
+    init_containers: list[Container] = []
+    restart_policy: str = ""
+    active_deadline_seconds: int | None = None
+    termination_grace_period_seconds: int | None = None
+    node_selector: dict[str, str] = {}
+    tolerations: list[Toleration] = []
+    priority: int | None = None
+    priority_class_name: str = ""
+    runtime_class_name: str | None = None
+    scheduler_name: str = ""
+    scheduling_gates: list[SchedulingGate] = []
+    service_account_name: str = ""
+    overhead: dict[str, str] = {}
+
+
+class ContainerStateWaiting(KubeStruct, frozen=True):
+    """Why a container has not started."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerStateRunning(KubeStruct, frozen=True):
+    """Since when a container runs."""
+
+    started_at: datetime | None = None
+
+
+class ContainerStateTerminated(KubeStruct, frozen=True):
+    """How a container ended."""
+
+    exit_code: int
+    signal: int | None = None
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerState(KubeStruct, frozen=True):
+    """One of the three is set."""
+
+    waiting: ContainerStateWaiting | None = None
+    running: ContainerStateRunning | None = None
+    terminated: ContainerStateTerminated | None = None
+
+
+class ContainerStatus(KubeStruct, frozen=True):
+    """A container as it is."""
+
+    name: str = ""
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+    ready: bool = False
+    started: bool | None = None
+    restart_count: int = 0
+    image: str = ""
+    image_id: str = msgspec.field(name="imageID", default="")
+    container_id: str = msgspec.field(name="containerID", default="")
+
+
+class Condition(KubeStruct, frozen=True):
+    """A condition of a Job, a pod or a node; `status` is "True", "False" or "Unknown"."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+
+    @property
+    def true(self) -> bool:
+        """Whether the condition holds."""
+        return self.status == "True"
+
+
+JobCondition = Condition
+PodCondition = Condition
+NodeCondition = Condition
+
+
+class PodStatus(KubeStruct, frozen=True):
+    """A pod as it is."""
+
+    phase: str = ""
+    conditions: list[PodCondition] = []
+    reason: str = ""
+    message: str = ""
+    host_ip: str = msgspec.field(name="hostIP", default="")
+    pod_ip: str = msgspec.field(name="podIP", default="")
+    nominated_node_name: str = ""
+    qos_class: str = ""
+    start_time: datetime | None = None
+    container_statuses: list[ContainerStatus] = []
+    init_container_statuses: list[ContainerStatus] = []
+
+
+class Pod(KubeObject, frozen=True):
+    """A pod."""
+
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+class PodTemplateSpec(KubeStruct, frozen=True):
+    """The pods that a Job makes."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: PodSpec = PodSpec()
+
+
+class PodFailurePolicy(KubeStruct, frozen=True):
+    """Rules that decide what a pod's failure means; that there are any is all that is read."""
+
+
+class SuccessPolicy(KubeStruct, frozen=True):
+    """Rules that decide when an Indexed Job is done; that there are any is all that is read."""
+
+
+class JobSpec(KubeStruct, frozen=True):
+    """A Job as asked for."""
+
+    parallelism: int | None = None
+    completions: int | None = None
+    completion_mode: str = ""
+    backoff_limit: int | None = None
+    backoff_limit_per_index: int | None = None
+    max_failed_indexes: int | None = None
+    active_deadline_seconds: int | None = None
+    ttl_seconds_after_finished: int | None = None
+    suspend: bool = False
+    pod_failure_policy: PodFailurePolicy | None = None
+    success_policy: SuccessPolicy | None = None
+    template: PodTemplateSpec = PodTemplateSpec()
+
+
+class JobStatus(KubeStruct, frozen=True):
+    """A Job as it is; a failed one has no completionTime."""
+
+    active: int = 0
+    ready: int | None = None
+    succeeded: int = 0
+    failed: int = 0
+    terminating: int | None = None
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    completed_indexes: str = ""
+    failed_indexes: str | None = None
+    conditions: list[JobCondition] = []
+
+
+class Job(KubeObject, frozen=True):
+    """A Job."""
+
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+
+class ObjectReference(KubeStruct, frozen=True):
+    """What an event is about."""
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    api_version: str = ""
+    field_path: str = ""
+
+
+class EventSource(KubeStruct, frozen=True):
+    """Who wrote an event; empty for the scheduler, which says it in reportingComponent."""
+
+    component: str = ""
+    host: str = ""
+
+
+class EventSeries(KubeStruct, frozen=True):
+    """How often an event of the newer shape was seen."""
+
+    count: int | None = None
+    last_observed_time: datetime | None = None
+
+
+class Event(KubeObject, frozen=True):
+    """An event, in either of its two shapes.
+
+    The kubelet and the controllers set count, firstTimestamp and lastTimestamp; the scheduler
+    sets eventTime alone.
+    """
+
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    involved_object: ObjectReference = ObjectReference()
+    source: EventSource = EventSource()
+    reporting_component: str = ""
+    count: int | None = None
+    first_timestamp: datetime | None = None
+    last_timestamp: datetime | None = None
+    event_time: datetime | None = None
+    series: EventSeries | None = None
+
+    @property
+    def first_seen(self) -> datetime | None:
+        """When it happened first, whichever shape it has."""
+        return self.first_timestamp or self.event_time or self.metadata.creation_timestamp
+
+    @property
+    def last_seen(self) -> datetime | None:
+        """When it happened last, whichever shape it has."""
+        newest = self.series.last_observed_time if self.series else None
+        return newest or self.last_timestamp or self.event_time or self.metadata.creation_timestamp
+
+    @property
+    def times(self) -> int:
+        """How often it happened."""
+        return (self.series.count if self.series else None) or self.count or 1
+
+    @property
+    def reporter(self) -> str:
+        """The component that wrote it."""
+        return self.reporting_component or self.source.component
+
+
+class Taint(KubeStruct, frozen=True):
+    """What keeps pods off a node."""
+
+    key: str = ""
+    value: str = ""
+    effect: str = ""
+
+
+class NodeSpec(KubeStruct, frozen=True):
+    """A node as an administrator wants it."""
+
+    unschedulable: bool = False
+    taints: list[Taint] = []
+
+
+class NodeStatus(KubeStruct, frozen=True):
+    """A node as it is: quantities by resource."""
+
+    capacity: dict[str, str] = {}
+    allocatable: dict[str, str] = {}
+    conditions: list[NodeCondition] = []
+
+
+class Node(KubeObject, frozen=True):
+    """A node."""
+
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class ConfigMap(KubeObject, frozen=True):
+    """A ConfigMap; binaryData in base64."""
+
+    data: dict[str, str] = {}
+    binary_data: dict[str, str] = {}
+    immutable: bool = False
+
+
+class Secret(KubeObject, frozen=True):
+    """A Secret; data in base64."""
+
+    type: str = ""
+    data: dict[str, str] = {}
+
+
+class NamespaceStatus(KubeStruct, frozen=True):
+    """Active or Terminating."""
+
+    phase: str = ""
+
+
+class Namespace(KubeObject, frozen=True):
+    """A namespace."""
+
+    status: NamespaceStatus = NamespaceStatus()
+
+
+class ResourceQuotaSpec(KubeStruct, frozen=True):
+    """What a namespace may use."""
+
+    hard: dict[str, str] = {}
+    scopes: list[str] = []
+
+
+class ResourceQuotaStatus(KubeStruct, frozen=True):
+    """What a namespace may use and does use."""
+
+    hard: dict[str, str] = {}
+    used: dict[str, str] = {}
+
+
+class ResourceQuota(KubeObject, frozen=True):
+    """A quota."""
+
+    spec: ResourceQuotaSpec = ResourceQuotaSpec()
+    status: ResourceQuotaStatus = ResourceQuotaStatus()
+
+
+class LimitRangeItem(KubeStruct, frozen=True):
+    """Bounds and defaults for one kind of thing ("Container", "Pod", …)."""
+
+    type: str = ""
+    max: dict[str, str] = {}
+    min: dict[str, str] = {}
+    default: dict[str, str] = {}
+    default_request: dict[str, str] = {}
+
+
+class LimitRangeSpec(KubeStruct, frozen=True):
+    """The bounds of a namespace."""
+
+    limits: list[LimitRangeItem] = []
+
+
+class LimitRange(KubeObject, frozen=True):
+    """Bounds on what a container may ask for."""
+
+    spec: LimitRangeSpec = LimitRangeSpec()
+
+
+class PriorityClass(KubeObject, frozen=True):
+    """A priority by name."""
+
+    value: int = 0
+    global_default: bool = False
+    preemption_policy: str = ""
+    description: str = ""
+
+
+class ServiceAccount(KubeObject, frozen=True):
+    """Who a pod is to the API."""
+
+
+class PersistentVolumeClaimStatus(KubeStruct, frozen=True):
+    """Pending, Bound or Lost."""
+
+    phase: str = ""
+
+
+class PersistentVolumeClaim(KubeObject, frozen=True):
+    """A claim to a volume."""
+
+    status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
