@@ -4,6 +4,7 @@ JobmanError                    1    something failed
 ├── UsageError                 2    a flag, a name or a value that cannot be right
 ├── ConfigError                2    a settings file, a flavor or a kubeconfig that is wrong
 ├── NotFoundError              3    a job, an image or another thing that is not there
+├── OwnershipError             4    a job of somebody else's, and no --force
 ├── UnreachableError           5    the cluster or the registry does not answer
 ├── WaitTimeoutError           124  --timeout ran out; the job goes on
 └── ApiError                   1    the cluster answered with a Status (its reason decides)
@@ -52,6 +53,12 @@ class NotFoundError(JobmanError):
     """A job, an image or another thing that is not there."""
 
     exit_code = 3
+
+
+class OwnershipError(JobmanError):
+    """A job of somebody else's, and no `--force`."""
+
+    exit_code = 4
 
 
 class UnreachableError(JobmanError):

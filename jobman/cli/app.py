@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from jobman import __version__
+from jobman.cli import delete, details, logs
+from jobman.cli import list as list_command
 from jobman.cli.command import Group
 
 app = typer.Typer(
@@ -36,6 +38,10 @@ def root(
     ] = False,
 ) -> None:
     """Run jobs on a shared Kubernetes cluster, or on this machine, without writing YAML."""
+
+
+for module in (list_command, details, logs, delete):
+    module.register(app)
 
 
 def main() -> None:

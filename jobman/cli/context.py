@@ -108,3 +108,10 @@ class AppContext:
         from jobman.cli.cluster import connect
 
         return connect(self)
+
+    @cached_property
+    def user(self) -> str:
+        """Who the user is on the chosen cluster."""
+        from jobman.kube.identity import who_am_i
+
+        return who_am_i(self.client, self.settings.values.user, self.environ)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -15,6 +16,7 @@ from jobman.jobs.observe import Observation, Timeout
 from jobman.jobs.pods import PodView
 from jobman.jobs.state import JobView
 from jobman.kube.client import Client
+from jobman.kube.logstream import LogStream
 from jobman.kube.objects import Pod
 from jobman.values.enums import State
 
@@ -23,8 +25,8 @@ CHUNKS_AHEAD = 64
 SETTLE_S = 5.0
 """How long after its log's end a container is given to be seen as ended."""
 RETRY_S = 1.0
-RETRIES = 60
-"""How often in a row a log that cannot be read, or not yet, is asked for again."""
+OUTAGE_S = 300.0
+"""How long a log that cannot be read is asked for again and again."""
 
 
 def follow(
@@ -50,7 +52,7 @@ def follow(
     timeout = Timeout(timeout_s, f"job {job_name} has not finished")
     window = {"tail": tail, "since_s": since_s}
     follower = _Follower(client, observation, partial(LogCopy, out, timestamps=timestamps), window)
-    with observation.watching():
+    with observation.watching(), closing(follower):
         view = observation.view()
         on_state(view)
         while follower.turn(view) or not (view.finished or view.state is State.STUCK):
@@ -99,6 +101,11 @@ class _Follower:
                 log.turn(known.get(name))
         return self.reading or any(self._unread(pod) for pod in view.pods)
 
+    def close(self) -> None:
+        """Stop reading."""
+        for log in self._logs.values():
+            log.close()
+
     def _unread(self, pod: PodView) -> bool:
         return pod.has_started and pod.name not in self._logs
 
@@ -135,8 +142,10 @@ class _PodLog:
         self._connected = False
         self._opened_after_end = False
         self._look_at: float = 0.0
-        self._retries = 0
-        self._slots = threading.BoundedSemaphore(CHUNKS_AHEAD)
+        self._stream: LogStream | None = None
+        self._closed = False
+        self._lost_since: float | None = None
+        self._slots = threading.Semaphore(CHUNKS_AHEAD)
 
     @property
     def patience_s(self) -> float:
@@ -146,9 +155,16 @@ class _PodLog:
     def turn(self, pod: PodView | None) -> None:
         """Connect when there may be more; `pod` is None once it is gone."""
         ended = pod is None or pod.finished
-        settled = ended and not self._retries
-        if not self._connected and (settled or time.monotonic() >= self._look_at):
+        at_once = ended and self._lost_since is None
+        if not self._connected and (at_once or time.monotonic() >= self._look_at):
             self._connect(ended)
+
+    def close(self) -> None:
+        """Stop reading; the connection's thread ends."""
+        self._closed = True
+        self._slots.release()
+        if self._stream is not None:
+            self._stream.close()
 
     def _connect(self, ended: bool) -> None:
         self._connected = True
@@ -168,9 +184,10 @@ class _PodLog:
             with self._client.log(
                 meta.name, namespace=meta.namespace, container=container, timestamps=True, **query
             ) as stream:
+                self._stream = stream
                 for chunk in stream:
                     self._slots.acquire()
-                    if self._observation.stopped:
+                    if self._closed:
                         return
                     post(partial(self._on_chunk, chunk))
                 post(self._on_end if stream.has_log else self._on_nothing_yet)
@@ -183,7 +200,7 @@ class _PodLog:
 
     def _on_chunk(self, chunk: bytes) -> None:
         self._slots.release()
-        self._retries = 0
+        self._lost_since = None
         self._copy.feed(chunk)
 
     def _on_end(self) -> None:
@@ -200,10 +217,12 @@ class _PodLog:
             self._disconnected(RETRY_S)
 
     def _on_loss(self, error: JobmanError) -> None:
-        self._retries += 1
-        if self._retries > RETRIES:
+        """A cut connection, or none at all: the first is not waited for."""
+        now = time.monotonic()
+        first, self._lost_since = self._lost_since is None, self._lost_since or now
+        if now - self._lost_since > OUTAGE_S:
             raise error
-        self._disconnected(RETRY_S)
+        self._disconnected(0 if first else RETRY_S)
 
     def _disconnected(self, look_again_s: float) -> None:
         self._connected = False

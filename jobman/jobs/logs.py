@@ -7,8 +7,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from jobman.errors import InvalidError, UnavailableError, UnreachableError
+from jobman.jobs.pods import main_container
+from jobman.kube.client import Client
+from jobman.kube.objects import Pod
+
+RECONNECTS = 5
 
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)(?: |$)")
 
@@ -103,3 +111,41 @@ class LogCopy:
         new = [line for line in lines if self.point.accept(line)]
         self.lines += len(new)
         return new if self._timestamps else [without_stamp(line) for line in new]
+
+
+def copy_log(
+    client: Client, pod: Pod, copy: LogCopy, *, tail: int | None, since_s: int | None
+) -> bool:
+    """Copy what a pod's main container has written so far; False where it has no log yet.
+
+    A connection that is cut is taken up again where it ended. Raises ApiNotFoundError when the
+    pod is gone.
+    """
+    window = {"tail": tail, "since_s": since_s}
+    for attempt in range(RECONNECTS):
+        since = copy.point.since_time
+        try:
+            return _read_once(client, pod, copy, {"since_time": since} if since else window)
+        except (UnreachableError, UnavailableError):
+            if attempt == RECONNECTS - 1 or not copy.lines:
+                raise
+            copy.reconnect()
+    return True
+
+
+def _read_once(client: Client, pod: Pod, copy: LogCopy, query: Mapping[str, Any]) -> bool:
+    meta = pod.metadata
+    try:
+        with client.log(
+            meta.name,
+            namespace=meta.namespace,
+            container=main_container(pod),
+            timestamps=True,
+            **query,
+        ) as stream:
+            for chunk in stream:
+                copy.feed(chunk)
+            copy.end()
+            return stream.has_log
+    except InvalidError:
+        return False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -19,7 +19,8 @@ from jobman.jobs.state import JobView
 from jobman.kube.client import Client
 from jobman.kube.labels import JOB_NAME
 from jobman.kube.objects import Event, Job, KubeObject, Pod
-from jobman.kube.resources import EVENTS, JOBS, PODS, Resource
+from jobman.kube.resources import EVENTS, JOBS, PODS
+from jobman.kube.watch import Watch
 from jobman.values.duration import format_age
 from jobman.values.enums import State
 
@@ -61,23 +62,18 @@ class Observation:
         self._client = client
         self._namespace = namespace
         self._events: dict[str, Event] = {}
-        self._outcome: JobView | None = None
+        self._view: JobView | None = None
         self._inbox: SimpleQueue[Act] = SimpleQueue()
-        self._stop = threading.Event()
+        self._watches: list[Watch[Any]] = []
         self._began = time.monotonic()
         self._asks_events = False
 
     def view(self) -> JobView:
         """The job's state at this moment; of a deleted job, what it had come to."""
-        if self._outcome is not None:
-            return self._outcome
-        events = list(self._events.values())
-        return state.of(self.job, list(self.pods.values()), events, now=datetime.now(UTC))
-
-    @property
-    def stopped(self) -> bool:
-        """Whether nobody listens any more."""
-        return self._stop.is_set()
+        if self._view is None:
+            known = list(self.pods.values())
+            self._view = state.of(self.job, known, self._events.values(), now=datetime.now(UTC))
+        return self._view
 
     def post(self, act: Act) -> None:
         """Have `act` run in the thread that receives."""
@@ -88,58 +84,76 @@ class Observation:
         self._ask_events_when_slow()
         if not self._asks_events:
             patience_s = min(patience_s, EVENTS_AFTER_S)
-        self._take(timeout.bound(patience_s))
-        while not self._inbox.empty():
-            self._take(0)
+        try:
+            acts = [self._inbox.get(timeout=timeout.bound(patience_s))]
+        except Empty:
+            self._know_anew()
+            return
+        acts += [self._inbox.get() for _ in range(self._inbox.qsize())]
+        for act in acts:
+            act()
 
     def require_existing(self) -> None:
         """Raise NotFoundError when the job was deleted before it had come to an end."""
-        if self.deleted and self._outcome is None:
+        if self.deleted and not self.view().finished:
             raise NotFoundError(f"job {self.job.metadata.name} was deleted before it finished")
 
     @contextmanager
     def watching(self) -> Iterator[Observation]:
         """Watch the job and its pods while inside."""
         meta = self.job.metadata
-        one = f"metadata.name={meta.name}"
-        self._watch(JOBS, self._on_job, fields=one, resource_version=meta.resource_version)
-        self._watch(PODS, self._on_pod, labels=f"{JOB_NAME}={meta.name}")
+        itself = self._client.watch(
+            JOBS,
+            namespace=self._namespace,
+            fields=f"metadata.name={meta.name}",
+            resource_version=meta.resource_version,
+            known=[self.job],
+        )
+        of_job = self._client.watch(
+            PODS, namespace=self._namespace, labels=f"{JOB_NAME}={meta.name}"
+        )
         try:
+            self._read(itself, self._on_job)
+            self._read(of_job, self._on_pod)
             yield self
         finally:
-            self._stop.set()
+            for watch in self._watches:
+                watch.close()
 
-    def _take(self, patience_s: float) -> None:
-        with suppress(Empty):
-            self._inbox.get(timeout=patience_s)()
+    def _know_anew(self) -> None:
+        """Something changed, or time passed; what a deleted job came to stays."""
+        if not self.deleted:
+            self._view = None
 
     def _ask_events_when_slow(self) -> None:
         slow = time.monotonic() - self._began > EVENTS_AFTER_S
         if slow and not self._asks_events and self.view().state in _WAITING:
             self._asks_events = True
-            self._watch(EVENTS, self._on_event, fields="type=Warning")
+            warnings = self._client.watch(EVENTS, namespace=self._namespace, fields="type=Warning")
+            self._read(warnings, self._on_event, may_be_forbidden=True)
 
-    def _watch(self, resource: Resource[T], take: Callable[[str, T], None], **query: str) -> None:
+    def _read(
+        self, watch: Watch[T], take: Callable[[str, T], None], *, may_be_forbidden: bool = False
+    ) -> None:
         def run() -> None:
             try:
-                for change in self._client.watch(resource, namespace=self._namespace, **query):
-                    if self.stopped:
-                        return
+                for change in watch:
                     self.post(partial(take, change.type, change.object))
             except JobmanError as error:
-                if resource.plural != EVENTS.plural or not isinstance(error, ForbiddenError):
+                if not (may_be_forbidden and isinstance(error, ForbiddenError)):
                     self.post(partial(_raise, error))
 
-        threading.Thread(target=run, daemon=True, name=f"watch-{resource.plural}").start()
+        self._watches.append(watch)
+        threading.Thread(target=run, daemon=True, name="watch").start()
 
     def _on_job(self, change: str, job: Job) -> None:
         if job.metadata.uid != self.job.metadata.uid or self.deleted:
             return
         self.job = _as_if_kept(job)
+        self._know_anew()
         if change == "DELETED":
+            self.view()
             self.deleted = True
-            view = self.view()
-            self._outcome = view if view.finished else None
 
     def _on_pod(self, change: str, pod: Pod) -> None:
         if all(o.uid != self.job.metadata.uid for o in pod.metadata.owner_references):
@@ -147,12 +161,14 @@ class Observation:
         self.pods[pod.metadata.name] = pod
         if change == "DELETED" and not pods.view(pod, now=datetime.now(UTC)).finished:
             del self.pods[pod.metadata.name]
+        self._know_anew()
 
     def _on_event(self, change: str, event: Event) -> None:
         about = event.involved_object
         mine = about.uid == self.job.metadata.uid or about.name in self.pods
         if mine and change != "DELETED":
             self._events[event.metadata.name] = event
+            self._know_anew()
 
 
 def _as_if_kept(job: Job) -> Job:

@@ -43,7 +43,8 @@ class PodView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one pod is doing.
 
     `state` is Pending (no node yet), Starting, Running, Stuck, Succeeded or Failed; `reason` is
-    Kubernetes' own term; `exit_code` is that of the container that decided the outcome.
+    Kubernetes' own term; `exit_code` is that of the container that decided the outcome, or that
+    ended and will be started again.
     """
 
     name: str
@@ -204,10 +205,13 @@ def _restarting(pod: Pod) -> _Finding | None:
     """A container that ended and that the kubelet will start again."""
     for status in pod.status.container_statuses:
         waiting, ended = status.state.waiting, status.state.terminated
+        last = status.last_state.terminated
         if waiting and waiting.reason == "CrashLoopBackOff":
-            return _Finding(State.RUNNING, "CrashLoopBackOff", waiting.message)
+            code = last.exit_code if last else None
+            return _Finding(State.RUNNING, "CrashLoopBackOff", waiting.message, code)
         if ended:
-            return _Finding(State.RUNNING, _exit_reason(ended), _exit_message(ended))
+            reason, message = _exit_reason(ended), _exit_message(ended)
+            return _Finding(State.RUNNING, reason, message, ended.exit_code)
     return None
 
 

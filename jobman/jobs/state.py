@@ -114,6 +114,8 @@ def _verdict(job: Job, pods: list[PodView], events: Iterable[Event]) -> _Verdict
         return _Verdict(State.SUCCEEDED, exit_code=0)
     failed = _failed(job, pods)
     live = [pod for pod in pods if not pod.finished]
+    if failed and live and not _condition(job, ("Failed",)):
+        return _Verdict(State.RUNNING, failed.reason, failed.message)
     if labels.cancelled_at(job.metadata.annotations) and (failed or not live):
         return _Verdict(State.CANCELLED, exit_code=failed.exit_code if failed else None)
     if failed:
@@ -138,17 +140,22 @@ def _succeeded(pods: Iterable[PodView]) -> int:
 def _failed(job: Job, pods: list[PodView]) -> _Verdict | None:
     """The job's failure: by its condition, or before that by a pod when no retry is left."""
     bad = [pod for pod in pods if pod.state is State.FAILED]
-    last = bad[-1] if bad and _completions(job) <= 1 else None
+    single = _completions(job) <= 1
     condition = _condition(job, _BAD)
     if condition is not None:
-        code = last.exit_code if last else None
-        if last and condition.reason in _THE_POD_KNOWS_BETTER:
-            return _Verdict(State.FAILED, last.reason, last.message, code)
-        message = _with_first_failure(condition.message, bad)
-        return _Verdict(State.FAILED, condition.reason or "Failed", message, code)
-    if last is None or not _out_of_retries(job, len(bad)):
+        return _failed_by(condition, pods[-1] if single and pods else None, bad)
+    if not single or not bad or not _out_of_retries(job, len(bad)):
         return None
-    return _Verdict(State.FAILED, last.reason, last.message, last.exit_code)
+    return _Verdict(State.FAILED, bad[-1].reason, bad[-1].message, bad[-1].exit_code)
+
+
+def _failed_by(condition: JobCondition, only: PodView | None, bad: list[PodView]) -> _Verdict:
+    """The condition says that the job failed; `only` the last pod of a job of one, or None."""
+    code = only.exit_code or None if only else None
+    if only and only in bad and condition.reason in _THE_POD_KNOWS_BETTER:
+        return _Verdict(State.FAILED, only.reason, only.message, code)
+    message = condition.message if only else _with_first_failure(condition.message, bad)
+    return _Verdict(State.FAILED, condition.reason or "Failed", message, code)
 
 
 def _with_first_failure(message: str, bad: list[PodView]) -> str:
@@ -159,10 +166,12 @@ def _with_first_failure(message: str, bad: list[PodView]) -> str:
 
 def _out_of_retries(job: Job, seen: int) -> bool:
     """Whether the failed pods exceed the backoffLimit; with other rules only the Job can tell."""
+    return not _has_own_rules(job) and max(seen, job.status.failed) > _backoff_limit(job)
+
+
+def _has_own_rules(job: Job) -> bool:
     spec = job.spec
-    if spec.pod_failure_policy is not None or spec.backoff_limit_per_index is not None:
-        return False
-    return max(seen, job.status.failed) > _backoff_limit(job)
+    return spec.pod_failure_policy is not None or spec.backoff_limit_per_index is not None
 
 
 def _backoff_limit(job: Job) -> int:
@@ -197,7 +206,10 @@ def _of_nothing_live(job: Job, pods: list[PodView], events: Iterable[Event]) -> 
 
 def _retry_text(job: Job, last: PodView) -> str:
     said = f": {last.message}" if last.message else ""
-    return f"pod {last.name} failed{said}; another one follows (backoffLimit {_backoff_limit(job)})"
+    if _has_own_rules(job):
+        return f"pod {last.name} failed{said}; the Job's own rules decide how it goes on"
+    limit = _backoff_limit(job)
+    return f"pod {last.name} failed{said}; another one follows (backoffLimit {limit})"
 
 
 def _condition(job: Job, kinds: Sequence[str]) -> JobCondition | None:

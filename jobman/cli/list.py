@@ -1,0 +1,134 @@
+"""`jobman list`: the jobs, newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobman.cli import completion
+from jobman.cli.command import app_context, command
+from jobman.errors import UsageError
+from jobman.values import names
+from jobman.values.enums import Output, State
+
+if TYPE_CHECKING:
+    from jobman.cli.context import AppContext
+    from jobman.jobs.listing import JobRow, ListQuery
+
+FORMS = (Output.TABLE, Output.WIDE, Output.JSON, Output.YAML, Output.NAME, Output.CSV)
+TERMINAL_LIMIT = 50
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "list", forms=FORMS)(list_jobs)
+
+
+def list_jobs(
+    ctx: typer.Context,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATTERN",
+            help="Names or globs ('train-*'), or LAST; none: all.",
+            autocompletion=completion.jobs,
+        ),
+    ] = None,
+    all_users: Annotated[
+        bool, typer.Option("--all-users", "-u", help="Everybody's jobs, not only mine.")
+    ] = False,
+    all_namespaces: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="The jobs of all namespaces.")
+    ] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option("--selector", "-l", metavar="SELECTOR", help="Only jobs with these labels."),
+    ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STATE", help=f"Only jobs in these states: {', '.join(State)}."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help=f"At most N rows, 0 for all; on a terminal {TERMINAL_LIMIT} unless given.",
+        ),
+    ] = None,
+) -> None:
+    """List jobs, newest first: mine, unless told otherwise."""
+    app = app_context(ctx)
+    states = parse_states(state or [])
+    from jobman.jobs.listing import ListQuery, rows
+
+    gpus = app.settings.values.jobs_queue.gpu_resources
+    query = ListQuery(
+        user="" if all_users and names.LAST not in (patterns or ()) else app.user,
+        everybody=all_users,
+        namespace=None if all_namespaces else app.client.namespace,
+        words=tuple(patterns or ()),
+        states=states,
+        labels=labels,
+        gpu_resources=None if gpus is None else frozenset(gpus),
+    )
+    found = rows(app.client, query, now=app.now())
+    shown = found[: most_rows(app, limit)]
+    _write(app, query, shown)
+    if len(shown) < len(found):
+        app.say(f"and {len(found) - len(shown)} more (--limit 0 shows all)")
+    elif not found and app.output() in (Output.TABLE, Output.WIDE):
+        app.say(_none(query))
+
+
+def parse_states(words: list[str]) -> frozenset[State]:
+    """States by name, several in one word with commas, in any case."""
+    known = {state.lower(): state for state in State}
+    asked = [part.strip() for word in words for part in word.split(",") if part.strip()]
+    unknown = [part for part in asked if part.lower() not in known]
+    if unknown:
+        close = names.nearest(unknown[0], list(State))
+        hint = f"closest: {close}; all: {', '.join(State)}" if close else f"all: {', '.join(State)}"
+        raise UsageError(f"--state: no state is called '{unknown[0]}'", hint=hint)
+    return frozenset(known[part.lower()] for part in asked)
+
+
+def most_rows(app: AppContext, limit: int | None) -> int | None:
+    """How many rows to show; None is all."""
+    if limit is not None:
+        return limit or None
+    tables = (Output.TABLE, Output.WIDE)
+    return TERMINAL_LIMIT if app.out_is_terminal and app.output() in tables else None
+
+
+def _write(app: AppContext, query: ListQuery, found: list[JobRow]) -> None:
+    from jobman.cli.render import forms, jobs
+    from jobman.cli.render.table import write_table
+
+    match app.output():
+        case Output.JSON:
+            forms.write_json_rows(app, found)
+        case Output.YAML:
+            forms.write_yaml(app, found)
+        case Output.CSV:
+            forms.write_csv(app, jobs.CSV_TITLES, jobs.csv_cells(found))
+        case Output.NAME:
+            forms.write_lines(app, (row.name for row in found))
+        case form:
+            spread = {
+                "namespaces": query.namespace is None,
+                "users": query.everybody,
+                "wide": form is Output.WIDE,
+            }
+            now = app.now()
+            cells = [jobs.cells(row, now, **spread) for row in found]
+            if found:
+                write_table(app, jobs.columns(**spread), cells)
+
+
+def _none(query: ListQuery) -> str:
+    whose = "no jobs" if query.everybody else "no jobs of yours"
+    where = "in any namespace" if query.namespace is None else f"in namespace {query.namespace}"
+    narrowed = " that fit" if query.words or query.states or query.labels else ""
+    return f"{whose}{narrowed} {where}"

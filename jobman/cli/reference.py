@@ -1,0 +1,103 @@
+"""docs/commands.md, written from the command line itself.
+
+python -m jobman.cli.reference docs/commands.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from jobman.cli.app import app
+from jobman.cli.command import GLOBALS_PANEL
+
+HEAD = """# Commands
+
+Written by `make docs` from the command line itself; `jobman COMMAND --help` says the same.
+
+Exit codes: 0 done; 1 failed; 2 usage or bad input; 3 not found; 4 not allowed; 5 cluster or
+registry unreachable; 124 `--timeout` ran out; 130 interrupted; 141 closed pipe. Waiting for one
+job ends with the job's own exit code.
+"""
+
+
+def markdown() -> str:
+    """The whole page."""
+    root: Any = typer.main.get_command(app)
+    parts = [HEAD, *_globals(root)]
+    for path, command in _commands(root, ("jobman",)):
+        parts.append(_section(path, command))
+    return "\n".join(parts)
+
+
+def _commands(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The commands that help shows, in the order of their names."""
+    for name in sorted(group.commands):
+        command = group.commands[name]
+        if command.hidden:
+            continue
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def _section(path: tuple[str, ...], command: Any) -> str:
+    context = typer.Context(command, info_name=" ".join(path))
+    params = [p for p in command.get_params(context) if not getattr(p, "hidden", False)]
+    own = [p for p in params if not _is_global(p)]
+    usage = " ".join(command.collect_usage_pieces(context))
+    blocks = [
+        f"## {' '.join(path)}\n",
+        f"    {' '.join(path)} {usage}\n",
+        _text(command.help),
+        *_table("Argument", (p for p in own if p.param_type_name == "argument"), context),
+        *_table("Option", (p for p in own if p.param_type_name == "option"), context),
+    ]
+    return "\n".join(block for block in blocks if block)
+
+
+def _is_global(param: Any) -> bool:
+    return getattr(param, "rich_help_panel", None) == GLOBALS_PANEL and param.name != "output"
+
+
+def _globals(root: Any) -> list[str]:
+    context = typer.Context(root, info_name="jobman")
+    params = [p for p in root.get_params(context) if _is_global(p)]
+    lead = "## Options of every command\n\nThey stand before or after the command's name.\n"
+    return [lead, *_table("Option", params, context)]
+
+
+def _text(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return "\n".join(line.strip() for line in lines) + "\n" if lines else ""
+
+
+def _table(title: str, params: Iterable[Any], context: Any) -> list[str]:
+    rows = [row for row in (_row(param, context) for param in params) if row]
+    if not rows:
+        return []
+    lines = [f"| {title} | |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in rows)]
+    return ["\n".join(lines) + "\n"]
+
+
+def _row(param: Any, context: Any) -> tuple[str, str] | None:
+    record = param.get_help_record(context)
+    if record is None or param.name == "help":
+        return None
+    name, text = (" ".join(str(part).split()).replace("|", "\\|") for part in record)
+    is_argument = param.param_type_name == "argument"
+    return param.make_metavar(context).strip("[].") if is_argument else name, text
+
+
+def main(path: str) -> None:
+    """Write the page to `path`."""
+    Path(path).write_text(markdown(), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,221 @@
+"""The jobs of a namespace, or of all, as rows: three requests, however many jobs there are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+
+import msgspec
+
+from jobman.config.flavors import is_gpu
+from jobman.errors import ForbiddenError
+from jobman.jobs import find, state
+from jobman.jobs import pods as pod_views
+from jobman.jobs.pods import PodView
+from jobman.jobs.state import JobView
+from jobman.kube import labels
+from jobman.kube.client import Client
+from jobman.kube.objects import Event, Job
+from jobman.kube.resources import EVENTS, JOBS, PODS
+from jobman.values import names, quantity
+from jobman.values.enums import State
+
+PodsByJob = defaultdict[str, list[PodView]]
+
+FAILED_CREATE = "reason=FailedCreate,involvedObject.kind=Job"
+
+
+class JobRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """One job, as `jobman list -o json` prints it; the order of the fields is kept.
+
+    `user` is null for a Job that jobman did not make. `gpus` are those of all pods that may run
+    at once. `exitCode` is null for several completions, and while there is none.
+    """
+
+    name: str
+    namespace: str
+    user: str | None
+    state: State
+    reason: str
+    message: str
+    exit_code: int | None
+    flavor: str | None
+    gpus: int
+    image: str
+    node: str
+    submitted_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration_seconds: int | None
+    completions: int
+    succeeded: int
+    failed: int
+    active: int
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs: of `user`, or everybody's; in `namespace`, or everywhere (None).
+
+    `words` are names, globs and LAST (of `user`'s), `states` none is all; `labels` is a label
+    selector; `gpu_resources` are what counts as a GPU, None: whatever is named so.
+    """
+
+    user: str
+    everybody: bool = False
+    namespace: str | None
+    words: Sequence[str] = ()
+    states: frozenset[State] = frozenset()
+    labels: str | None = None
+    gpu_resources: frozenset[str] | None = None
+
+    @property
+    def one_name(self) -> str | None:
+        """The name of the only job that is asked for, so that the server can look it up."""
+        only = self.words[0] if len(self.words) == 1 else names.LAST
+        return None if only == names.LAST or names.is_glob(only) else only
+
+
+def rows(client: Client, query: ListQuery, *, now: datetime) -> list[JobRow]:
+    """The jobs, newest first. Jobs and Pods are asked for at the same time."""
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(_pods_by_job, client, query, now)
+        jobs = _jobs(client, query)
+        pods = pending.result()
+    refused = _refusals(client, query, jobs, pods)
+    found = [
+        _row(
+            job,
+            state.derive(job, pods.get(uid, ()), refused.get(uid, ())),
+            query.gpu_resources,
+            now,
+        )
+        for job in jobs
+        for uid in [job.metadata.uid]
+    ]
+    wanted = [row for row in found if not query.states or row.state in query.states]
+    wanted.sort(key=lambda row: row.name)
+    wanted.sort(key=lambda row: row.submitted_at or pod_views.LONG_AGO, reverse=True)
+    return wanted
+
+
+def _jobs(client: Client, query: ListQuery) -> list[Job]:
+    found: list[Job] = []
+    for page in client.pages(
+        JOBS,
+        namespace=query.namespace,
+        all_namespaces=query.namespace is None,
+        labels=_selectors(query, query.labels),
+        fields=f"metadata.name={query.one_name}" if query.one_name else None,
+    ):
+        found += page.items
+    mine = [job for job in found if find.owner(job) == query.user]
+    wanted = found if query.everybody else mine
+    if not query.words:
+        return wanted
+    meant = [
+        job
+        for word in query.words
+        for job in find.matching(mine if word == names.LAST else wanted, word)
+    ]
+    return list({job.metadata.uid: job for job in meant}.values())
+
+
+def _pods_by_job(client: Client, query: ListQuery, now: datetime) -> PodsByJob:
+    """Views of the pods by their Job's uid; of a page only these are kept."""
+    views: PodsByJob = defaultdict(list)
+    of_a_job = f"{labels.JOB_NAME}={query.one_name}" if query.one_name else labels.JOB_NAME
+    for page in client.pages(
+        PODS,
+        namespace=query.namespace,
+        all_namespaces=query.namespace is None,
+        labels=_selectors(query, of_a_job),
+    ):
+        for pod in page.items:
+            owner = pod.metadata.controller
+            if owner is not None:
+                views[owner.uid].append(pod_views.view(pod, now=now))
+    return views
+
+
+def _selectors(query: ListQuery, more: str | None) -> str | None:
+    mine = None if query.everybody else find.selector_of(query.user)
+    return ",".join(part for part in (mine, more) if part) or None
+
+
+def _refusals(
+    client: Client, query: ListQuery, jobs: Iterable[Job], pods: PodsByJob
+) -> dict[str, list[Event]]:
+    """The FailedCreate events by their Job's uid; asked for only when a job should have a pod."""
+    if all(job.metadata.uid in pods or not _should_have_pods(job) for job in jobs):
+        return {}
+    refused: defaultdict[str, list[Event]] = defaultdict(list)
+    with suppress(ForbiddenError):
+        everywhere = query.namespace is None
+        for page in client.pages(
+            EVENTS, namespace=query.namespace, all_namespaces=everywhere, fields=FAILED_CREATE
+        ):
+            for event in page.items:
+                refused[event.involved_object.uid].append(event)
+    return refused
+
+
+def _should_have_pods(job: Job) -> bool:
+    return state.derive(job, ()).state is State.PENDING
+
+
+def _row(job: Job, view: JobView, gpu_resources: frozenset[str] | None, now: datetime) -> JobRow:
+    meta = job.metadata
+    containers = job.spec.template.spec.containers
+    return JobRow(
+        name=meta.name,
+        namespace=meta.namespace,
+        user=find.owner(job),
+        state=view.state,
+        reason=view.reason,
+        message=view.message,
+        exit_code=view.exit_code,
+        flavor=meta.labels.get(labels.FLAVOR),
+        gpus=gpus(job, gpu_resources),
+        image=containers[0].image if containers else "",
+        node=view.node,
+        submitted_at=find.submitted_at(job),
+        started_at=view.started_at,
+        finished_at=view.finished_at,
+        duration_seconds=duration_s(view, now),
+        completions=view.completions,
+        succeeded=view.succeeded,
+        failed=view.failed,
+        active=view.active,
+    )
+
+
+def duration_s(view: JobView, now: datetime) -> int | None:
+    """Whole seconds from the start to the end, or to `now`; None while it has not started."""
+    if view.started_at is None:
+        return None
+    end = view.finished_at or now
+    return max(int((end - view.started_at).total_seconds()), 0)
+
+
+def gpus(job: Job, gpu_resources: frozenset[str] | None) -> int:
+    """GPUs of the pods that may run at once; what cannot be read counts as none."""
+    at_once = max(job.spec.parallelism if job.spec.parallelism is not None else 1, 1)
+    per_pod = 0
+    for container in job.spec.template.spec.containers:
+        asked = container.resources.limits | container.resources.requests
+        per_pod += sum(
+            _whole(amount)
+            for name, amount in asked.items()
+            if (is_gpu(name) if gpu_resources is None else name in gpu_resources)
+        )
+    return at_once * per_pod
+
+
+def _whole(text: str) -> int:
+    try:
+        return quantity.parse(text).int_ceil
+    except ValueError:
+        return 0
