@@ -6,6 +6,7 @@ credentials, is refused here.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -44,15 +45,14 @@ def kubeconfig(
         merged = KubeConfigMerger(":".join(files))
         name = context or _current_context(merged, named)
         entry = _context(merged, name, named)
+        cluster, user = _cluster(merged, entry["cluster"], named), _user(merged, entry, named)
         loader = KubeConfigLoader(
             merged.config, active_context=name, config_persister=merged.save_changes
         )
-        cluster, user = _entry(merged, "clusters", entry["cluster"]), _user(merged, entry, named)
         configuration = Configuration()
         plugin = _plugin(user)
         with plugin.checked():
             loader.load_and_set(configuration)
-    _check_server(cluster, entry["cluster"], named)
     _check_credentials(user, entry, configuration, named)
     if embedded or (_is_loopback(configuration.host) and "proxy-url" not in cluster):
         configuration.proxy = None
@@ -142,6 +142,16 @@ def _choices(merged: KubeConfigMerger) -> str:
     return f"name one with --context: {', '.join(names[:20])}{more}"
 
 
+def _cluster(merged: KubeConfigMerger, name: str, named: str) -> dict[str, Any]:
+    if _find(merged, "clusters", name) is None:
+        raise ConfigError(f"{named}: the context's cluster {name!r} is not there")
+    cluster = _entry(merged, "clusters", name)
+    server = cluster.get("server")
+    if not isinstance(server, str) or urlsplit(server).scheme not in ("http", "https"):
+        raise ConfigError(f"{named}: the cluster {name!r} has no server address (https://…)")
+    return cluster
+
+
 def _user(merged: KubeConfigMerger, entry: Mapping[str, Any], named: str) -> dict[str, Any]:
     """The user's part; a context without one is anonymous, one with an unknown one is wrong."""
     name = entry.get("user")
@@ -180,12 +190,6 @@ def _plugin(user: Mapping[str, Any]) -> CredentialPlugin:
     return CredentialPlugin(str(found.get("command")) if isinstance(found, dict) else None)
 
 
-def _check_server(cluster: Mapping[str, Any], name: str, named: str) -> None:
-    server = cluster.get("server")
-    if not isinstance(server, str) or urlsplit(server).scheme not in ("http", "https"):
-        raise ConfigError(f"{named}: the cluster {name!r} has no server address (https://…)")
-
-
 def _check_credentials(
     user: Mapping[str, Any], entry: Mapping[str, Any], configuration: Configuration, named: str
 ) -> None:
@@ -211,7 +215,9 @@ def _api(configuration: Configuration, user: Mapping[str, Any]) -> ApiClient:
     if not configuration.verify_ssl:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     try:
-        api = ApiClient(configuration)
+        with warnings.catch_warnings(category=urllib3.exceptions.DependencyWarning):
+            warnings.simplefilter("ignore", urllib3.exceptions.DependencyWarning)
+            api = ApiClient(configuration)
     except ImportError as error:
         raise ConfigError(
             f"the proxy {configuration.proxy} speaks SOCKS, which needs the package PySocks",

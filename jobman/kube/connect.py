@@ -183,12 +183,14 @@ def connect(
     local_enabled: bool,
     start_local: Callable[[], Path],
     environ: Mapping[str, str],
+    local_file: Path | None = None,
     service_account: Path = SERVICE_ACCOUNT,
 ) -> Connection:
     """The connection to the chosen cluster; nothing is sent to it yet.
 
     `context` and `namespace` are the flags', None where not given; `start_local` returns the
-    embedded cluster's kubeconfig and starts that cluster if need be.
+    embedded cluster's kubeconfig and starts that cluster if need be. `local_file` is where that
+    kubeconfig lies: KUBECONFIG may name it too.
     Raises ConfigError, UsageError and, of a credential plugin, UnauthorizedError.
     """
     from jobman.kube import access
@@ -199,7 +201,10 @@ def connect(
     if isinstance(choice, InCluster):
         return access.in_cluster(choice.origin, service_account, environ, namespace)
     if isinstance(choice, Kubeconfig):
-        return access.kubeconfig(choice.files, choice.context, choice.origin, namespace)
+        embedded = local_file is not None and choice.files == (str(local_file),)
+        return access.kubeconfig(
+            choice.files, choice.context, choice.origin, namespace, embedded=embedded
+        )
     file = str(start_local())
     return access.kubeconfig(
         (file,), None, choice.origin, namespace, embedded=True, by_default=choice.by_default

@@ -57,7 +57,7 @@ def one(body: bytes | msgspec.Raw, model: type[S], what: str) -> S:
     try:
         found: S = _decoder(model).decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise _unreadable(_name(bytes(body), what), error) from error
+        raise _unreadable(bytes(body), what, error) from error
     return found
 
 
@@ -66,7 +66,7 @@ def whole(body: bytes, what: str) -> dict[str, Any]:
     try:
         found = _decoder(dict[str, Any]).decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise _unreadable(what, error) from error
+        raise _unreadable(body, what, error) from error
     return cast(dict[str, Any], found)
 
 
@@ -92,7 +92,7 @@ def _misfit(body: bytes, model: type[T], kind: str, error: Exception) -> ApiErro
             one(item, model, kind)
     except ApiError as found:
         return found
-    return _unreadable(f"the list of {kind}s", error)
+    return _unreadable(body, f"the list of {kind}s", error)
 
 
 def _name(body: bytes, what: str) -> str:
@@ -106,11 +106,11 @@ def _name(body: bytes, what: str) -> str:
     return f"{what} {name}" if name else what
 
 
-def _unreadable(what: str, error: Exception) -> ApiError:
-    said = re.sub(r"`\$\.?", "`", str(error)) or type(error).__name__
-    return ApiError(
-        f"{what} cannot be read: {said}",
-        code=200,
-        reason="Unreadable",
-        hint="the server sent something that is no Kubernetes object of this kind",
-    )
+def _unreadable(body: bytes, what: str, error: Exception) -> ApiError:
+    if body.lstrip()[:1] == b"<":
+        message, hint = f"{what} came as a web page", "is there a login page before the cluster?"
+    else:
+        said = re.sub(r"`\$\.?", "`", str(error)) or type(error).__name__
+        message = f"{_name(body, what)} cannot be read: {said}"
+        hint = "the server sent something that is no Kubernetes object of this kind"
+    return ApiError(message, code=200, reason="Unreadable", hint=hint)

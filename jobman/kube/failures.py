@@ -42,10 +42,10 @@ def failure_of(error: Exception, server: str, *, proxy: str | None = None) -> Fa
         return Failure(_bad_proxy(proxy, cause), sent=False)
     if isinstance(cause, http.NameResolutionError):
         return _unknown_name(server, cause)
-    if isinstance(cause, http.ConnectTimeoutError):
-        return Failure(_silent(server, "does not answer"), sent=False)
     if isinstance(cause, http.NewConnectionError):
         return Failure(_refused(server, cause), sent=False)
+    if isinstance(cause, http.ConnectTimeoutError):
+        return Failure(_silent(server, "does not answer"), sent=False)
     if isinstance(cause, http.ReadTimeoutError):
         return Failure(_silent(server, "accepted the request, but does not answer in time"))
     reason = _said(cause)

@@ -1,0 +1,13 @@
+"""Fixtures at the outermost boundary: scripted servers, and clients of them."""
+
+from plugins.kube import client, make_client, write_kubeconfig
+from plugins.scripted_server import certificate, scripted_https, scripted_server
+
+__all__ = [
+    "certificate",
+    "client",
+    "make_client",
+    "scripted_https",
+    "scripted_server",
+    "write_kubeconfig",
+]
