@@ -18,22 +18,22 @@ S = TypeVar("S", bound=msgspec.Struct)
 class ListOf(KubeStruct, Generic[T], frozen=True):
     """A List as the server sends it; an empty one may come as null."""
 
+    items: list[T] | None
     metadata: ListMeta = ListMeta()
-    items: list[T] | None = None
 
 
 class PlainList(KubeStruct, frozen=True):
     """A List whose items are plain dicts."""
 
+    items: list[dict[str, Any]] | None
     metadata: ListMeta = ListMeta()
-    items: list[dict[str, Any]] | None = None
 
 
 class RawList(KubeStruct, frozen=True):
     """A List whose items stay JSON."""
 
+    items: list[msgspec.Raw] | None
     metadata: ListMeta = ListMeta()
-    items: list[msgspec.Raw] | None = None
 
 
 class _Named(msgspec.Struct):

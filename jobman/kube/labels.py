@@ -57,7 +57,8 @@ def _moment(text: str) -> datetime | None:
 
 def format_submitted_at(moment: datetime) -> str:
     """The annotation's value: UTC with six digits of a second, so that text order is time order."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")
 
 
 def flavor_spec(annotations: Mapping[str, str]) -> dict[str, Any] | None:

@@ -46,7 +46,8 @@ def wait_s(attempt: int, retry_after: str | None, chance: float, now: datetime) 
     asked = _seconds(retry_after, now)
     if asked is not None:
         return min(asked + 0.1 * chance, LONGEST_WAIT_S)
-    return min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S) * (0.5 + 0.5 * chance)
+    pause = FIRST_WAIT_S * 2.0 ** min(attempt, 10)
+    return min(pause, LONGEST_WAIT_S) * (0.5 + 0.5 * chance)
 
 
 def _seconds(retry_after: str | None, now: datetime) -> float | None:

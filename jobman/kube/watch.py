@@ -76,6 +76,7 @@ class Watch(Generic[T]):
         self._closed = threading.Event()
         self._stream: ByteStream | None = None
         self._lost_since: float | None = None
+        self._ever_answered = False
         self._failures = 0
         self._changes = self._all()
 
@@ -202,23 +203,22 @@ class Watch(Generic[T]):
 
     def _answered(self) -> None:
         self._lost_since = None
+        self._ever_answered = True
 
     def _outlive(self, error: JobmanError, began: float) -> None:
         """Wait for the server to come back; raise when that takes too long."""
-        now = time.monotonic()
         self._lost_since = began if self._lost_since is None else self._lost_since
-        if now - self._lost_since > OUTAGE_S or (self._never_answered() and self._over()):
+        if time.monotonic() - self._lost_since > OUTAGE_S:
             raise error
         self._rest(began)
-
-    def _never_answered(self) -> bool:
-        return self._version is None and not self._closed.is_set()
+        if self._remaining_s() <= 0 and not self._ever_answered:
+            raise error
 
     def _rest(self, began: float) -> None:
         """Pause after a connection that did not last, longer each time."""
         if time.monotonic() - began > STEADY_S:
             self._failures = 0
             return
-        pause = min(0.1 * 2**self._failures, LONGEST_PAUSE_S, self._remaining_s())
+        pause = min(0.1 * 2 ** min(self._failures, 10), LONGEST_PAUSE_S, self._remaining_s())
         self._failures += 1
         self._closed.wait(max(pause, 0.0))
