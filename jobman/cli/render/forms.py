@@ -55,11 +55,15 @@ def _for_reader(app: AppContext, document: bytes) -> bytes:
 def write_yaml(app: AppContext, value: Any) -> None:
     """One YAML document; keys stay in their order."""
     import msgspec
-    import yaml
 
-    plain = msgspec.to_builtins(value, builtin_types=())
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text = yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=True)
+    write_documents(app, [msgspec.to_builtins(value, builtin_types=())])
+
+
+def write_documents(app: AppContext, plain: Sequence[Any]) -> None:
+    """Plain values as YAML documents."""
+    from jobman.cli.render.yaml_text import dump
+
+    text = dump(plain)
     app.out.write(visible(text, newlines=True) if app.out_is_terminal else text)
 
 

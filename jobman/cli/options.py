@@ -1,0 +1,42 @@
+"""Options that several commands take, declared once as the fields of a dataclass."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar, get_type_hints
+
+Function = TypeVar("Function", bound=Callable[..., None])
+
+
+def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each field of the dataclass `options`.
+
+    A field's type is `Annotated[T, typer.Option(…)]`, its default the option's. The command has
+    a parameter called `options`, and is handed an instance.
+    """
+    hints = get_type_hints(options, include_extras=True)
+    declared = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default if field.default is not MISSING else inspect.Parameter.empty,
+            annotation=hints[field.name],
+        )
+        for field in fields(options)
+    ]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        def run(**values: Any) -> None:
+            given = {field.name: values.pop(field.name) for field in fields(options)}
+            function(**values, options=options(**given))
+
+        own = inspect.signature(function, eval_str=True).parameters.values()
+        kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != "options"]
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__signature__ = inspect.Signature([*kept, *declared])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in [*kept, *declared]}
+        return run
+
+    return decorate

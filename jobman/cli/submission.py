@@ -1,0 +1,164 @@
+"""The command line and the settings to a SubmitRequest."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobman.cli import environment, image_choice
+from jobman.cli.problems import Problems
+from jobman.cli.submit_options import SubmitOptions
+from jobman.values.duration import parse_duration
+
+if TYPE_CHECKING:
+    from jobman.cli.context import AppContext
+    from jobman.config.flavors import Flavor
+    from jobman.config.settings import Settings
+    from jobman.jobs.request import SubmitRequest
+
+
+def request(app: AppContext, options: SubmitOptions, words: Sequence[str]) -> SubmitRequest:
+    """The request, the same on any cluster. Raises UsageError with everything that is wrong."""
+    from jobman.jobs.request import validate
+
+    problems = Problems()
+    settings = app.settings.values
+    made = _request(app, settings, options, words, problems)
+    problems.extend(validate(made))
+    problems.report()
+    return made
+
+
+def _request(
+    app: AppContext,
+    settings: Settings,
+    options: SubmitOptions,
+    words: Sequence[str],
+    problems: Problems,
+) -> SubmitRequest:
+    """The request; something that is wrong has a stand-in, for the rest to be checked."""
+    from jobman.jobs import annotations
+    from jobman.jobs.request import SubmitRequest
+
+    job = settings.job
+    env = environment.given(options.env or (), options.env_file or (), app.environ, problems)
+    labels = pairs("--label", options.label or (), problems)
+    notes = given_annotations(options, problems)
+    flavor = _flavor(settings, options, problems)
+    image = ""
+    with problems.collected():
+        image = image_choice.choose(app, options.image, flavor)
+    return SubmitRequest(
+        flavor=flavor,
+        image=image,
+        name=options.job_name,
+        words=tuple(words),
+        as_command=options.command,
+        env=env,
+        workdir=options.workdir,
+        labels=labels,
+        annotations=annotations.merged(job, flavor, app.environ, *notes),
+        image_pull_policy=options.image_pull_policy or job.image_pull_policy,
+        image_pull_secrets=tuple(job.image_pull_secrets),
+        security_context=_security_context(settings),
+        priority_class=flavor.priority_class_name or job.priority_class_name,
+        time_limit_s=_seconds(flavor.time_limit),
+    )
+
+
+def beside_the_caller(made: SubmitRequest, environ: Mapping[str, str], cwd: Path) -> SubmitRequest:
+    """The request for the embedded cluster, whose jobs run on this very machine.
+
+    They begin where the caller is and find the caller's programs, unless told otherwise.
+    """
+    env = {**environment.of_caller(environ), **made.env}
+    return replace(made, env=env, workdir=made.workdir or str(cwd))
+
+
+def with_group(made: SubmitRequest, group: int) -> SubmitRequest:
+    """The request with one more supplemental group for the pod."""
+    context = dict(made.security_context)
+    groups = [*context.get("supplementalGroups", []), group]
+    return replace(
+        made, security_context={**context, "supplementalGroups": list(dict.fromkeys(groups))}
+    )
+
+
+def pairs(flag: str, texts: Iterable[str], problems: Problems) -> dict[str, str]:
+    """`K=V` of a flag that may be repeated; the last of a key wins."""
+    result: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            problems.add(f"{flag} {text}: KEY=VALUE is needed")
+        else:
+            result[key] = value
+    return result
+
+
+def given_annotations(options: SubmitOptions, problems: Problems) -> list[dict[str, str]]:
+    """The annotations of -a and of --annotation, which outrank them."""
+    of_json = problems.parse("-a", _json_annotations, options.annotations)
+    return [of_json or {}, pairs("--annotation", options.annotation or (), problems)]
+
+
+def _json_annotations(text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError('a JSON object is needed, like \'{"key": "value"}\'')
+    for key, value in found.items():
+        if not isinstance(value, str):
+            raise ValueError(f"the value of '{key}' is no text; write {json.dumps(str(value))}")
+    return found
+
+
+def _flavor(settings: Settings, options: SubmitOptions, problems: Problems) -> Flavor:
+    """The flavor with the user's own quantities over it; an empty one where it is wrong."""
+    from jobman.config.flavors import Flavor, Resources, resolve
+
+    with problems.collected():
+        flavor = resolve(options.flavor, settings, Path.cwd())
+        changes = _quantities(settings, flavor, options, problems)
+        return flavor.with_resources(changes) if changes else flavor
+    return Flavor(name="none", resources=Resources())
+
+
+def _quantities(
+    settings: Settings, flavor: Flavor, options: SubmitOptions, problems: Problems
+) -> dict[str, str]:
+    texts = [part for text in options.set_resource or () for part in text.split(",") if part]
+    result = pairs("--set-resource", texts, problems)
+    of_flags = {
+        "cpu": ("--cpu", options.cpu),
+        "memory": ("--memory", options.memory),
+        _gpu_resource(settings, flavor): ("--gpus", options.gpus),
+    }
+    for key, (flag, text) in of_flags.items():
+        if text is not None and key in result:
+            problems.add(f"{flag} {text}: --set-resource sets {key} too")
+        elif text is not None:
+            result[key] = text
+    return result
+
+
+def _gpu_resource(settings: Settings, flavor: Flavor) -> str:
+    """The GPU of the flavor; of one without, the first that the site has."""
+    known = settings.jobs_queue.gpu_resources
+    return known[0] if known and not flavor.gpu_count else flavor.gpu_resource
+
+
+def _security_context(settings: Settings) -> dict[str, Any]:
+    context = settings.job.security_context
+    return context.model_dump(by_alias=True, exclude_none=True) if context else {}
+
+
+def _seconds(text: str | None) -> int | None:
+    """Whole seconds, rounded up."""
+    return None if text is None else math.ceil(parse_duration(text))

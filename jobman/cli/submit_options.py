@@ -1,0 +1,124 @@
+"""The options of `jobman submit`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobman.cli import completion
+from jobman.values.enums import ImagePullPolicy
+
+MANIFEST = "The manifest"
+PLACE = "Where it runs"
+LIFE = "How it runs"
+AFTER = "What to wait for and to print"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitOptions:
+    """What was given on the command line, as it was given."""
+
+    image: Annotated[
+        str | None, typer.Option("-i", "--image", metavar="IMAGE", help="The container's image.")
+    ] = None
+    job_name: Annotated[
+        str | None,
+        typer.Option(
+            "-j", "--job-name", metavar="NAME", help="The job's name; else job- and five letters."
+        ),
+    ] = None
+    flavor: Annotated[
+        str | None,
+        typer.Option(
+            "-r",
+            "--resources-flavor",
+            "--flavor",
+            metavar="NAME|JSON|FILE",
+            help="The resources: a flavor's name, its JSON, or a file with it.",
+            autocompletion=completion.flavors,
+        ),
+    ] = None
+    command: Annotated[
+        bool,
+        typer.Option(
+            "-c", "--command", help="The words replace the image's entrypoint, not its arguments."
+        ),
+    ] = False
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "-f",
+            "--file",
+            metavar="FILE",
+            help="Submit the Jobs (and Pods, as Jobs) of a manifest; - is stdin.",
+        ),
+    ] = None
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-e", "--env", metavar="K[=V]", help="A variable; K alone passes its value from here."
+        ),
+    ] = None
+    env_file: Annotated[
+        list[Path] | None,
+        typer.Option("--env-file", metavar="FILE", help="Variables, a line each: K=V or K."),
+    ] = None
+    workdir: Annotated[
+        str | None,
+        typer.Option("-w", "--workdir", metavar="DIR", help="The directory to run in."),
+    ] = None
+    cpu: Annotated[
+        str | None, typer.Option("--cpu", metavar="QUANTITY", help="CPU, over the flavor's.")
+    ] = None
+    memory: Annotated[
+        str | None, typer.Option("--memory", metavar="QUANTITY", help="Memory, over the flavor's.")
+    ] = None
+    gpus: Annotated[
+        str | None, typer.Option("--gpus", metavar="N", help="GPUs, over the flavor's.")
+    ] = None
+    set_resource: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-resource", metavar="KEY=QUANTITY,…", help="Any resources, over the flavor's."
+        ),
+    ] = None
+    label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label.")] = (
+        None
+    )
+    annotation: Annotated[
+        list[str] | None, typer.Option("--annotation", metavar="K=V", help="An annotation.")
+    ] = None
+    annotations: Annotated[
+        str | None,
+        typer.Option("-a", "--annotations", metavar="JSON", help="Annotations as a JSON object."),
+    ] = None
+    image_pull_policy: Annotated[
+        ImagePullPolicy | None,
+        typer.Option("--image-pull-policy", help="When the image is pulled."),
+    ] = None
+    wait: Annotated[
+        bool,
+        typer.Option("--wait/--no-wait", help="Wait for the end; exit with the job's exit code."),
+    ] = False
+    follow: Annotated[
+        bool, typer.Option("--follow", help="The same, and print the log as it comes.")
+    ] = False
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout", metavar="DURATION", help="Wait no longer (exit 124); the job goes on."
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the manifest and submit nothing; asks no cluster."),
+    ] = False
+    server_dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--server-dry-run", help="Have the server check it; print what it would make of it."
+        ),
+    ] = False
