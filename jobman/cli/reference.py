@@ -91,7 +91,7 @@ def _row(param: Any, context: Any) -> tuple[str, str] | None:
         return None
     name, text = (" ".join(str(part).split()).replace("|", "\\|") for part in record)
     is_argument = param.param_type_name == "argument"
-    return param.make_metavar(context).strip("[].") if is_argument else name, text
+    return (param.metavar or param.name.upper()) if is_argument else name, text
 
 
 def main(path: str) -> None:

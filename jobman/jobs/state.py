@@ -161,7 +161,8 @@ def _failed_by(condition: JobCondition, only: PodView | None, bad: list[PodView]
 def _with_first_failure(message: str, bad: list[PodView]) -> str:
     if not bad:
         return message
-    return f"{message}; first: pod {bad[0].name}: {bad[0].reason}"
+    first = min(bad, key=lambda pod: pod.finished_at or LONG_AGO)
+    return f"{message}; first: pod {first.name}: {first.reason}"
 
 
 def _out_of_retries(job: Job, seen: int) -> bool:
