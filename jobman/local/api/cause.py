@@ -24,7 +24,9 @@ def wrong(field: str, value: Any, text: str) -> Cause:
 
 def required(field: str, text: str = "") -> Cause:
     """The field must be given."""
-    return Cause("FieldValueRequired", field, f"Required value: {text}" if text else "Required value")
+    return Cause(
+        "FieldValueRequired", field, f"Required value: {text}" if text else "Required value"
+    )
 
 
 def not_supported(field: str, value: Any, supported: Iterable[str]) -> Cause:
@@ -54,9 +56,7 @@ def not_found(field: str, value: Any) -> Cause:
 
 def too_long(field: str, limit_bytes: int) -> Cause:
     """The value takes more than `limit_bytes`."""
-    return Cause(
-        "FieldValueTooLong", field, f"Too long: may not be more than {limit_bytes} bytes"
-    )
+    return Cause("FieldValueTooLong", field, f"Too long: may not be more than {limit_bytes} bytes")
 
 
 def shown(value: Any) -> str:
