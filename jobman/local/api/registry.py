@@ -1,0 +1,283 @@
+"""The semantics behind the HTTP API, used by the controllers of this process too.
+
+Every call is one step on one thread: what it reads is what it writes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jobman.local.api import admission, defaults, metadata, schema, selectors, status, validation
+from jobman.local.api.deletion import DeleteOptions, is_over, marked
+from jobman.local.api.patch import apply_patch
+from jobman.local.api.resources import Resource, resource_of
+from jobman.local.api.schema import Mode
+from jobman.local.api.users import SYSTEM, User
+from jobman.local.store import ExistsError, Key, Record, StorageError, Store
+
+__all__ = ["DeleteOptions", "Registry", "Write", "Written"]
+
+Object = dict[str, Any]
+# A status that a creator may bring: nobody else writes it.
+_STATUS_ON_CREATE = frozenset({"Node"})
+APPLY = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True)
+class Write:
+    """How a write is asked for: by whom, for real or not, how strict about unknown fields."""
+
+    user: User = SYSTEM
+    dry_run: bool = False
+    mode: Mode = "Ignore"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write made, and the warnings that go with it."""
+
+    object: Object
+    warnings: tuple[str, ...] = ()
+    created: bool = False
+
+
+class Registry:
+    """All objects with their rules. Refusals are ApiErrors."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def find(self, resource: str, namespace: str, name: str) -> Object | None:
+        """The object, or None."""
+        record = self.store.get(Key(resource, namespace, name))
+        return record.object() if record else None
+
+    def get(self, resource: str, namespace: str, name: str) -> Object:
+        """The object. Raises a 404."""
+        return self._record(resource_of(resource), namespace, name).object()
+
+    def list(
+        self, resource: str, namespace: str | None = None, selector: str | None = None
+    ) -> list[Object]:
+        """The objects of a namespace (None: of all) that a label selector takes."""
+        records = self.store.list(resource, namespace)
+        if selector is not None:
+            accepts = selectors.labels(selector)
+            records = [record for record in records if accepts(record.labels)]
+        return [record.object() for record in records]
+
+    def create(
+        self,
+        resource: str,
+        namespace: str,
+        obj: Mapping[str, Any],
+        *,
+        user: User = SYSTEM,
+        dry_run: bool = False,
+    ) -> Object:
+        """Create an object and return it as it is kept."""
+        write = Write(user=user, dry_run=dry_run)
+        return self.create_as(resource_of(resource), namespace, obj, write).object
+
+    def create_as(self, resource: Resource, namespace: str, obj: Any, write: Write) -> Written:
+        """Create: shape, namespace, identity, defaults, admission, rules, quota, store."""
+        made, warnings = schema.check(resource, obj, write.mode)
+        metadata.check_namespace(resource, made, namespace)
+        if resource.kind not in _STATUS_ON_CREATE:
+            made.pop("status", None)
+        metadata.begin(resource, made, dry_run=write.dry_run)
+        defaults.apply(resource.kind, made)
+        if resource.kind == "Job":
+            defaults.generate_selector(made)
+        admission.mutate(self, resource, made)
+        causes = validation.validate_create(resource.kind, made)
+        if causes:
+            raise status.invalid(resource.kind, resource.group, made["metadata"]["name"], causes)
+        admission.validate(self, resource, made)
+        if not write.dry_run:
+            made = self._stored(resource, made)
+        elif self.find(resource.name, namespace, made["metadata"]["name"]) is not None:
+            raise status.already_exists(resource.plural, resource.group, made["metadata"]["name"])
+        return Written(made, tuple(warnings), created=True)
+
+    def update(
+        self,
+        resource: str,
+        namespace: str,
+        name: str,
+        obj: Mapping[str, Any],
+        *,
+        user: User = SYSTEM,
+        subresource: str | None = None,
+        dry_run: bool = False,
+    ) -> Object:
+        """Replace an object, or its status."""
+        write = Write(user=user, dry_run=dry_run)
+        return self.update_as(
+            resource_of(resource), namespace, name, obj, write, subresource
+        ).object
+
+    def update_as(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        obj: Any,
+        write: Write,
+        subresource: str | None = None,
+    ) -> Written:
+        """Replace: shape, names, then as every change of an object."""
+        new, warnings = schema.check(resource, obj, write.mode)
+        metadata.check_namespace(resource, new, namespace)
+        metadata.check_name(new, name)
+        old = self.get(resource.name, namespace, name)
+        kept = self._change(resource, old, new, write, subresource)
+        return Written(kept, tuple(warnings))
+
+    def patch_as(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        content_type: str,
+        patch: Any,
+        write: Write,
+        subresource: str | None = None,
+    ) -> Written:
+        """Patch an object; an apply of one that is not there creates it."""
+        old = self.find(resource.name, namespace, name)
+        if old is None and content_type == APPLY and subresource is None:
+            body = patch if isinstance(patch, dict) else {}
+            own = body.setdefault("metadata", {}) if isinstance(body, dict) else {}
+            own.setdefault("name", name)
+            return self.create_as(resource, namespace, body, write)
+        if old is None:
+            raise status.not_found(resource.plural, resource.group, name)
+        patched = apply_patch(content_type, resource.kind, old, patch)
+        new, warnings = schema.check_patched(resource, patched, write.mode)
+        metadata.check_name(new, name)
+        kept = self._change(resource, old, new, write, subresource)
+        return Written(kept, tuple(warnings))
+
+    def modify(
+        self,
+        resource: str,
+        namespace: str,
+        name: str,
+        change: Callable[[Object], None],
+        *,
+        subresource: str | None = None,
+    ) -> Object:
+        """Read, let `change` work on it, write: for controllers, whose changes are trusted.
+
+        With a subresource the rest of the object stays as it was. Raises a 404.
+        """
+        kind = resource_of(resource)
+        old = self.get(resource, namespace, name)
+        new = self.get(resource, namespace, name)
+        change(new)
+        if subresource == "status":
+            new = _only_status(old, new)
+        metadata.carry_over(kind, old, new)
+        return self._keep(kind, new)
+
+    def delete(
+        self,
+        resource: str,
+        namespace: str,
+        name: str,
+        options: DeleteOptions | None = None,
+        *,
+        user: User = SYSTEM,  # noqa: ARG002 - who deletes is not recorded
+    ) -> Object:
+        """Delete an object; the answer is the object where it stays or is a pod, else a Status."""
+        options = options or DeleteOptions()
+        kind = resource_of(resource)
+        obj = self.get(resource, namespace, name)
+        metadata.check_preconditions(kind, obj, options.uid, options.resource_version)
+        admission.may_delete(kind, obj)
+        obj = marked(kind, obj, options)
+        over = is_over(obj)
+        if not options.dry_run:
+            obj = self._keep(kind, obj, gone=over)
+        if over and kind.kind != "Pod":
+            uid = obj["metadata"]["uid"]
+            return status.success(status.details_of(name, kind.group, kind.plural, uid=uid))
+        return obj
+
+    def delete_collection(
+        self, resource: Resource, records: list[Record], options: DeleteOptions
+    ) -> list[Object]:
+        """Delete each of the objects and return them as they were."""
+        for record in records:
+            self.delete(
+                resource.name,
+                record.key.namespace,
+                record.key.name,
+                replace(options, uid=record.uid),
+            )
+        return [record.object() for record in records]
+
+    def _record(self, resource: Resource, namespace: str, name: str) -> Record:
+        record = self.store.get(Key(resource.name, namespace, name))
+        if record is None:
+            raise status.not_found(resource.plural, resource.group, name)
+        return record
+
+    def _change(
+        self, resource: Resource, old: Object, new: Object, write: Write, subresource: str | None
+    ) -> Object:
+        """An object's change by a client: what it may change, defaults, rules, store."""
+        if subresource == "status":
+            new = {**_only_status(old, new), "metadata": {**old["metadata"], **_version_of(new)}}
+        elif resource.subresource("status") and "status" in old:
+            new["status"] = old["status"]
+        elif resource.subresource("status"):
+            new.pop("status", None)
+        metadata.carry_over(resource, old, new)
+        defaults.apply(resource.kind, new)
+        causes = validation.validate_update(resource.kind, old, new)
+        if causes:
+            raise status.invalid(resource.kind, resource.group, old["metadata"]["name"], causes)
+        admission.may_update(self, resource, old, new)
+        return new if write.dry_run else self._keep(resource, new)
+
+    def _stored(self, resource: Resource, obj: Object) -> Object:
+        about = obj["metadata"]
+        try:
+            return self.store.create(self._key(resource, obj), obj).object()
+        except ExistsError as error:
+            deleting = "deletionTimestamp" in error.record.object()["metadata"]
+            raise status.already_exists(
+                resource.plural, resource.group, about["name"], deleting=deleting
+            ) from None
+        except StorageError as error:
+            raise status.internal(str(error)) from error
+
+    def _keep(self, resource: Resource, obj: Object, *, gone: bool | None = None) -> Object:
+        """Write a changed object; one that is being deleted and held by nobody goes."""
+        key = self._key(resource, obj)
+        if gone is None:
+            gone = "deletionTimestamp" in obj["metadata"] and is_over(obj)
+        try:
+            record = self.store.delete(key, obj) if gone else self.store.update(key, obj)
+        except StorageError as error:
+            raise status.internal(str(error)) from error
+        return record.object()
+
+    def _key(self, resource: Resource, obj: Object) -> Key:
+        about = obj["metadata"]
+        return Key(resource.name, about.get("namespace", ""), about["name"])
+
+
+def _only_status(old: Object, new: Object) -> Object:
+    rest = {key: value for key, value in old.items() if key != "status"}
+    return {**rest, "status": new["status"]} if "status" in new else rest
+
+
+def _version_of(obj: Object) -> Object:
+    """The resourceVersion and uid that a writer demands."""
+    about = obj["metadata"]
+    return {key: about[key] for key in ("resourceVersion", "uid") if about.get(key)}
