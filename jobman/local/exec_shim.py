@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 from jobman.local import processes
 from jobman.local.launch import Launch, LaunchError, launch
-from jobman.local.shim import CTL, SPEC, detach
+from jobman.local.layout import CTL, SPEC
+from jobman.local.shim import detach
 
 Report = Callable[[dict[str, Any]], None]
 

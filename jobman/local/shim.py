@@ -28,10 +28,9 @@ from typing import Any, NoReturn
 from jobman.local import processes
 from jobman.local.crilog import LogWriter
 from jobman.local.launch import Launch, LaunchError, launch
+from jobman.local.layout import CLAIM, CTL, EXIT, KILL, LOG, SPEC
 from jobman.local.mounts import Mount
 
-SPEC, CTL, CLAIM, LOG, EXIT = "spec.json", "ctl", "claim", "log", "exit"
-TERMINATE, KILL = b"T", b"K"
 START_ERROR_CODE = 128
 
 _READ_BYTES = 1 << 16

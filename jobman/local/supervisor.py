@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobman.local import processes, shim
+from jobman.local import layout, processes
 from jobman.local.zygote import MAX_REQUEST
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Exit:
     def read(cls, directory: Path) -> Exit | None:
         """The exit file of a container, or None while there is none."""
         try:
-            facts = json.loads((directory / shim.EXIT).read_bytes())
+            facts = json.loads((directory / layout.EXIT).read_bytes())
         except FileNotFoundError:
             return None
         return cls(
@@ -108,11 +108,11 @@ class Running:
 
     def terminate(self) -> None:
         """SIGTERM to the container's process group."""
-        self._command(shim.TERMINATE)
+        self._command(layout.TERMINATE)
 
     def kill(self) -> None:
         """SIGKILL to everything the container started."""
-        self._command(shim.KILL)
+        self._command(layout.KILL)
 
     def _command(self, word: bytes) -> None:
         if self._ctl >= 0:
@@ -193,7 +193,7 @@ class Supervisor:
         ended = Exit.read(directory)
         if ended is not None:
             return ended
-        if not (directory / shim.CLAIM).exists():
+        if not (directory / layout.CLAIM).exists():
             return None
         ctl = _open_ctl(directory)
         if ctl is None:
@@ -306,15 +306,15 @@ class Supervisor:
 
 def _write_spec(directory: Path, text: bytes) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = directory / f"{shim.SPEC}.tmp"
+    temporary = directory / f"{layout.SPEC}.tmp"
     temporary.write_bytes(text)
-    temporary.replace(directory / shim.SPEC)
+    temporary.replace(directory / layout.SPEC)
 
 
 def _open_ctl(directory: Path) -> int | None:
     """The writing end of the holder's FIFO; None when no holder lives."""
     try:
-        return os.open(directory / shim.CTL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(directory / layout.CTL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
             return None
@@ -323,7 +323,7 @@ def _open_ctl(directory: Path) -> int | None:
 
 def _claim(directory: Path) -> dict[str, Any]:
     try:
-        facts = json.loads((directory / shim.CLAIM).read_bytes())
+        facts = json.loads((directory / layout.CLAIM).read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
@@ -342,9 +342,9 @@ def bury(directory: Path) -> Exit:
         "finishedAt": time.time_ns(),
         "lost": True,
     }
-    temporary = directory / f"{shim.EXIT}.tmp"
+    temporary = directory / f"{layout.EXIT}.tmp"
     temporary.write_text(json.dumps(facts))
-    temporary.replace(directory / shim.EXIT)
+    temporary.replace(directory / layout.EXIT)
     return Exit(LOST_CODE, facts["startedAt"], facts["finishedAt"], lost=True)
 
 
@@ -352,7 +352,7 @@ def void(directory: Path) -> bool:
     """Make sure that a container never started never will be; False if it was claimed."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        os.close(os.open(directory / shim.CLAIM, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(os.open(directory / layout.CLAIM, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         return False
     return True

@@ -41,7 +41,10 @@ def main() -> None:
 def serve(channel: socket.socket) -> None:
     """Fork one process per request, until the daemon closes its end."""
     while True:
-        data, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, MAX_DESCRIPTORS)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, MAX_DESCRIPTORS)
+        except ConnectionResetError:  # the daemon was killed with answers unread
+            return
         if not data:
             return
         request = json.loads(data)

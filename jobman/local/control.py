@@ -1,0 +1,278 @@
+"""Starting, finding and stopping the embedded cluster's daemon.
+
+Standard library only: `jobman submit` passes here before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobman import __version__
+from jobman.errors import JobmanError, NotFoundError, UnreachableError
+from jobman.local import layout, places
+from jobman.local.places import State, state_dir
+
+__all__ = ["DaemonFacts", "ensure_started", "find", "reset", "state_dir", "status", "stop"]
+
+READY = b"ready"
+STOP_TIMEOUT_S = 20
+_LOG_TAIL_LINES = 15
+_KEPT_VARIABLES = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
+    *("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
+)
+
+
+@dataclass(frozen=True)
+class DaemonFacts:
+    """What a running daemon says of itself; `since` is RFC 3339."""
+
+    pid: int
+    version: str
+    address: str
+    since: str
+    token: str
+    ca: str
+
+
+def ensure_started(
+    state: Path | None = None, *, timeout_s: float = 20, options: Sequence[str] = ()
+) -> Path:
+    """Start the daemon unless it runs, and return its kubeconfig.
+
+    Any number of callers at once get one daemon; one of another version is replaced, and its
+    jobs go on. `options` are more words for a daemon that has to be started. Raises
+    UnreachableError with the end of the daemon's log when it cannot start.
+    """
+    place = State(state or state_dir(os.environ))
+    running = _running(place)
+    if running is not None and running.version == __version__:
+        return place.kubeconfig
+    place.create()
+    with _locked(place.start_lock):
+        running = _running(place)
+        if running is not None and running.version == __version__:
+            return place.kubeconfig
+        if running is not None:
+            _end(place, running)
+        _start(place, timeout_s, options)
+    return place.kubeconfig
+
+
+def find(state: Path | None = None) -> Path | None:
+    """The kubeconfig of the running daemon, or None; starts nothing."""
+    place = State(state or state_dir(os.environ))
+    return place.kubeconfig if _running(place) is not None else None
+
+
+def status(state: Path | None = None) -> DaemonFacts | None:
+    """What the running daemon says of itself, or None."""
+    return _running(State(state or state_dir(os.environ)))
+
+
+def stop(state: Path | None = None, *, kill: bool = False) -> int:
+    """Stop the daemon; containers go on, unless `kill`. Returns how many still run.
+
+    Raises NotFoundError when there is neither a daemon nor, with `kill`, a container.
+    """
+    place = State(state or state_dir(os.environ))
+    if not place.root.is_dir():
+        raise NotFoundError("the embedded cluster is not running")
+    with _locked(place.start_lock):
+        running = _running(place)
+        if running is not None:
+            _end(place, running)
+        containers = _living(place)
+        if running is None and not (kill and containers):
+            _let_go(containers)
+            raise NotFoundError("the embedded cluster is not running")
+        return _kill(containers) if kill else _let_go(containers)
+
+
+def reset(state: Path | None = None) -> None:
+    """Stop the daemon, end every container and delete all state."""
+    place = State(state or state_dir(os.environ))
+    if not place.root.is_dir():
+        return
+    with _locked(place.start_lock):
+        running = _running(place)
+        if running is not None:
+            _end(place, running)
+        _kill(_living(place))
+        places.remove_tree(place.root)
+
+
+def _running(place: State) -> DaemonFacts | None:
+    """The daemon that holds the lock, if it is ready."""
+    try:
+        fd = os.open(place.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read_facts(place)
+    else:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _read_facts(place: State) -> DaemonFacts | None:
+    try:
+        return DaemonFacts(**json.loads(place.facts.read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of `path`, waiting for whoever has it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _start(place: State, timeout_s: float, options: Sequence[str]) -> None:
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    with os.fdopen(reader, "rb", buffering=0) as told:
+        words = ["--state", str(place.root), "--ready-fd", str(writer), *options]
+        try:
+            with open(place.log, "ab", opener=_private) as log:
+                starter = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "jobman.local.daemon", *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env=_daemon_environment(os.environ),
+                    pass_fds=[writer],
+                    start_new_session=True,
+                )
+        finally:
+            os.close(writer)
+        starter.wait()
+        _await_ready(place, told.fileno(), timeout_s, group=starter.pid)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _daemon_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What Python and the system's tools need to run, and nothing of the caller's shell."""
+    return {name: environ[name] for name in _KEPT_VARIABLES if name in environ}
+
+
+def _await_ready(place: State, told: int, timeout_s: float, *, group: int) -> None:
+    deadline = time.monotonic() + timeout_s
+    said = b""
+    while READY not in said:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0 or not select.select([told], [], [], left_s)[0]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+            raise _cannot_start(place, f"it was not ready within {timeout_s:g} s")
+        data = os.read(told, 1024)
+        if not data:
+            raise _cannot_start(place, "it ended while starting")
+        said += data
+
+
+def _cannot_start(place: State, why: str) -> JobmanError:
+    lines = place.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+    shown = "".join(f"\n  {line}" for line in lines)
+    return UnreachableError(
+        f"the embedded cluster cannot start: {why}; the end of {place.log}:{shown}",
+        hint="`jobman local reset` deletes its state and all jobs in it",
+    )
+
+
+def _end(place: State, running: DaemonFacts) -> None:
+    """SIGTERM to the daemon and, if it does not let go of its lock in time, SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, number)
+        if _released(place.lock, STOP_TIMEOUT_S):
+            return
+    raise UnreachableError(f"the embedded cluster's daemon (pid {running.pid}) does not end")
+
+
+def _released(lock: Path, timeout_s: float) -> bool:
+    """Wait until nobody holds the lock."""
+    fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+
+    def wait() -> None:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        os.close(fd)
+
+    waiter = threading.Thread(target=wait, daemon=True)
+    waiter.start()
+    waiter.join(timeout_s)
+    return not waiter.is_alive()
+
+
+def _living(place: State) -> list[int]:
+    """Open ends of the control FIFOs of all containers that run."""
+    found = []
+    for directory in place.container_directories():
+        with contextlib.suppress(OSError):
+            found.append(
+                os.open(directory / layout.CTL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            )
+    return found
+
+
+def _let_go(containers: list[int]) -> int:
+    for fd in containers:
+        os.close(fd)
+    return len(containers)
+
+
+def _kill(containers: list[int]) -> int:
+    """End the containers and wait until their holders are gone; how many are left."""
+    poll = select.poll()
+    for fd in containers:
+        with contextlib.suppress(OSError):
+            os.write(fd, layout.KILL)
+        poll.register(fd, 0)
+    left = set(containers)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while left and (left_s := deadline - time.monotonic()) > 0:
+        for fd, _ in poll.poll(left_s * 1000):
+            poll.unregister(fd)
+            left.discard(fd)
+    _let_go(containers)
+    return len(left)
+
+
+def ask(running: DaemonFacts, path: str, timeout_s: float = 5) -> Any:
+    """GET `path` from the daemon's API; the decoded JSON. Raises OSError when it is not there."""
+    import http.client
+    import ssl
+
+    context = ssl.create_default_context(cadata=running.ca)
+    host, _, port = running.address.removeprefix("https://").partition(":")
+    connection = http.client.HTTPSConnection(host, int(port), timeout=timeout_s, context=context)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {running.token}"})
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()

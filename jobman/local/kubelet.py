@@ -1,0 +1,280 @@
+"""The kubelet: runs the pods bound to this machine's node, one worker each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pwd
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from jobman.local import places, podstatus
+from jobman.local.api.registry import DeleteOptions, Registry
+from jobman.local.api.status import ApiError
+from jobman.local.container_spec import ignored_user
+from jobman.local.devices import GPU_ANNOTATION, Devices, NoDevicesError, gpu_count
+from jobman.local.env import DEFAULT_PATH, World
+from jobman.local.places import State
+from jobman.local.pod_state import FINAL, Host
+from jobman.local.pod_worker import PodWorker
+from jobman.local.room import Rejection, Room
+from jobman.local.store import Change
+from jobman.local.supervisor import Running, Supervisor
+
+Object = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+_HURRIED_FROM = 16
+
+
+class Recorder(Protocol):
+    """Records events in the kubelet's shape."""
+
+    def event(
+        self, obj: Object, kind: str, reason: str, message: str, *, field_path: str = ""
+    ) -> None:
+        """One more occurrence of the event."""
+
+
+def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What every container's environment begins with: a PATH, and the owner's home."""
+    home = environ.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir
+    return {"PATH": DEFAULT_PATH, "HOME": home}
+
+
+class Kubelet:
+    """Pods of the node `node_name`; `allocatable` is that node's."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        state: State,
+        node_name: str,
+        allocatable: Mapping[str, str],
+        supervisor: Supervisor,
+        devices: Devices,
+        recorder: Recorder,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._registry = registry
+        self._state = state
+        self._node_name = node_name
+        self._recorder = recorder
+        self._supervisor = supervisor
+        self._devices = devices
+        self.room = Room(allocatable)
+        self._mark = f'"nodeName":"{node_name}"'.encode()
+        self._workers: dict[str, PodWorker] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._host = Host(
+            pods=self,
+            supervisor=supervisor,
+            devices=devices,
+            pod_root=state.pods,
+            claims=state.claims,
+            base_env=base_environment(environ),
+            hurried=lambda: len(self._workers) > _HURRIED_FROM,
+        )
+
+    async def run(self) -> None:
+        """Take up the node's pods and serve them until cancelled."""
+        self._state.pods.mkdir(mode=0o700, exist_ok=True)
+        forget = self._registry.store.subscribe(self._changed, "pods", "configmaps", "secrets")
+        try:
+            self._take_up()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            forget()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def worker(self, uid: str) -> PodWorker | None:
+        """The worker of an unfinished pod."""
+        return self._workers.get(uid)
+
+    def _take_up(self) -> None:
+        """All pods of the node, as an earlier daemon left them."""
+        mine = [p for p in self._registry.list("pods") if self._is_mine(p)]
+        active = [p for p in mine if p.get("status", {}).get("phase") not in FINAL]
+        for pod in active:
+            annotation = pod["metadata"].get("annotations", {}).get(GPU_ANNOTATION)
+            if annotation is not None:
+                self._devices.restore(pod["metadata"]["uid"], annotation)
+            if pod.get("status", {}).get("startTime"):
+                self.room.keep(pod)
+        for pod in mine:
+            if pod in active or pod["metadata"].get("deletionTimestamp"):
+                self._begin(pod)
+        known = {p["metadata"]["uid"] for p in mine}
+        for directory in self._state.pods.iterdir():
+            if directory.name not in known:
+                self._spawn(self._clear(directory))
+
+    def _is_mine(self, pod: Object) -> bool:
+        return bool(pod["spec"].get("nodeName") == self._node_name)
+
+    def _changed(self, change: Change) -> None:
+        resource, namespace, _ = change.record.key
+        if resource != "pods":
+            self._config_changed(namespace)
+            return
+        if self._mark not in change.record.body:
+            return
+        uid = change.record.uid
+        worker = self._workers.get(uid)
+        if change.type == "DELETED":
+            if worker is not None:
+                worker.gone()
+            else:
+                self._spawn(self._clear(self._state.pods / uid))
+            return
+        pod = change.record.object()
+        if worker is not None:
+            worker.update(pod)
+        elif self._is_mine(pod) and self._is_to_do(pod):
+            self._begin(pod)
+
+    def _is_to_do(self, pod: Object) -> bool:
+        final = pod.get("status", {}).get("phase") in FINAL
+        return not final or "deletionTimestamp" in pod["metadata"]
+
+    def _config_changed(self, namespace: str) -> None:
+        for worker in self._workers.values():
+            if worker.waits_for_config and worker.state.pod["metadata"]["namespace"] == namespace:
+                worker.wake()
+
+    # -- workers ------------------------------------------------------------------------------
+
+    def _begin(self, pod: Object) -> None:
+        worker = PodWorker(self._host, pod)
+        self._workers[worker.state.uid] = worker
+        self._spawn(self._work(worker))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, worker: PodWorker) -> None:
+        try:
+            if self._admit(worker):
+                await worker.run()
+        finally:
+            self._workers.pop(worker.state.uid, None)
+            self.room.release(worker.state.uid)
+            self._devices.release(worker.state.uid)
+        if worker.is_gone:
+            await self._clear(self._state.pods / worker.state.uid)
+
+    def _admit(self, worker: PodWorker) -> bool:
+        """Take the pod in and give it its devices, or fail it."""
+        pod = worker.state.pod
+        if pod["metadata"].get("deletionTimestamp"):
+            return True
+        rejection = self.room.take(pod)
+        if rejection is None:
+            rejection = self._give_gpus(worker)
+        if rejection is None:
+            self._warn_of_users(pod)
+            return True
+        self.event(pod, "Warning", rejection.reason, rejection.message)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        status = podstatus.rejected(pod, rejection.reason, rejection.message, now)
+        self.write_status(pod, status)
+        return False
+
+    def _give_gpus(self, worker: PodWorker) -> Rejection | None:
+        count = gpu_count(worker.state.pod)
+        if count == 0 or not self._devices.indices:
+            return None
+        known = worker.state.uid in self._devices.given
+        try:
+            indices = self._devices.allocate(worker.state.uid, count)
+        except NoDevicesError as error:
+            return Rejection("UnexpectedAdmissionError", str(error))
+        worker.state.gpus = indices
+        if not known:
+            text = ",".join(map(str, indices))
+            written = self.annotate(worker.state.pod, GPU_ANNOTATION, text)
+            worker.state.pod = written or worker.state.pod
+        return None
+
+    def _warn_of_users(self, pod: Object) -> None:
+        if pod.get("status", {}).get("startTime"):
+            return
+        for container in pod["spec"]["containers"]:
+            user = ignored_user(pod, container)
+            if user is not None:
+                text = f"runAsUser {user} is ignored: containers run as uid {os.geteuid()} here"
+                field = f"spec.containers{{{container['name']}}}"
+                self.event(pod, "Warning", "RunAsUserIgnored", text, field)
+
+    async def _clear(self, directory: Path) -> None:
+        """A pod that is no more: end what may still run of it and delete its directory."""
+        for run in directory.glob("containers/*/*"):
+            found = self._supervisor.find(run)
+            if isinstance(found, Running):
+                found.kill()
+                await found.exit
+        await asyncio.to_thread(places.remove_tree, directory)
+
+    # -- the workers' door to the API ---------------------------------------------------------
+
+    def write_status(self, pod: Object, status: Object) -> Object | None:
+        """Write the status of this very pod; the whole pod as it is then, None if it is gone."""
+
+        def change(found: Object) -> None:
+            found["status"] = found.get("status", {}) | status
+
+        return self._modify(pod, change, "status")
+
+    def annotate(self, pod: Object, key: str, value: str) -> Object | None:
+        """Write one annotation."""
+
+        def change(found: Object) -> None:
+            found["metadata"].setdefault("annotations", {})[key] = value
+
+        return self._modify(pod, change, None)
+
+    def _modify(self, pod: Object, change: Any, subresource: str | None) -> Object | None:
+        metadata = pod["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
+        found = self._registry.find("pods", namespace, name)
+        if found is None or found["metadata"]["uid"] != metadata["uid"]:
+            return None
+        written: Object = self._registry.modify(
+            "pods", namespace, name, change, subresource=subresource
+        )
+        return written
+
+    def remove(self, pod: Object) -> None:
+        """Take an ended pod out of the API."""
+        metadata = pod["metadata"]
+        options = DeleteOptions(grace_s=0, uid=metadata["uid"])
+        with contextlib.suppress(ApiError):
+            self._registry.delete("pods", metadata["namespace"], metadata["name"], options)
+
+    def event(self, pod: Object, kind: str, reason: str, message: str, field: str = "") -> None:
+        """Record an event about a pod or one of its containers."""
+        self._recorder.event(pod, kind, reason, message, field_path=field)
+
+    def world(self, namespace: str) -> World:
+        """What the references of a pod in `namespace` may name."""
+        find = self._registry.find
+        return World(
+            config_map=lambda name: find("configmaps", namespace, name),
+            secret=lambda name: find("secrets", namespace, name),
+            allocatable=self.room.allocatable,
+        )
+
+    def claim(self, namespace: str, name: str) -> Object | None:
+        """A persistent volume claim."""
+        found: Object | None = self._registry.find("persistentvolumeclaims", namespace, name)
+        return found

@@ -1,0 +1,180 @@
+"""Where the embedded cluster keeps its state, and the names of the files there.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobman.errors import ConfigError
+
+STATE_VARIABLE = "JOBMAN_LOCAL_STATE"
+
+# What is kept there needs locks, FIFOs and a database's shared memory: a local disk.
+NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "virtiofs"),
+        *("lustre", "gpfs", "beegfs", "ceph", "panfs", "pvfs2", "orangefs", "glusterfs", "wekafs"),
+        *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs", "fuse.rclone"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """The state directory of one cluster: 0700, its files 0600."""
+
+    root: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        """How clients reach the running daemon."""
+        return self.root / "kubeconfig"
+
+    @property
+    def facts(self) -> Path:
+        """What the running daemon says of itself (JSON)."""
+        return self.root / "daemon.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the daemon for as long as it lives."""
+        return self.root / "daemon.lock"
+
+    @property
+    def start_lock(self) -> Path:
+        """Locked by whoever starts or stops the daemon."""
+        return self.root / "start.lock"
+
+    @property
+    def log(self) -> Path:
+        """What the daemon has to say."""
+        return self.root / "daemon.log"
+
+    @property
+    def database(self) -> Path:
+        """All objects (SQLite)."""
+        return self.root / "state.db"
+
+    @property
+    def certificates(self) -> Path:
+        """The cluster's CA and the server's certificate."""
+        return self.root / "pki"
+
+    @property
+    def pods(self) -> Path:
+        """One directory per pod uid: containers, volumes."""
+        return self.root / "pods"
+
+    @property
+    def claims(self) -> Path:
+        """The directories behind persistent volume claims."""
+        return self.root / "volumes"
+
+    @property
+    def empty(self) -> Path:
+        """An empty directory that containers use as a mount point."""
+        return self.root / "empty"
+
+    def container_directories(self) -> list[Path]:
+        """Every run of every container that has left something on the disk."""
+        return list(self.pods.glob("*/containers/*/*"))
+
+    def create(self) -> None:
+        """Make the directory, for its owner alone. Raises ConfigError when it is another's."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            facts = self.root.stat()
+            if facts.st_uid != os.geteuid():
+                raise ConfigError(
+                    f"{self.root} belongs to another user",
+                    hint=f"set {STATE_VARIABLE} to a directory of your own",
+                )
+            if stat.S_IMODE(facts.st_mode) != 0o700:
+                self.root.chmod(0o700)
+        except OSError as error:
+            raise ConfigError(
+                f"the embedded cluster cannot keep its state in {self.root}: {error.strerror}",
+                hint=f"set {STATE_VARIABLE} to a directory of yours on a local disk",
+            ) from error
+
+
+def state_dir(environ: Mapping[str, str]) -> Path:
+    """The state directory: JOBMAN_LOCAL_STATE, or one per machine below the user's state.
+
+    Where that is on a network file system or cannot be written, /var/tmp/jobman-UID has it.
+    """
+    if given := environ.get(STATE_VARIABLE):
+        return Path(given).expanduser().absolute()
+    usual = _user_state(environ) / "jobman" / "local" / machine_id()
+    if is_local(usual) and _can_be_made(usual):
+        return usual
+    return Path(f"/var/tmp/jobman-{os.geteuid()}") / "local" / machine_id()
+
+
+def _user_state(environ: Mapping[str, str]) -> Path:
+    if given := environ.get("XDG_STATE_HOME"):
+        return Path(given).absolute()
+    home = environ.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir
+    return Path(home).absolute() / ".local" / "state"
+
+
+def machine_id() -> str:
+    """What tells this machine from others that share the home directory."""
+    try:
+        text = Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        text = ""
+    return text or socket.gethostname()
+
+
+def _existing(path: Path) -> Path:
+    """`path`, or the nearest directory above it that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _can_be_made(path: Path) -> bool:
+    return os.access(_existing(path), os.W_OK | os.X_OK)
+
+
+def is_local(path: Path, mountinfo: str | None = None) -> bool:
+    """Whether the file system under `path` is one of this machine."""
+    if mountinfo is None:
+        mountinfo = Path("/proc/self/mountinfo").read_text()
+    kinds = {}
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        point = before.split(" ")[4].encode().decode("unicode_escape")
+        kinds[point] = after.split(" ")[0]
+    real = _existing(path).resolve()
+    for place in (real, *real.parents):
+        if str(place) in kinds:
+            return kinds[str(place)] not in NETWORK_FILE_SYSTEMS
+    return True
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a directory whatever the rights on the directories in it."""
+
+    def open_and_retry(function: Callable[..., Any], name: str, _: Any) -> None:
+        place = Path(name)
+        if not os.path.lexists(name):
+            return
+        place.parent.chmod(0o700)
+        if place.is_dir() and not place.is_symlink():
+            place.chmod(0o700)
+            shutil.rmtree(name)
+        else:
+            function(name)
+
+    if path.is_dir():
+        shutil.rmtree(path, onerror=open_and_retry)

@@ -1,0 +1,51 @@
+"""Bringing a pod down: SIGTERM, the grace period, SIGKILL to everything that is left."""
+
+from __future__ import annotations
+
+import time
+
+from jobman.local.pod_report import Reporter
+from jobman.local.pod_state import Object, PodState
+
+_LOOK_AGAIN_S = 5.0
+
+
+class Stopper:
+    """Ends the containers of one pod, sidecars after the others."""
+
+    def __init__(self, state: PodState, report: Reporter) -> None:
+        self._state = state
+        self._report = report
+        self._kill_at: float | None = None
+        self._told: set[str] = set()
+
+    def bring_down(self, kill_at: float, *, silent: bool = False) -> float | None:
+        """Do the next step; seconds until the one after, None when nothing runs any more.
+
+        `kill_at` is a time (seconds since 1970) that only ever moves forward to an earlier one.
+        """
+        living = [c for c in self._state.containers if self._state.runs_of(c).running]
+        if not living:
+            return None
+        self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
+        left_s = self._kill_at - time.time()
+        if left_s <= 0:
+            for container in living:
+                self._is_first(container, silent)
+                self._state.runs_of(container).kill()
+            return _LOOK_AGAIN_S
+        mains = [c for c in living if not self._state.is_sidecar(c)]
+        for container in mains or living:
+            if self._is_first(container, silent):
+                self._state.runs_of(container).terminate()
+        return left_s
+
+    def _is_first(self, container: Object, silent: bool) -> bool:
+        """Whether it is the first time that the container is asked to end; told then."""
+        name = container["name"]
+        if name in self._told:
+            return False
+        self._told.add(name)
+        if not silent:
+            self._report.event(container, "Normal", "Killing", f"Stopping container {name}")
+        return True

@@ -1,0 +1,186 @@
+"""One pod's worker: looks at what is wanted and what is, does the next thing, tells the status.
+
+Level-triggered: everything is decided from the pod object, the containers' directories and the
+clock, so a worker of a new daemon goes on where that of a killed one stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from jobman.local.devices import GPU_ANNOTATION
+from jobman.local.pod_report import Moment, Reporter
+from jobman.local.pod_start import RETRY_S, Starter
+from jobman.local.pod_state import CONFIG_ERROR, Host, Object, PodState
+from jobman.local.pod_stop import Stopper
+from jobman.local.runs import Runs
+from jobman.local.supervisor import Exit
+from jobman.values.duration import parse_rfc3339
+
+log = logging.getLogger(__name__)
+
+DEADLINE = "Pod was active on the node longer than the specified deadline"
+_LOST_CODE = 137
+_FORCED_GRACE_S = 2.0
+
+
+class PodWorker:
+    """The worker of one pod; `run` ends when the pod is finished, or gone."""
+
+    def __init__(self, host: Host, pod: Object) -> None:
+        self._host = host
+        self._woken = asyncio.Event()
+        self._gone_at: float | None = None
+        self._verdict_at: float | None = None
+        uid = pod["metadata"]["uid"]
+        self.state = PodState(pod=pod, directory=host.pod_root / uid, runs={})
+        for container in self.state.containers:
+            place = self.state.directory / "containers" / container["name"]
+            self.state.runs[container["name"]] = Runs(host.supervisor, place, self.wake)
+        self._report = Reporter(host, self.state)
+        self._start = Starter(host, self.state, self._report)
+        self._stop = Stopper(self.state, self._report)
+
+    def wake(self) -> None:
+        """Something has changed: look again."""
+        self._woken.set()
+
+    def update(self, pod: Object) -> None:
+        """The pod as it is in the API now."""
+        self.state.pod = pod
+        if not self._report.writing:
+            self.wake()
+
+    def gone(self) -> None:
+        """The pod is no longer in the API: end what is left of it."""
+        self._gone_at = time.time()
+        self.wake()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the pod is no longer in the API."""
+        return self._gone_at is not None
+
+    @property
+    def waits_for_config(self) -> bool:
+        """Whether a ConfigMap or Secret that appears may let it go on."""
+        reasons = (reason for reason, _ in self.state.waiting.values())
+        return self._start.mount_tries > 0 or CONFIG_ERROR in reasons
+
+    async def run(self) -> None:
+        """Until the pod is finished or gone."""
+        await self._restore()
+        while not await self._look():
+            pass
+
+    async def _look(self) -> bool:
+        """Do what is to be done now and wait for more; whether nothing is left to do."""
+        self._woken.clear()
+        try:
+            again_s = await self._sync()
+        except Exception:
+            log.exception("pod %s", self.state.full_name)
+            again_s = RETRY_S
+        if again_s is None and self._is_done():
+            return True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), again_s)
+        return False
+
+    def _is_done(self) -> bool:
+        return not self.state.anything_runs and (self.is_gone or self.state.final)
+
+    async def _restore(self) -> None:
+        """What an earlier daemon left of this pod; what it began and is not there is lost."""
+        state = self.state
+        status = state.pod.get("status", {})
+        told = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+        begun = {s["name"]: s["restartCount"] for s in told if s.get("containerID")}
+        for name, runs in state.runs.items():
+            await runs.restore()
+            if name in begun and not runs.started and not state.final:
+                runs.number = begun[name]
+                runs.ended = Exit(_LOST_CODE, 0, time.time_ns(), lost=True)
+            state.sandbox = state.sandbox or runs.started
+        if GPU_ANNOTATION in state.pod["metadata"].get("annotations", {}):
+            state.gpus = self._host.devices.given.get(state.uid, ())
+
+    async def _sync(self) -> float | None:
+        """Do what is to be done now; seconds until it must be looked at again, if ever."""
+        if self._gone_at is not None:
+            return self._stop.bring_down(self._gone_at + _FORCED_GRACE_S, silent=True)
+        if "deletionTimestamp" in self.state.pod["metadata"]:
+            return self._delete()
+        if self.state.final:
+            return self._stop.bring_down(time.time())
+        left_s = self._deadline_left_s()
+        if self.state.verdict is None and left_s is not None and left_s <= 0:
+            self.state.verdict = ("DeadlineExceeded", DEADLINE)
+            self._verdict_at = time.time()
+            self._report.pod_event("Normal", "DeadlineExceeded", DEADLINE)
+        if self._verdict_at is not None:
+            return self._end(self._verdict_at + self._grace_s())
+        again_s = await self._advance()
+        return _earlier(again_s, self._deadline_left_s())
+
+    def _deadline_left_s(self) -> float | None:
+        seconds = self.state.pod["spec"].get("activeDeadlineSeconds")
+        started = self.state.pod.get("status", {}).get("startTime")
+        if seconds is None or started is None or self.state.final:
+            return None
+        return parse_rfc3339(started).timestamp() + float(seconds) - time.time()
+
+    def _grace_s(self) -> float:
+        return float(self.state.pod["spec"].get("terminationGracePeriodSeconds", 30))
+
+    def _delete(self) -> float | None:
+        """The pod is deleted: end it within its grace period, then take it out of the API."""
+        metadata = self.state.pod["metadata"]
+        if self.state.anything_runs:
+            self._report.publish()
+        kill_at = parse_rfc3339(metadata["deletionTimestamp"]).timestamp()
+        left_s = self._stop.bring_down(kill_at)
+        if left_s is None:
+            self._report.publish(Moment(stopped=True, deleted=True))
+            self._host.pods.remove(self.state.pod)
+        return left_s
+
+    async def _advance(self) -> float | None:
+        """Bring the pod up as far as it goes; seconds until a back-off ends."""
+        if self.state.is_over():
+            return self._end(time.time() + self._grace_s())
+        if self.state.volumes is None:
+            again_s = self._start.prepare()
+            if again_s is not None:
+                return again_s
+        again_s = await self._start_due()
+        self._report.publish()
+        return again_s
+
+    async def _start_due(self) -> float | None:
+        waits: list[float | None] = []
+        for container in self.state.init_containers:
+            if not self.state.has_initialized(container) or self.state.is_sidecar(container):
+                waits.append(await self._start.start_if_due(container))
+            if not self.state.has_initialized(container):
+                return _earlier(*waits)
+        for container in self.state.pod["spec"]["containers"]:
+            wait_s = await self._start.start_if_due(container)
+            waits.append(wait_s)
+        return _earlier(*waits)
+
+    def _end(self, kill_at: float) -> float | None:
+        """No container is to run again: end what still runs, then tell the last phase."""
+        left_s = self._stop.bring_down(kill_at)
+        self._report.publish()
+        if left_s is None:
+            self._report.publish(Moment(stopped=True))
+        return left_s
+
+
+def _earlier(*seconds: float | None) -> float | None:
+    given = [s for s in seconds if s is not None]
+    return min(given) if given else None

@@ -1,0 +1,98 @@
+"""Whether this node takes a pod: what the pods it has taken leave of its allocatable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from jobman.values.quantity import parse
+
+Object = dict[str, Any]
+Amounts = dict[str, Decimal]
+
+_CHECKED = ("cpu", "memory", "ephemeral-storage")
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a pod is refused: the pod's status.reason, and the text in a kubelet's words."""
+
+    reason: str
+    message: str
+
+
+@dataclass
+class Room:
+    """What is taken, by pod uid; `allocatable` is the Node's."""
+
+    allocatable: Mapping[str, str]
+    taken: dict[str, Amounts] = field(default_factory=dict)
+
+    def take(self, pod: Object) -> Rejection | None:
+        """Take the pod in, or say why not. One that is in already stays."""
+        uid = pod["metadata"]["uid"]
+        wanted = requests(pod["spec"])
+        if uid in self.taken:
+            return None
+        limit = int(parse(self.allocatable.get("pods", "110")).value)
+        if len(self.taken) >= limit:
+            return _out_of("pods", Decimal(1), Decimal(len(self.taken)), Decimal(limit))
+        for name in _CHECKED:
+            used = sum((t.get(name, Decimal(0)) for t in self.taken.values()), Decimal(0))
+            capacity = parse(self.allocatable.get(name, "0")).value
+            if (amount := wanted.get(name, Decimal(0))) and used + amount > capacity:
+                return _out_of(name, amount, used, capacity)
+        self.taken[uid] = wanted
+        return None
+
+    def keep(self, pod: Object) -> None:
+        """Count a pod that was taken in before."""
+        self.taken[pod["metadata"]["uid"]] = requests(pod["spec"])
+
+    def release(self, uid: str) -> None:
+        """The pod has ended."""
+        self.taken.pop(uid, None)
+
+
+def _out_of(name: str, requested: Decimal, used: Decimal, capacity: Decimal) -> Rejection:
+    unit = 1000 if name == "cpu" else 1
+    numbers = [int(amount * unit) for amount in (requested, used, capacity)]
+    return Rejection(
+        f"OutOf{name}",
+        f"Node didn't have enough resource: {name}, requested: {numbers[0]}, "
+        f"used: {numbers[1]}, capacity: {numbers[2]}",
+    )
+
+
+def requests(spec: Object) -> Amounts:
+    """What a pod takes: the sum of its containers, or more where an init container needs more."""
+    total: Amounts = {}
+    for container in spec["containers"]:
+        total = _sum(total, _of(container))
+    beside: Amounts = {}
+    most: Amounts = {}
+    for container in spec.get("initContainers") or []:
+        wanted = _sum(beside, _of(container))
+        most = _most(most, wanted)
+        if container.get("restartPolicy") == "Always":
+            beside = wanted
+    overhead = {name: parse(value).value for name, value in (spec.get("overhead") or {}).items()}
+    return _sum(_most(_sum(total, beside), most), overhead)
+
+
+def _of(container: Object) -> Amounts:
+    resources = container.get("resources") or {}
+    amounts = (resources.get("limits") or {}) | (resources.get("requests") or {})
+    return {name: parse(value).value for name, value in amounts.items()}
+
+
+def _sum(one: Amounts, other: Amounts) -> Amounts:
+    names = one.keys() | other.keys()
+    return {name: one.get(name, Decimal(0)) + other.get(name, Decimal(0)) for name in names}
+
+
+def _most(one: Amounts, other: Amounts) -> Amounts:
+    names = one.keys() | other.keys()
+    return {name: max(one.get(name, Decimal(0)), other.get(name, Decimal(0))) for name in names}

@@ -1,0 +1,139 @@
+"""The runs of one container: each restart has a directory of its own, the last two are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from jobman.local import layout, places
+from jobman.local.supervisor import Exit, Running, Spec, Supervisor
+
+_BACKOFF_FIRST_S = 10.0
+_BACKOFF_MAX_S = 300.0
+_BACKOFF_FORGOTTEN_NS = 600 * 1_000_000_000
+_KEPT = 2
+
+
+def restart_delay_s(restarts: int) -> float:
+    """How long to wait before the next restart: nothing, then 10 s doubling up to 300 s."""
+    if restarts == 0:
+        return 0.0
+    return min(_BACKOFF_FIRST_S * 2.0 ** min(restarts - 1, 10), _BACKOFF_MAX_S)
+
+
+class Runs:
+    """All runs of one container; `wake` is called when something about them changes."""
+
+    def __init__(self, supervisor: Supervisor, directory: Path, wake: Callable[[], None]) -> None:
+        self._supervisor = supervisor
+        self._directory = directory
+        self._wake = wake
+        self.current: Running | None = None
+        self.ended: Exit | None = None
+        self.previous: Exit | None = None
+        self.number = -1
+        self._streak = 0
+
+    @property
+    def directory(self) -> Path:
+        """Where the present or last run is."""
+        return self._directory / str(self.number)
+
+    @property
+    def next_directory(self) -> Path:
+        """Where the next run will be."""
+        return self._directory / str(self.number + 1)
+
+    @property
+    def started(self) -> bool:
+        """Whether it has ever been started."""
+        return self.number >= 0
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self.current is not None
+
+    @property
+    def restart_count(self) -> int:
+        """How often it has been started after the first time."""
+        return max(self.number, 0)
+
+    def restart_at_ns(self) -> int:
+        """When the next run may begin: nanoseconds since 1970."""
+        if self.ended is None:
+            return 0
+        ran_ns = self.ended.finished_ns - self.ended.started_ns
+        streak = 0 if self.ended.started_ns and ran_ns > _BACKOFF_FORGOTTEN_NS else self._streak
+        return self.ended.finished_ns + int(restart_delay_s(streak) * 1e9)
+
+    async def restore(self) -> None:
+        """Find what an earlier daemon left: a run that goes on, has ended, or was never begun."""
+        numbers = sorted(int(path.name) for path in _numbered(self._directory))
+        while numbers and not (self._directory / str(numbers[-1]) / layout.SPEC).exists():
+            places.remove_tree(self._directory / str(numbers.pop()))
+        if not numbers:
+            return
+        self.number = numbers[-1]
+        self._streak = self.number
+        if len(numbers) > 1:
+            self.previous = Exit.read(self._directory / str(numbers[-2]))
+        found = self._supervisor.find(self.directory)
+        self._take(found if found is not None else await self._supervisor.start(self.directory))
+
+    async def start(self, spec: Spec) -> None:
+        """Begin the next run. Raises StartFailedError, after which nothing has changed."""
+        number = self.number + 1
+        directory = self._directory / str(number)
+        found = await self._supervisor.start(directory, spec)
+        if self.ended is not None:
+            self._streak = self._next_streak()
+        self.previous, self.ended = self.ended, None
+        self.number = number
+        self._take(found)
+        self._forget_old()
+
+    def _next_streak(self) -> int:
+        assert self.ended is not None
+        ran_ns = self.ended.finished_ns - self.ended.started_ns
+        return 1 if ran_ns > _BACKOFF_FORGOTTEN_NS and self.ended.started_ns else self._streak + 1
+
+    def _take(self, found: Running | Exit) -> None:
+        if isinstance(found, Exit):
+            self.ended = found
+            return
+        self.current = found
+        found.exit.add_done_callback(self._over)
+
+    def _over(self, future: asyncio.Future[Exit]) -> None:
+        if future.cancelled():
+            return
+        self.current, self.ended = None, future.result()
+        self._wake()
+
+    def _forget_old(self) -> None:
+        for path in _numbered(self._directory):
+            if int(path.name) <= self.number - _KEPT:
+                places.remove_tree(path)
+
+    def terminate(self) -> None:
+        """SIGTERM, if it runs."""
+        if self.current is not None:
+            self.current.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL to all of it, if it runs."""
+        if self.current is not None:
+            self.current.kill()
+
+    def may_restart_now(self) -> bool:
+        """Whether the back-off is over."""
+        return time.time_ns() >= self.restart_at_ns()
+
+
+def _numbered(directory: Path) -> list[Path]:
+    if not directory.is_dir():
+        return []
+    return [path for path in directory.iterdir() if path.name.isdecimal()]

@@ -1,0 +1,221 @@
+"""A pod's volumes as files and directories of this machine."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobman.local.env import (
+    ContainerConfigError,
+    Lookup,
+    World,
+    expand,
+    field_value,
+    resource_value,
+)
+
+Object = dict[str, Any]
+
+_HOST_PATH_TESTS: dict[str, Callable[[int], bool]] = {
+    "Directory": stat.S_ISDIR,
+    "File": stat.S_ISREG,
+    "Socket": stat.S_ISSOCK,
+    "CharDevice": stat.S_ISCHR,
+    "BlockDevice": stat.S_ISBLK,
+}
+
+
+class MountError(Exception):
+    """A volume cannot be made (yet); `volume` names it, the text is a kubelet's."""
+
+    def __init__(self, volume: str, message: str) -> None:
+        super().__init__(message)
+        self.volume = volume
+
+
+@dataclass(frozen=True)
+class VolumeMaker:
+    """Makes volumes: `directory` is the pod's own, `claims` holds the claims' directories."""
+
+    directory: Path
+    claims: Path
+    world: World
+    claim: Lookup
+
+    def make(self, pod: Object) -> dict[str, Path]:
+        """Every volume of the pod, by name. Raises MountError."""
+        return {
+            volume["name"]: self._make(pod, volume) for volume in pod["spec"].get("volumes") or []
+        }
+
+    def _make(self, pod: Object, volume: Object) -> Path:
+        name = volume["name"]
+        place = self.directory / name
+        try:
+            host: Object | None = volume.get("hostPath")
+            if host is not None:
+                return _host_path(host)
+            if (claim := volume.get("persistentVolumeClaim")) is not None:
+                return self._claimed(claim["claimName"])
+            place.mkdir(parents=True, exist_ok=True)
+            place.chmod(0o777 if "emptyDir" in volume else 0o755)
+            self._fill(pod, volume, place)
+        except ContainerConfigError as error:
+            raise MountError(name, str(error)) from error
+        except OSError as error:
+            raise MountError(name, f"{error.filename}: {error.strerror}") from error
+        return place
+
+    def _claimed(self, name: str) -> Path:
+        claim = self.claim(name)
+        if claim is None:
+            raise ContainerConfigError(f'persistentvolumeclaim "{name}" not found')
+        place = claim_directory(self.claims, claim)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return place
+
+    def _fill(self, pod: Object, volume: Object, place: Path) -> None:
+        if (source := volume.get("configMap")) is not None:
+            self._write(self._config_map(source), source, place, source.get("defaultMode", 0o644))
+        elif (source := volume.get("secret")) is not None:
+            named = source | {"name": source.get("secretName", "")}
+            self._write(self._secret(named), source, place, source.get("defaultMode", 0o644))
+        elif (source := volume.get("downwardAPI")) is not None:
+            self._write_fields(pod, source, place, source.get("defaultMode", 0o644))
+        elif (source := volume.get("projected")) is not None:
+            self._project(pod, source, place)
+        elif "emptyDir" not in volume:
+            kinds = sorted(set(volume) - {"name"}) or ["none"]
+            raise ContainerConfigError(f"volumes of kind {kinds[0]} are not supported here")
+
+    def _project(self, pod: Object, projected: Object, place: Path) -> None:
+        mode = projected.get("defaultMode", 0o644)
+        for entry in projected.get("sources") or []:
+            if (source := entry.get("configMap")) is not None:
+                self._write(self._config_map(source), source, place, mode)
+            elif (source := entry.get("secret")) is not None:
+                self._write(self._secret(source), source, place, mode)
+            elif (source := entry.get("downwardAPI")) is not None:
+                self._write_fields(pod, source, place, mode)
+            else:
+                kind = sorted(entry)[0] if entry else "none"
+                raise ContainerConfigError(
+                    f"projected sources of kind {kind} are not supported here"
+                )
+
+    def _config_map(self, source: Object) -> dict[str, bytes]:
+        name = source.get("name", "")
+        found = self.world.config_map(name)
+        if found is None:
+            return _missing(source, f'configmap "{name}" not found')
+        text = {key: value.encode() for key, value in (found.get("data") or {}).items()}
+        binary = found.get("binaryData") or {}
+        return text | {key: base64.b64decode(value) for key, value in binary.items()}
+
+    def _secret(self, source: Object) -> dict[str, bytes]:
+        name = source.get("name", "")
+        found = self.world.secret(name)
+        if found is None:
+            return _missing(source, f'secret "{name}" not found')
+        return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+
+    def _write(self, data: dict[str, bytes], source: Object, place: Path, mode: int) -> None:
+        items = source.get("items")
+        if items is None:
+            for key, content in data.items():
+                _put(place / key, content, mode)
+            return
+        for item in items:
+            if item["key"] in data:
+                _put(place / item["path"], data[item["key"]], item.get("mode", mode))
+            elif not source.get("optional"):
+                raise ContainerConfigError(f"references non-existent config key: {item['key']}")
+
+    def _write_fields(self, pod: Object, source: Object, place: Path, mode: int) -> None:
+        for item in source.get("items") or []:
+            if (reference := item.get("fieldRef")) is not None:
+                text = field_value(pod, reference["fieldPath"])
+            else:
+                allocatable = self.world.allocatable
+                text = resource_value(pod, {}, item["resourceFieldRef"], allocatable)
+            _put(place / item["path"], text.encode(), item.get("mode", mode))
+
+
+def _missing(source: Object, message: str) -> dict[str, bytes]:
+    if source.get("optional"):
+        return {}
+    raise ContainerConfigError(message)
+
+
+def _put(path: Path, content: bytes, mode: int) -> None:
+    """Written aside and renamed: a running container sees the old or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_bytes(content)
+    aside.chmod(mode)
+    aside.replace(path)
+
+
+def _host_path(source: Object) -> Path:
+    path, kind = Path(source["path"]), str(source.get("type", ""))
+    if kind == "DirectoryOrCreate":
+        path.mkdir(parents=True, exist_ok=True)
+    elif kind == "FileOrCreate":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=True)
+    elif kind == "" and not path.exists():
+        path.mkdir(parents=True)
+    test = _HOST_PATH_TESTS.get(kind.removesuffix("OrCreate"))
+    if test is not None and not (path.exists() and test(path.stat().st_mode)):
+        raise ContainerConfigError(
+            f"hostPath type check failed: {path} is not a {_kind_word(kind)}"
+        )
+    return path
+
+
+def _kind_word(kind: str) -> str:
+    words = {"Directory": "directory", "File": "file", "Socket": "socket file"}
+    words |= {"CharDevice": "character device", "BlockDevice": "block device"}
+    return words[kind.removesuffix("OrCreate")]
+
+
+def claim_directory(claims: Path, claim: Object) -> Path:
+    """Where a claim's files are: by uid, so that a new claim of the same name starts empty."""
+    return claims / str(claim["metadata"]["uid"])
+
+
+def mounts(
+    container: Object, volumes: Mapping[str, Path], variables: Mapping[str, str]
+) -> list[tuple[str, str, bool]]:
+    """A container's volumeMounts as (source, target, read-only).
+
+    One that shows a directory where it is anyway needs no mount and is left out.
+    Raises ContainerConfigError.
+    """
+    found = []
+    for mount in container.get("volumeMounts") or []:
+        source = volumes[mount["name"]] / _sub_path(mount, variables)
+        if mount.get("subPath") or mount.get("subPathExpr"):
+            _make_sub_path(source, volumes[mount["name"]])
+        target = "/" + mount["mountPath"].strip("/")
+        read_only = bool(mount.get("readOnly"))
+        if str(source) != target or read_only:
+            found.append((str(source), target, read_only))
+    return found
+
+
+def _sub_path(mount: Object, variables: Mapping[str, str]) -> str:
+    if expression := mount.get("subPathExpr"):
+        return expand(expression, variables)
+    return str(mount.get("subPath") or "")
+
+
+def _make_sub_path(source: Path, volume: Path) -> None:
+    if not source.resolve().is_relative_to(volume.resolve()):
+        raise ContainerConfigError(f"failed to prepare subPath for volumeMount: {source} leaves it")
+    if not source.exists():
+        source.mkdir(parents=True)
