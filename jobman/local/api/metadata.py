@@ -1,4 +1,4 @@
-"""An object's metadata as the server keeps it: names, times, generations, what nobody may change."""
+"""An object's metadata as the server keeps it: names, times, generations, what stays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from jobman.local.api.cause import Cause
+from jobman.local.api.cause import required
 from jobman.local.api.resources import Resource
 from jobman.local.api.status import bad_request, conflict, internal, invalid
 from jobman.values.names import random_suffix
@@ -73,11 +73,7 @@ def begin(resource: Resource, obj: Object, *, dry_run: bool) -> None:
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = metadata["generateName"][:_GENERATED_BASE_MAX] + random_suffix()
     if not metadata.get("name"):
-        cause = Cause(
-            "FieldValueRequired",
-            "metadata.name",
-            "Required value: name or generateName is required",
-        )
+        cause = required("metadata.name", "name or generateName is required")
         raise invalid(resource.kind, resource.group, "", [cause])
     metadata["uid"] = str(uuid.uuid4())
     if resource.kind in _COUNTED:

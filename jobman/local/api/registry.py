@@ -241,7 +241,6 @@ class Registry:
         causes = validation.validate_update(resource.kind, old, new)
         if causes:
             raise status.invalid(resource.kind, resource.group, old["metadata"]["name"], causes)
-        admission.may_update(self, resource, old, new)
         return new if write.dry_run else self._keep(resource, new)
 
     def _stored(self, resource: Resource, obj: Object) -> Object:

@@ -1,0 +1,117 @@
+"""What the cluster says to a write after its shape is right: may it be, and what does it get."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jobman.local.api import limits, quota, status
+from jobman.local.api.resources import Resource
+
+if TYPE_CHECKING:
+    from jobman.local.api.registry import Registry
+
+Object = dict[str, Any]
+
+DEFAULT_SERVICE_ACCOUNT = "default"
+_UNKILLABLE = frozenset({"default", "kube-system", "kube-public"})
+_TOLERATED_S = 300
+_TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+def mutate(registry: Registry, resource: Resource, obj: Object) -> None:
+    """Fill in what depends on other objects of the cluster. Refusals are 403 and 404."""
+    if resource.namespaced:
+        _check_namespace(registry, resource, obj)
+    if resource.kind == "Pod":
+        limits.set_defaults(registry, obj)
+        _set_service_account(registry, obj)
+        _set_priority(registry, obj)
+        _set_tolerations(obj)
+
+
+def validate(registry: Registry, resource: Resource, obj: Object) -> None:
+    """Limits and quotas."""
+    if resource.kind == "Pod":
+        limits.check(registry, obj)
+    quota.check(registry, resource, obj)
+
+
+def may_delete(resource: Resource, obj: Object) -> None:
+    """The namespaces that the cluster itself lives in stay."""
+    name = obj["metadata"]["name"]
+    if resource.kind == "Namespace" and name in _UNKILLABLE:
+        raise status.forbidden("namespaces", "", name, "this namespace may not be deleted")
+
+
+def _check_namespace(registry: Registry, resource: Resource, obj: Object) -> None:
+    about = obj["metadata"]
+    namespace = registry.find("namespaces", "", about["namespace"])
+    if namespace is None:
+        raise status.not_found("namespaces", "", about["namespace"])
+    if "deletionTimestamp" in namespace["metadata"]:
+        raise _terminating(resource, about["name"], about["namespace"])
+
+
+def _terminating(resource: Resource, name: str, namespace: str) -> status.ApiError:
+    cause = {
+        "reason": "NamespaceTerminating",
+        "message": f"namespace {namespace} is being terminated",
+        "field": "metadata.namespace",
+    }
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    return status.forbidden(resource.plural, resource.group, name, why, causes=[cause])
+
+
+def _set_service_account(registry: Registry, pod: Object) -> None:
+    spec, about = pod["spec"], pod["metadata"]
+    name = spec.get("serviceAccountName") or DEFAULT_SERVICE_ACCOUNT
+    spec["serviceAccountName"] = spec["serviceAccount"] = name
+    if name == DEFAULT_SERVICE_ACCOUNT:
+        return  # a new namespace gets it a moment later; nothing here hangs on it
+    if registry.find("serviceaccounts", about["namespace"], name) is None:
+        raise status.forbidden(
+            "pods",
+            "",
+            about["name"],
+            f"error looking up service account {about['namespace']}/{name}:"
+            f' serviceaccount "{name}" not found',
+        )
+
+
+def _set_priority(registry: Registry, pod: Object) -> None:
+    spec, name = pod["spec"], pod["spec"].get("priorityClassName")
+    if name:
+        found = registry.find("priorityclasses", "", name)
+        if found is None:
+            why = f"no PriorityClass with name {name} was found"
+            raise status.forbidden("pods", "", pod["metadata"]["name"], why)
+    else:
+        classes = registry.list("priorityclasses")
+        found = next((c for c in classes if c.get("globalDefault")), {"value": 0})
+        if "metadata" in found:
+            spec["priorityClassName"] = found["metadata"]["name"]
+    spec["priority"] = found["value"]
+    spec.setdefault("preemptionPolicy", found.get("preemptionPolicy", "PreemptLowerPriority"))
+
+
+def _set_tolerations(pod: Object) -> None:
+    """A node that is gone is tolerated for a while, unless the pod says how long itself."""
+    tolerations = pod["spec"].setdefault("tolerations", [])
+    for key in _TOLERATED:
+        if not any(_tolerates(toleration, key) for toleration in tolerations):
+            tolerations.append(
+                {
+                    "key": key,
+                    "operator": "Exists",
+                    "effect": "NoExecute",
+                    "tolerationSeconds": _TOLERATED_S,
+                }
+            )
+
+
+def _tolerates(toleration: Object, key: str) -> bool:
+    return toleration.get("key") in (key, None, "") and toleration.get("effect") in (
+        "NoExecute",
+        None,
+        "",
+    )

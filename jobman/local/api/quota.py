@@ -1,0 +1,153 @@
+"""ResourceQuotas: what the objects of a namespace use, and what a new one may still take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jobman.local.api import status
+from jobman.local.api.resources import Resource
+from jobman.values.quantity import ZERO, Quantity, parse
+
+if TYPE_CHECKING:
+    from jobman.local.api.registry import Registry
+
+Object = dict[str, Any]
+Amounts = dict[str, Quantity]
+
+_FINAL = ("Succeeded", "Failed")
+_COMPUTE = ("cpu", "memory", "ephemeral-storage")
+_MUST_BE_SET = frozenset(
+    {f"{part}.{name}" for part in ("requests", "limits") for name in _COMPUTE} | {"cpu", "memory"}
+)
+
+
+def used_by(resource: str, obj: Mapping[str, Any]) -> Amounts:
+    """What one object takes of each name that a quota may limit; an ended pod takes nothing."""
+    if resource == "pods":
+        return _used_by_pod(obj)
+    amounts = {f"count/{resource}": _one()}
+    if "." not in resource:
+        amounts[resource] = _one()
+    if resource == "persistentvolumeclaims":
+        asked = obj.get("spec", {}).get("resources", {}).get("requests", {})
+        amounts["requests.storage"] = parse(asked.get("storage", "0"))
+    return amounts
+
+
+def usage(registry: Registry, namespace: str, names: Iterable[str]) -> dict[str, str]:
+    """What the objects of a namespace use of each of the names, canonically."""
+    total: Amounts = dict.fromkeys(names, ZERO)
+    for resource in _resources_of(total):
+        for obj in registry.list(resource, namespace):
+            _add(total, used_by(resource, obj))
+    return {name: str(amount) for name, amount in total.items()}
+
+
+def check(registry: Registry, resource: Resource, obj: Object) -> None:
+    """Refuse an object that a quota of its namespace has no room for, or cannot measure."""
+    namespace = obj["metadata"].get("namespace")
+    if not namespace:
+        return
+    asked = used_by(resource.name, obj)
+    for quota in registry.list("resourcequotas", namespace):
+        hard = {k: parse(v) for k, v in quota.get("spec", {}).get("hard", {}).items()}
+        if resource.name == "pods":
+            _check_measurable(quota, hard, obj)
+        concerned = {
+            name: amount for name, amount in asked.items() if name in hard and amount.value
+        }
+        if concerned:
+            _check_room(registry, quota, hard, concerned, resource, obj)
+
+
+def _check_room(
+    registry: Registry,
+    quota: Object,
+    hard: Amounts,
+    asked: Amounts,
+    resource: Resource,
+    obj: Object,
+) -> None:
+    about = obj["metadata"]
+    used = {k: parse(v) for k, v in usage(registry, about["namespace"], asked).items()}
+    over = sorted(name for name in asked if used[name] + asked[name] > hard[name])
+    if over:
+        listed = [",".join(f"{n}={amounts[n]}" for n in over) for amounts in (asked, used, hard)]
+        raise status.forbidden(
+            resource.plural,
+            resource.group,
+            about["name"],
+            f"exceeded quota: {quota['metadata']['name']}, requested: {listed[0]},"
+            f" used: {listed[1]}, limited: {listed[2]}",
+        )
+
+
+def _check_measurable(quota: Object, hard: Amounts, pod: Object) -> None:
+    """A quota on cpu or memory demands that every container tells how much it takes."""
+    lacking: dict[str, list[str]] = {}
+    for container in pod["spec"].get("containers", []):
+        resources = container.get("resources", {})
+        for name in sorted(_MUST_BE_SET & hard.keys()):
+            part, _, plain = name.rpartition(".")
+            if plain not in resources.get(part or "requests", {}):
+                lacking.setdefault(name, []).append(container["name"])
+    if lacking:
+        listed = "; ".join(f"{name} for: {','.join(who)}" for name, who in lacking.items())
+        raise status.forbidden(
+            "pods",
+            "",
+            pod["metadata"]["name"],
+            f"failed quota: {quota['metadata']['name']}: must specify {listed}",
+        )
+
+
+def _used_by_pod(pod: Mapping[str, Any]) -> Amounts:
+    amounts: Amounts = {"count/pods": _one()}
+    if pod.get("status", {}).get("phase") in _FINAL:
+        return amounts
+    amounts["pods"] = _one()
+    for part in ("requests", "limits"):
+        for name, amount in pod_total(pod, part).items():
+            amounts[f"{part}.{name}"] = amount
+            if part == "requests" and name in _COMPUTE:
+                amounts[name] = amount
+    return amounts
+
+
+def pod_total(pod: Mapping[str, Any], part: str) -> Amounts:
+    """What a pod's containers take together; a bigger init container counts in their place."""
+    spec = pod.get("spec", {})
+    total: Amounts = {}
+    for container in spec.get("containers", []):
+        for name, text in container.get("resources", {}).get(part, {}).items():
+            total[name] = total.get(name, ZERO) + parse(text)
+    for container in spec.get("initContainers", []):
+        for name, text in container.get("resources", {}).get(part, {}).items():
+            total[name] = max(total.get(name, ZERO), parse(text))
+    return total
+
+
+def _resources_of(names: Iterable[str]) -> set[str]:
+    """The resources whose objects the names are about."""
+    found = set()
+    for name in names:
+        if name.startswith("count/"):
+            found.add(name.removeprefix("count/"))
+        elif name == "requests.storage":
+            found.add("persistentvolumeclaims")
+        elif name.endswith("s") and "." not in name:
+            found.add(name)
+        else:
+            found.add("pods")
+    return found
+
+
+def _add(total: Amounts, more: Amounts) -> None:
+    for name, amount in more.items():
+        if name in total:
+            total[name] = total[name] + amount
+
+
+def _one() -> Quantity:
+    return parse(1)
