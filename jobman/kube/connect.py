@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from jobman.errors import ConfigError, UsageError
 from jobman.kube.credentials import CredentialPlugin
@@ -18,15 +18,9 @@ from jobman.values.enums import ClusterType
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
+    from jobman.config.settings import KubeConfig
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
-
-class KubeConfigSettings(Protocol):
-    """The settings' `kubeConfig`."""
-
-    type: ClusterType
-    file: str | None
-    context: str | None
 
 
 @dataclass(frozen=True)
@@ -176,7 +170,7 @@ class Connection:
 
 def connect(
     *,
-    kube_config: KubeConfigSettings,
+    kube_config: KubeConfig,
     context: str | None,
     namespace: str | None,
     local: bool,
@@ -195,9 +189,14 @@ def connect(
     """
     from jobman.kube import access
 
-    asked = _asked(kube_config, context, local=local, local_enabled=local_enabled, environ=environ)
-    found = look(asked, environ, service_account)
-    choice = choose(asked, found)
+    choice = decide(
+        kube_config=kube_config,
+        context=context,
+        local=local,
+        local_enabled=local_enabled,
+        environ=environ,
+        service_account=service_account,
+    )
     if isinstance(choice, InCluster):
         return access.in_cluster(choice.origin, service_account, environ, namespace)
     if isinstance(choice, Kubeconfig):
@@ -211,8 +210,22 @@ def connect(
     )
 
 
+def decide(
+    *,
+    kube_config: KubeConfig,
+    context: str | None,
+    local: bool,
+    local_enabled: bool,
+    environ: Mapping[str, str],
+    service_account: Path = SERVICE_ACCOUNT,
+) -> Choice:
+    """The choice that `connect` makes; nothing is started, and no credentials are read."""
+    asked = _asked(kube_config, context, local=local, local_enabled=local_enabled, environ=environ)
+    return choose(asked, look(asked, environ, service_account))
+
+
 def _asked(
-    kube_config: KubeConfigSettings,
+    kube_config: KubeConfig,
     context: str | None,
     *,
     local: bool,

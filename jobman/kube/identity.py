@@ -26,10 +26,11 @@ def who_am_i(client: Client, settings_user: str | None, environ: Mapping[str, st
     reviewed = client.review_self()
     if reviewed and reviewed != ANONYMOUS:
         return reviewed
-    return client.connection.kubeconfig_user or _system_user(environ)
+    return client.connection.kubeconfig_user or system_user(environ)
 
 
-def _system_user(environ: Mapping[str, str]) -> str:
+def system_user(environ: Mapping[str, str]) -> str:
+    """The name of the user that this process belongs to."""
     import pwd
 
     try:
