@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -22,11 +23,30 @@ from jobman.values.enums import State
 
 CHUNKS_AHEAD = 64
 """How many chunks of a log may wait to be written."""
-SETTLE_S = 5.0
-"""How long after its log's end a container is given to be seen as ended."""
-RETRY_S = 1.0
 OUTAGE_S = 300.0
 """How long a log that cannot be read is asked for again and again."""
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """How long what lags behind is given.
+
+    `settle_s` to a container to be seen as ended after its log did; `retry_s` to a log that
+    cannot be read, or not yet.
+    """
+
+    settle_s: float = 5.0
+    retry_s: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What each log is read with: `window` is for the first connection of a pod."""
+
+    client: Client
+    observation: Observation
+    window: dict[str, int | None]
+    pauses: Pauses
 
 
 def follow(
@@ -40,6 +60,7 @@ def follow(
     tail: int | None = None,
     since_s: int | None = None,
     timestamps: bool = False,
+    pauses: Pauses = Pauses(),
 ) -> JobView:
     """Copy the logs of the job's pods to `out` as they grow; the view of its outcome, or Stuck.
 
@@ -50,8 +71,8 @@ def follow(
     """
     observation = Observation(client, job_name, namespace)
     timeout = Timeout(timeout_s, f"job {job_name} has not finished")
-    window = {"tail": tail, "since_s": since_s}
-    follower = _Follower(client, observation, partial(LogCopy, out, timestamps=timestamps), window)
+    source = _Source(client, observation, {"tail": tail, "since_s": since_s}, pauses)
+    follower = _Follower(source, partial(LogCopy, out, timestamps=timestamps))
     with observation.watching(), closing(follower):
         view = observation.view()
         on_state(view)
@@ -68,17 +89,9 @@ def follow(
 class _Follower:
     """Reads the logs of a job's pods, one after the other."""
 
-    def __init__(
-        self,
-        client: Client,
-        observation: Observation,
-        new_copy: Callable[[], LogCopy],
-        window: dict[str, int | None],
-    ) -> None:
-        self._client = client
-        self._observation = observation
+    def __init__(self, source: _Source, new_copy: Callable[[], LogCopy]) -> None:
+        self._source = source
         self._new_copy = new_copy
-        self._window = window
         self._logs: dict[str, _PodLog] = {}
 
     @property
@@ -95,10 +108,9 @@ class _Follower:
         """Go on with the log at hand, or begin the next; whether there is more to read."""
         if not self.reading:
             self._begin_next(view)
-        known = {pod.name: pod for pod in view.pods}
         for name, log in self._logs.items():
             if not log.done:
-                log.turn(known.get(name))
+                log.turn(self._source.observation.pod(name))
         return self.reading or any(self._unread(pod) for pod in view.pods)
 
     def close(self) -> None:
@@ -112,10 +124,8 @@ class _Follower:
     def _begin_next(self, view: JobView) -> None:
         pod = next((pod for pod in view.pods if self._unread(pod)), None)
         if pod is not None:
-            source = self._observation.pods[pod.name]
-            copy = self._new_copy()
-            log = _PodLog(self._client, self._observation, source, copy, self._window)
-            self._logs[pod.name] = log
+            whole = self._source.observation.pods[pod.name]
+            self._logs[pod.name] = _PodLog(self._source, whole, self._new_copy())
 
 
 class _PodLog:
@@ -125,20 +135,11 @@ class _PodLog:
     was opened after the container had ended is read to the end.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        observation: Observation,
-        pod: Pod,
-        copy: LogCopy,
-        window: dict[str, int | None],
-    ) -> None:
+    def __init__(self, source: _Source, pod: Pod, copy: LogCopy) -> None:
         self.done = False
-        self._client = client
-        self._observation = observation
+        self._source = source
         self._pod = pod
         self._copy = copy
-        self._window = window
         self._connected = False
         self._opened_after_end = False
         self._look_at: float = 0.0
@@ -171,17 +172,17 @@ class _PodLog:
         self._opened_after_end = ended
         query: dict[str, Any] = {"follow": not ended}
         since = self._copy.point.since_time
-        query |= {"since_time": since} if since else self._window
+        query |= {"since_time": since} if since else self._source.window
         self._copy.reconnect()
         threading.Thread(target=self._read, args=(query,), daemon=True, name="log").start()
 
     def _read(self, query: dict[str, Any]) -> None:
         """In the connection's thread: what comes is posted to the thread that receives."""
-        post = self._observation.post
+        post = self._source.observation.post
         meta = self._pod.metadata
         container = pod_views.main_container(self._pod)
         try:
-            with self._client.log(
+            with self._source.client.log(
                 meta.name, namespace=meta.namespace, container=container, timestamps=True, **query
             ) as stream:
                 self._stream = stream
@@ -207,14 +208,14 @@ class _PodLog:
         if self._opened_after_end:
             self._finish()
         else:
-            self._disconnected(SETTLE_S)
+            self._disconnected(self._source.pauses.settle_s)
 
     def _on_nothing_yet(self) -> None:
         """The pod's status is ahead of its log, or it never had one."""
         if self._opened_after_end:
             self._finish()
         else:
-            self._disconnected(RETRY_S)
+            self._disconnected(self._source.pauses.retry_s)
 
     def _on_loss(self, error: JobmanError) -> None:
         """A cut connection, or none at all: the first is not waited for."""
@@ -222,7 +223,7 @@ class _PodLog:
         first, self._lost_since = self._lost_since is None, self._lost_since or now
         if now - self._lost_since > OUTAGE_S:
             raise error
-        self._disconnected(0 if first else RETRY_S)
+        self._disconnected(0 if first else self._source.pauses.retry_s)
 
     def _disconnected(self, look_again_s: float) -> None:
         self._connected = False

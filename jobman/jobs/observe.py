@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from jobman.errors import ForbiddenError, JobmanError, NotFoundError, WaitTimeoutError
 from jobman.jobs import pods, state
+from jobman.jobs.pods import PodView
 from jobman.jobs.state import JobView
 from jobman.kube.client import Client
 from jobman.kube.labels import JOB_NAME
@@ -97,6 +98,11 @@ class Observation:
         """Raise NotFoundError when the job was deleted before it had come to an end."""
         if self.deleted and not self.view().finished:
             raise NotFoundError(f"job {self.job.metadata.name} was deleted before it finished")
+
+    def pod(self, name: str) -> PodView | None:
+        """The pod's state at this moment, also of a deleted job; None once it is gone."""
+        found = self.pods.get(name)
+        return None if found is None else pods.view(found, now=datetime.now(UTC))
 
     @contextmanager
     def watching(self) -> Iterator[Observation]:

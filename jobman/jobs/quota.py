@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from jobman.values import quantity
+from jobman.values.quantity import Quantity, parse
 
 _REFUSED = re.compile(r"is forbidden|is invalid", re.IGNORECASE)
 _EXCEEDED = re.compile(r"exceeded quota: [^,]+, requested: (\S+), used: \S+, limited: (\S+)")
@@ -23,13 +23,13 @@ def can_never_be_created(message: str) -> bool:
     return any(name in allowed and amount > allowed[name] for name, amount in asked.items())
 
 
-def _amounts(text: str) -> dict[str, quantity.Quantity]:
+def _amounts(text: str) -> dict[str, Quantity]:
     """`cpu=1,requests.nvidia.com/gpu=2` as quantities; what cannot be read is left out."""
-    amounts: dict[str, quantity.Quantity] = {}
+    amounts: dict[str, Quantity] = {}
     for part in text.rstrip(",").split(","):
         name, _, amount = part.partition("=")
         try:
-            amounts[name] = quantity.parse(amount)
+            amounts[name] = parse(amount)
         except ValueError:
             continue
     return amounts

@@ -1,5 +1,6 @@
 """Fixtures at the outermost boundary: scripted servers, and clients of them."""
 
+from plugins.job_world import world
 from plugins.kube import client, make_client, write_kubeconfig
 from plugins.scripted_server import certificate, scripted_https, scripted_server
 
@@ -9,5 +10,6 @@ __all__ = [
     "make_client",
     "scripted_https",
     "scripted_server",
+    "world",
     "write_kubeconfig",
 ]
