@@ -1,0 +1,233 @@
+"""What a pod's spec may be, and what of it may change."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jobman.local.api import container_rules, metadata_rules, rules, volume_rules
+from jobman.local.api.cause import Cause, duplicate, forbidden, not_supported, required, wrong
+
+_RESTART_POLICIES = ("Always", "OnFailure", "Never")
+_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_NODE_OPERATORS = ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
+_PREEMPTION = ("Never", "PreemptLowerPriority")
+_INT32_MAX = 2**31 - 1
+_MAY_CHANGE = (
+    "pod updates may not change fields other than `spec.containers[*].image`,"
+    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions"
+    " to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it"
+    " was previously negative)"
+)
+
+Spec = Mapping[str, Any]
+
+
+def template(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    """What is wrong with a pod template."""
+    meta = given.get("metadata", {})
+    yield from metadata_rules.label_problems(meta.get("labels", {}), f"{path}.labels")
+    yield from metadata_rules.annotation_problems(
+        meta.get("annotations", {}), f"{path}.annotations"
+    )
+    yield from spec(given.get("spec", {}), f"{path}.spec")
+
+
+def spec(given: Spec, path: str) -> Iterator[Cause]:
+    """What is wrong with a pod's spec, in the order Kubernetes tells it."""
+    volumes = given.get("volumes", [])
+    yield from volume_rules.volumes(volumes, f"{path}.volumes")
+    names = {volume.get("name", "") for volume in volumes}
+    taken: set[str] = set()
+    containers = given.get("containers", [])
+    if not containers:
+        yield required(f"{path}.containers")
+    yield from container_rules.containers(containers, f"{path}.containers", names, taken)
+    first = given.get("initContainers", [])
+    yield from container_rules.containers(first, f"{path}.initContainers", names, taken)
+    policy = given.get("restartPolicy", "Always")
+    if policy not in _RESTART_POLICIES:
+        yield not_supported(f"{path}.restartPolicy", policy, _RESTART_POLICIES)
+    policy = given.get("dnsPolicy", "ClusterFirst")
+    if policy not in _DNS_POLICIES:
+        yield not_supported(f"{path}.dnsPolicy", policy, _DNS_POLICIES)
+    yield from metadata_rules.label_problems(given.get("nodeSelector", {}), f"{path}.nodeSelector")
+    yield from _affinity(given.get("affinity", {}), f"{path}.affinity")
+    yield from _gates(given.get("schedulingGates", []), f"{path}.schedulingGates")
+    yield from _names(given, path)
+    yield from _deadline(given, f"{path}.activeDeadlineSeconds", 1)
+    yield from _tolerations(given.get("tolerations", []), f"{path}.tolerations")
+    if given.get("preemptionPolicy", "Never") not in _PREEMPTION:
+        yield not_supported(f"{path}.preemptionPolicy", given["preemptionPolicy"], _PREEMPTION)
+
+
+def _names(given: Spec, path: str) -> Iterator[Cause]:
+    checks = (
+        ("serviceAccountName", rules.dns_subdomain),
+        ("nodeName", rules.dns_subdomain),
+        ("hostname", rules.dns_label),
+        ("subdomain", rules.dns_label),
+        ("priorityClassName", rules.dns_subdomain),
+        ("runtimeClassName", rules.dns_subdomain),
+    )
+    for field, rule in checks:
+        name = given.get(field)
+        if name:
+            yield from (wrong(f"{path}.{field}", name, text) for text in rule(name))
+
+
+def _deadline(given: Spec, path: str, least: int) -> Iterator[Cause]:
+    seconds = given.get("activeDeadlineSeconds")
+    if seconds is not None and not least <= seconds <= _INT32_MAX:
+        yield wrong(path, seconds, f"must be between {least} and {_INT32_MAX}, inclusive")
+
+
+def _gates(gates: list[dict[str, Any]], path: str) -> Iterator[Cause]:
+    seen: set[str] = set()
+    for index, gate in enumerate(gates):
+        name = gate.get("name", "")
+        where = f"{path}[{index}]"
+        yield from (wrong(where, name, text) for text in rules.qualified_name(name))
+        if name in seen:
+            yield duplicate(where, name)
+        seen.add(name)
+
+
+def _affinity(affinity: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    node = affinity.get("nodeAffinity", {})
+    where = f"{path}.nodeAffinity"
+    field = "requiredDuringSchedulingIgnoredDuringExecution"
+    if field in node:
+        terms = node[field].get("nodeSelectorTerms", [])
+        if not terms:
+            text = "must have at least one node selector term"
+            yield required(f"{where}.{field}.nodeSelectorTerms", text)
+        for index, term in enumerate(terms):
+            yield from _node_term(term, f"{where}.{field}.nodeSelectorTerms[{index}]")
+    field = "preferredDuringSchedulingIgnoredDuringExecution"
+    for index, each in enumerate(node.get(field, [])):
+        if not 1 <= each.get("weight", 0) <= 100:
+            text = "must be in the range 1-100"
+            yield wrong(f"{where}.{field}[{index}].weight", each.get("weight", 0), text)
+        yield from _node_term(each.get("preference", {}), f"{where}.{field}[{index}].preference")
+
+
+def _node_term(term: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    for kind in ("matchExpressions", "matchFields"):
+        for index, each in enumerate(term.get(kind, [])):
+            where, operator = f"{path}.{kind}[{index}]", each.get("operator", "")
+            values = each.get("values", [])
+            if operator in ("In", "NotIn") and not values:
+                text = "must be specified when `operator` is 'In' or 'NotIn'"
+                yield required(f"{where}.values", text)
+            elif operator in ("Exists", "DoesNotExist") and values:
+                text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+                yield forbidden(f"{where}.values", text)
+            elif operator in ("Gt", "Lt") and len(values) != 1:
+                text = "must be specified single value when `operator` is 'Lt' or 'Gt'"
+                yield required(f"{where}.values", text)
+            elif operator not in _NODE_OPERATORS:
+                yield wrong(f"{where}.operator", operator, "not a valid selector operator")
+            if kind == "matchExpressions":
+                key = each.get("key", "")
+                problems = rules.qualified_name(key)
+                yield from (wrong(f"{where}.key", key, text) for text in problems)
+
+
+def _tolerations(tolerations: list[dict[str, Any]], path: str) -> Iterator[Cause]:
+    for index, each in enumerate(tolerations):
+        where, key = f"{path}[{index}]", each.get("key", "")
+        operator, effect = each.get("operator", "Equal"), each.get("effect", "")
+        if key:
+            yield from (wrong(f"{where}.key", key, text) for text in rules.qualified_name(key))
+        elif operator != "Exists":
+            text = (
+                "operator must be Exists when `key` is empty, which means"
+                ' "match all values and all keys"'
+            )
+            yield wrong(f"{where}.operator", each.get("operator", ""), text)
+        if each.get("tolerationSeconds") is not None and effect != "NoExecute":
+            text = "effect must be 'NoExecute' when `tolerationSeconds` is set"
+            yield wrong(f"{where}.effect", effect, text)
+        if operator == "Exists" and each.get("value"):
+            text = "value must be empty when `operator` is 'Exists'"
+            yield wrong(f"{where}.operator", {"value": each["value"]}, text)
+        elif operator == "Equal":
+            value = each.get("value", "")
+            problems = rules.label_value(value)
+            yield from (wrong(f"{where}.operator", value, text) for text in problems)
+        elif operator not in ("Exists", "Equal"):
+            yield not_supported(f"{where}.operator", operator, ("Equal", "Exists"))
+        if effect and effect not in _EFFECTS:
+            yield not_supported(f"{where}.effect", effect, _EFFECTS)
+
+
+def change(old: Spec, given: Spec) -> Iterator[Cause]:
+    """What of a pod's spec may not be as it is, since it was `old`."""
+    for kind in ("containers", "initContainers"):
+        if len(given.get(kind, [])) != len(old.get(kind, [])):
+            yield forbidden(f"spec.{kind}", "pod updates may not add or remove containers")
+            return
+    yield from _changed_deadline(old.get("activeDeadlineSeconds"), given)
+    yield from _changed_tolerations(old, given)
+    yield from _changed_gates(old, given)
+    before, after = _immutable_part(old), _immutable_part(given)
+    if before != after:
+        yield forbidden("spec", f"{_MAY_CHANGE}\n{_difference(before, after)}\n")
+
+
+def _changed_deadline(old: int | None, given: Spec) -> Iterator[Cause]:
+    path, seconds = "spec.activeDeadlineSeconds", given.get("activeDeadlineSeconds")
+    if seconds is None:
+        if old is not None:
+            text = "must not update from a positive integer to nil value"
+            yield wrong(path, None, text)
+    elif not 0 <= seconds <= _INT32_MAX:
+        yield wrong(path, seconds, f"must be between 0 and {_INT32_MAX}, inclusive")
+    elif old is not None and seconds > old:
+        yield wrong(path, seconds, "must be less than or equal to previous value")
+
+
+def _changed_tolerations(old: Spec, given: Spec) -> Iterator[Cause]:
+    """They may be added, and how long they last may change."""
+    kept = [_without_seconds(each) for each in given.get("tolerations", [])]
+    if any(_without_seconds(each) not in kept for each in old.get("tolerations", [])):
+        text = "existing toleration can not be modified except its tolerationSeconds"
+        yield forbidden("spec.tolerations", text)
+
+
+def _without_seconds(toleration: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
+
+
+def _changed_gates(old: Spec, given: Spec) -> Iterator[Cause]:
+    before = [gate.get("name") for gate in old.get("schedulingGates", [])]
+    for gate in given.get("schedulingGates", []):
+        if gate.get("name") not in before:
+            text = "only deletion is allowed, but found new scheduling gate "
+            yield forbidden("spec.schedulingGates", f"{text}'{gate.get('name')}'")
+
+
+def _immutable_part(given: Spec) -> dict[str, Any]:
+    part: dict[str, Any] = copy.deepcopy(dict(given))
+    for field in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
+        part.pop(field, None)
+    if part.get("terminationGracePeriodSeconds", 0) < 0:
+        part["terminationGracePeriodSeconds"] = 1
+    for kind in ("containers", "initContainers"):
+        for container in part.get(kind, []):
+            container.pop("image", None)
+    return part
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The lines that differ, with some around them."""
+    first, second = (
+        json.dumps(part, indent=1, sort_keys=True, ensure_ascii=False).splitlines()
+        for part in (before, after)
+    )
+    return "\n".join(list(difflib.unified_diff(first, second, lineterm=""))[2:])

@@ -1,0 +1,340 @@
+"""Is an object allowed, new or changed? Every cause at once, in the order Kubernetes tells them.
+
+Objects are dicts of the right shape (`schema.check`) with defaults filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from jobman.local.api import job_rules, metadata_rules, pod_rules, resource_rules, rules
+from jobman.local.api.cause import (
+    Cause,
+    duplicate,
+    forbidden,
+    not_supported,
+    required,
+    too_long,
+    wrong,
+)
+
+Object = Mapping[str, Any]
+
+_DATA_BYTES = 1024 * 1024
+_IMMUTABLE = "field is immutable"
+_FROZEN = "field is immutable when `immutable` is set"
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def validate_create(kind: str, obj: Object) -> list[Cause]:
+    """What is wrong with a new object."""
+    meta = obj.get("metadata", {})
+    if kind == "Job" and meta.get("labels") == _template_labels(obj):
+        meta = {**meta, "labels": {}}  # a copy of the template's, which are told there
+    return [*metadata_rules.new(kind, meta), *_CREATE.get(kind, _nothing)(obj)]
+
+
+def validate_update(kind: str, old: Object, new: Object) -> list[Cause]:
+    """What is wrong with an object that was `old`."""
+    meta, before = new.get("metadata", {}), old.get("metadata", {})
+    changed = list(metadata_rules.change(before, meta))
+    if kind == "Job" and meta.get("labels") == _template_labels(new):
+        meta = {**meta, "labels": {}}
+    own = [*metadata_rules.new(kind, meta), *_CREATE.get(kind, _nothing)(new)]
+    if kind == "Pod":
+        own = list(metadata_rules.new(kind, meta))
+    return [*changed, *own, *changed, *_UPDATE.get(kind, _no_change)(old, new)]
+
+
+def validate_status(kind: str, old: Object, new: Object) -> list[Cause]:
+    """What is wrong with a write of the status subresource."""
+    if kind == "Job":
+        return list(job_rules.status_change(old, new))
+    if kind == "Node":
+        status = new.get("status", {})
+        return [
+            cause
+            for field in ("capacity", "allocatable")
+            for cause in resource_rules.amounts(status.get(field, {}), f"status.{field}")
+        ]
+    return []
+
+
+def warnings(kind: str, obj: Object) -> list[str]:
+    """Texts for Warning headers about a new object that is allowed."""
+    if kind == "Job":
+        return job_rules.warnings(obj)
+    if kind == "Pod":
+        return job_rules.pod_warnings(obj.get("spec", {}), "spec")
+    return []
+
+
+def _template_labels(job: Object) -> Any:
+    return job.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})
+
+
+def _nothing(obj: Object) -> Iterator[Cause]:  # noqa: ARG001
+    return iter(())
+
+
+def _no_change(old: Object, new: Object) -> Iterator[Cause]:  # noqa: ARG001
+    return iter(())
+
+
+def _pod(pod: Object) -> Iterator[Cause]:
+    yield from pod_rules.spec(pod.get("spec", {}), "spec")
+
+
+def _pod_change(old: Object, new: Object) -> Iterator[Cause]:
+    yield from pod_rules.change(old.get("spec", {}), new.get("spec", {}))
+
+
+def _config_map(config: Object) -> Iterator[Cause]:
+    texts, blobs = config.get("data", {}), config.get("binaryData", {})
+    total = 0
+    for key in sorted(texts):
+        yield from _key(key, f"data[{key}]")
+        if key in blobs:
+            yield wrong(f"data[{key}]", key, "duplicate of key present in binaryData")
+        total += len(texts[key].encode(errors="surrogatepass"))
+    for key in sorted(blobs):
+        yield from _key(key, f"binaryData[{key}]")
+        total += _decoded_size(blobs[key])
+    if total > _DATA_BYTES:
+        yield too_long("[]", _DATA_BYTES)
+
+
+def _key(key: str, path: str) -> Iterator[Cause]:
+    yield from (wrong(path, key, text) for text in rules.config_key(key))
+
+
+def _decoded_size(base64: str) -> int:
+    return len(base64) * 3 // 4 - base64[-2:].count("=")
+
+
+def _frozen(old: Object, new: Object, *fields: str) -> Iterator[Cause]:
+    """An object with `immutable: true` stays so, with its data."""
+    if not old.get("immutable"):
+        return
+    if not new.get("immutable"):
+        yield forbidden("immutable", _FROZEN)
+    for field in fields:
+        if old.get(field, {}) != new.get(field, {}):
+            yield forbidden(field, _FROZEN)
+
+
+def _config_map_change(old: Object, new: Object) -> Iterator[Cause]:
+    yield from _frozen(old, new, "data", "binaryData")
+
+
+_SECRET_KEYS: dict[str, tuple[str, ...]] = {
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+}
+
+
+def _secret(secret: Object) -> Iterator[Cause]:
+    data, kind = secret.get("data", {}), secret.get("type", "Opaque")
+    for key in sorted(data):
+        yield from _key(key, f"data[{key}]")
+    if sum(_decoded_size(value) for value in data.values()) > _DATA_BYTES:
+        yield too_long("data", _DATA_BYTES)
+    for key in _SECRET_KEYS.get(kind, ()):
+        if key not in data:
+            yield required(f"data[{key}]")
+    if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & set(data):
+        yield required("data[username]")
+        yield required("data[password]")
+
+
+def _secret_change(old: Object, new: Object) -> Iterator[Cause]:
+    kind = new.get("type", "Opaque")
+    if kind != old.get("type", "Opaque"):
+        yield wrong("type", kind, _IMMUTABLE)
+    yield from _frozen(old, new, "data")
+
+
+def _node(node: Object) -> Iterator[Cause]:
+    status = node.get("status", {})
+    for field in ("capacity", "allocatable"):
+        yield from resource_rules.amounts(status.get(field, {}), f"status.{field}")
+    seen: set[tuple[str, str]] = set()
+    for index, taint in enumerate(node.get("spec", {}).get("taints", [])):
+        yield from _taint(taint, f"spec.taints[{index}]")
+        pair = (taint.get("key", ""), taint.get("effect", ""))
+        if pair in seen:
+            yield duplicate(f"spec.taints[{index}]", taint)
+        seen.add(pair)
+
+
+def _taint(taint: Object, path: str) -> Iterator[Cause]:
+    key, value, effect = taint.get("key", ""), taint.get("value", ""), taint.get("effect", "")
+    yield from (wrong(f"{path}.key", key, text) for text in rules.qualified_name(key))
+    yield from (wrong(f"{path}.value", value, text) for text in rules.label_value(value))
+    effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+    if not effect:
+        yield required(f"{path}.effect")
+    elif effect not in effects:
+        yield not_supported(f"{path}.effect", effect, effects)
+
+
+def _claim(claim: Object) -> Iterator[Cause]:
+    spec = claim.get("spec", {})
+    modes = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+    given = spec.get("accessModes", [])
+    if not given:
+        yield required("spec.accessModes", "at least 1 access mode is required")
+    for mode in given:
+        if mode not in modes:
+            yield not_supported("spec.accessModes", mode, modes)
+    asked = spec.get("resources", {}).get("requests", {})
+    if "storage" not in asked:
+        yield required("spec.resources[storage]")
+    else:
+        yield from _positive(asked["storage"], "spec.resources[storage]")
+
+
+def _positive(amount: str, path: str) -> Iterator[Cause]:
+    if amount.startswith("-") or amount == "0":
+        yield wrong(path, amount, "must be greater than zero")
+
+
+def _claim_change(old: Object, new: Object) -> Iterator[Cause]:
+    before, after = dict(old.get("spec", {})), dict(new.get("spec", {}))
+    if not before.get("volumeName"):
+        before["volumeName"] = after.get("volumeName")
+    if before != after:
+        text = "spec is immutable after creation except resources.requests for bound claims"
+        before.pop("resources", None)
+        after.pop("resources", None)
+        if before != after:
+            yield forbidden("spec", text)
+
+
+def _quota(quota: Object) -> Iterator[Cause]:
+    yield from resource_rules.amounts(quota.get("spec", {}).get("hard", {}), "spec.hard")
+
+
+def _limit_range(limits: Object) -> Iterator[Cause]:
+    seen: set[str] = set()
+    for index, item in enumerate(limits.get("spec", {}).get("limits", [])):
+        path, kind = f"spec.limits[{index}]", item.get("type", "")
+        if not kind:
+            yield required(f"{path}.type")
+        elif kind in seen:
+            yield duplicate(f"{path}.type", kind)
+        seen.add(kind)
+        for field in ("max", "min", "default", "defaultRequest"):
+            yield from resource_rules.amounts(item.get(field, {}), f"{path}.{field}")
+
+
+_USER_PRIORITY_MAX = 1_000_000_000
+
+
+def _priority_class(priority: Object) -> Iterator[Cause]:
+    value, name = priority.get("value", 0), priority.get("metadata", {}).get("name", "")
+    if value > _USER_PRIORITY_MAX and not name.startswith("system-"):
+        text = f"maximum allowed value of a user defined priority is {_USER_PRIORITY_MAX}"
+        yield forbidden("value", text)
+    policy = priority.get("preemptionPolicy", "Never")
+    if policy not in ("Never", "PreemptLowerPriority"):
+        yield not_supported("preemptionPolicy", policy, ("Never", "PreemptLowerPriority"))
+
+
+def _priority_class_change(old: Object, new: Object) -> Iterator[Cause]:
+    if new.get("value", 0) != old.get("value", 0):
+        yield forbidden("value", "may not be changed in an update.")
+    if new.get("preemptionPolicy") != old.get("preemptionPolicy"):
+        policy = new.get("preemptionPolicy")
+        yield wrong("preemptionPolicy", policy, _IMMUTABLE)
+
+
+def _role(role: Object) -> Iterator[Cause]:
+    for index, rule in enumerate(role.get("rules") or []):
+        path = f"rules[{index}]"
+        if not rule.get("verbs"):
+            yield required(f"{path}.verbs", "verbs must contain at least one value")
+        if rule.get("nonResourceURLs"):
+            continue
+        if not rule.get("apiGroups"):
+            yield required(f"{path}.apiGroups", "resource rules must supply at least one api group")
+        if not rule.get("resources"):
+            yield required(f"{path}.resources", "resource rules must supply at least one resource")
+
+
+def _role_binding(binding: Object) -> Iterator[Cause]:
+    role = binding.get("roleRef", {})
+    if role.get("apiGroup", _RBAC) != _RBAC:
+        yield not_supported("roleRef.apiGroup", role["apiGroup"], (_RBAC,))
+    if role.get("kind") not in ("Role", "ClusterRole"):
+        yield not_supported("roleRef.kind", role.get("kind", ""), ("ClusterRole", "Role"))
+    if not role.get("name"):
+        yield required("roleRef.name")
+    for index, subject in enumerate(binding.get("subjects", [])):
+        yield from _subject(subject, f"subjects[{index}]")
+
+
+def _subject(subject: Object, path: str) -> Iterator[Cause]:
+    kind = subject.get("kind", "")
+    if not subject.get("name"):
+        yield required(f"{path}.name")
+    if kind == "ServiceAccount":
+        if not subject.get("namespace"):
+            yield required(f"{path}.namespace")
+    elif kind not in ("User", "Group"):
+        yield not_supported(f"{path}.kind", kind, ("Group", "ServiceAccount", "User"))
+
+
+def _role_binding_change(old: Object, new: Object) -> Iterator[Cause]:
+    if old.get("roleRef") != new.get("roleRef"):
+        yield wrong("roleRef", new.get("roleRef"), "cannot change roleRef")
+
+
+def _event(event: Object) -> Iterator[Cause]:
+    namespace = event.get("metadata", {}).get("namespace", "")
+    involved = event.get("involvedObject", {}).get("namespace", "")
+    if involved != namespace and not (not involved and namespace == "default"):
+        text = "does not match event.namespace"
+        yield wrong("involvedObject.namespace", involved, text)
+
+
+def _lease(lease: Object) -> Iterator[Cause]:
+    spec = lease.get("spec", {})
+    if spec.get("leaseDurationSeconds", 1) <= 0:
+        seconds = spec["leaseDurationSeconds"]
+        yield wrong("spec.leaseDurationSeconds", seconds, "must be greater than 0")
+    if (spec.get("leaseTransitions") or 0) < 0:
+        text = "must be greater than or equal to 0"
+        yield wrong("spec.leaseTransitions", spec["leaseTransitions"], text)
+
+
+_CREATE: dict[str, Callable[[Object], Iterator[Cause]]] = {
+    "Job": job_rules.new,
+    "Pod": _pod,
+    "ConfigMap": _config_map,
+    "Secret": _secret,
+    "Node": _node,
+    "PersistentVolumeClaim": _claim,
+    "ResourceQuota": _quota,
+    "LimitRange": _limit_range,
+    "PriorityClass": _priority_class,
+    "Role": _role,
+    "ClusterRole": _role,
+    "RoleBinding": _role_binding,
+    "ClusterRoleBinding": _role_binding,
+    "Event": _event,
+    "Lease": _lease,
+}
+_UPDATE: dict[str, Callable[[Object, Object], Iterator[Cause]]] = {
+    "Job": job_rules.change,
+    "Pod": _pod_change,
+    "ConfigMap": _config_map_change,
+    "Secret": _secret_change,
+    "PersistentVolumeClaim": _claim_change,
+    "PriorityClass": _priority_class_change,
+    "RoleBinding": _role_binding_change,
+    "ClusterRoleBinding": _role_binding_change,
+}
