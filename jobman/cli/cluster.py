@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 BY_DEFAULT = (
     "note: no cluster configured; using the embedded cluster on this machine (jobman local --help)"
 )
-COMPLETION_S = 1.5
-"""Seconds that a shell's completion waits for a connection, a credential plugin included."""
 
 
 def connect(app: AppContext) -> Client:
@@ -40,24 +37,16 @@ def connect(app: AppContext) -> Client:
 def connect_quickly(app: AppContext) -> Client | None:
     """A client for shell completion: silent, impatient, starts nothing; None where there is none.
 
-    Its calls raise JobmanError as any client's do.
+    Its calls raise JobmanError as any client's do. A credential plugin may take its time.
     """
-    found: list[Client] = []
-    silent = replace(app, err=io.StringIO())
-    thread = threading.Thread(target=_try_quickly, args=(silent, found), daemon=True)
-    thread.start()
-    thread.join(COMPLETION_S)
-    return found[0] if found else None
-
-
-def _try_quickly(app: AppContext, found: list[Client]) -> None:
     from jobman.kube.client import Client
     from jobman.kube.retry import HURRIED
 
+    silent = replace(app, err=io.StringIO())
     try:
-        found.append(Client(_connection(app, lambda: _running(app)), patience=HURRIED))
+        return Client(_connection(silent, lambda: _running(app)), patience=HURRIED)
     except (JobmanError, OSError):
-        return
+        return None
 
 
 def _running(app: AppContext) -> Path:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import builtins
-import secrets
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from jobman.errors import ApiError, ApiNotFoundError, ConflictError, ForbiddenError
 from jobman.kube import decode, lists
 from jobman.kube import labels as names
+from jobman.kube.lists import Listing, Scope
 from jobman.kube.logstream import LogStream
 from jobman.kube.objects import KubeObject
 from jobman.kube.resources import PODS, Resource
@@ -37,33 +37,6 @@ _PATCH_TYPES: dict[str, str] = {
 _STRICT = ("fieldValidation", "Strict")
 _SELF_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _ACCESS_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-
-
-@dataclass(frozen=True)
-class Listing(Generic[T]):
-    """Objects, and the version of the collection that a watch goes on from."""
-
-    items: list[T]
-    resource_version: str
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Which objects of a collection: of a namespace (None: of all), by their selectors."""
-
-    namespace: str | None
-    labels: str | None = None
-    fields: str | None = None
-
-    def path(self, resource: Resource[Any]) -> str:
-        """The collection's path."""
-        return resource.path(self.namespace)
-
-    @property
-    def query(self) -> tuple[tuple[str, str], ...]:
-        """The selectors as query parameters."""
-        pairs = (("labelSelector", self.labels), ("fieldSelector", self.fields))
-        return tuple((key, value) for key, value in pairs if value)
 
 
 class Client:
@@ -158,13 +131,13 @@ class Client:
         def read(body: bytes) -> decode.ListOf[T]:
             return decode.listing(body, resource.model, resource.kind)
 
-        return lists.walk(self.transport, scope.path(resource), scope.query, read, budget_s)
+        return lists.walk(self.transport, resource, scope, read, budget_s)
 
     def _plain_pages(self, resource: Resource[Any], scope: Scope) -> Iterator[decode.PlainList]:
         def read(body: bytes) -> decode.PlainList:
             return decode.plain_listing(body, resource.kind)
 
-        return lists.walk(self.transport, scope.path(resource), scope.query, read)
+        return lists.walk(self.transport, resource, scope, read)
 
     def _scope(
         self,
@@ -411,7 +384,7 @@ class Client:
 def _marked(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """`manifest` with the annotation that a creation is known by."""
     metadata = dict(manifest.get("metadata") or {})
-    mark = {names.SUBMISSION: secrets.token_hex(8)}
+    mark = {names.SUBMISSION: os.urandom(8).hex()}
     metadata["annotations"] = mark | (metadata.get("annotations") or {})
     return {**manifest, "metadata": metadata}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from jobman.errors import ExpiredError
 from jobman.kube.decode import ListOf
 from jobman.kube.objects import KubeObject, ListMeta
+from jobman.kube.resources import Resource
 from jobman.kube.transport import Call, Transport
 
 PAGE_SIZE = 500
@@ -27,18 +29,46 @@ T = TypeVar("T", bound=KubeObject)
 P = TypeVar("P", bound=Page)
 
 
+@dataclass(frozen=True)
+class Listing(Generic[T]):
+    """Objects, and the version of the collection that a watch goes on from."""
+
+    items: list[T]
+    resource_version: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which objects of a collection: of a namespace (None: of all), by their selectors."""
+
+    namespace: str | None
+    labels: str | None = None
+    fields: str | None = None
+
+    def path(self, resource: Resource[Any]) -> str:
+        """The collection's path."""
+        return resource.path(self.namespace)
+
+    @property
+    def query(self) -> tuple[tuple[str, str], ...]:
+        """The selectors as query parameters."""
+        pairs = (("labelSelector", self.labels), ("fieldSelector", self.fields))
+        return tuple((key, value) for key, value in pairs if value)
+
+
 def walk(
     transport: Transport,
-    path: str,
-    query: tuple[tuple[str, str], ...],
+    resource: Resource[Any],
+    scope: Scope,
     read: Callable[[bytes], P],
     budget_s: float | None = None,
 ) -> Iterator[P]:
     """Each page of a collection; ExpiredError where the server no longer knows how to go on."""
     further: tuple[tuple[str, str], ...] = ()
     while True:
-        asked = (*query, ("limit", str(PAGE_SIZE)), *further)
-        page = read(transport.send(Call("GET", path, asked, gzip=True, budget_s=budget_s)).body)
+        asked = (*scope.query, ("limit", str(PAGE_SIZE)), *further)
+        call = Call("GET", scope.path(resource), asked, gzip=True, budget_s=budget_s)
+        page = read(transport.send(call).body)
         yield page
         if not page.metadata.continue_:
             return

@@ -29,14 +29,12 @@ class ObjectMeta(KubeStruct, frozen=True):
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
-    generate_name: str = ""
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     deletion_grace_period_seconds: int | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: list[OwnerReference] = []
-    finalizers: list[str] = []
 
     @property
     def controller(self) -> OwnerReference | None:

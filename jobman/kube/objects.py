@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
-
 from jobman.kube.meta import KubeObject as KubeObject
 from jobman.kube.meta import KubeStruct as KubeStruct
 from jobman.kube.meta import ListMeta as ListMeta
@@ -27,38 +25,6 @@ class ResourceRequirements(KubeStruct, frozen=True):
     limits: dict[str, str] = {}
 
 
-class ObjectReferenceName(KubeStruct, frozen=True):
-    """A Secret, a ConfigMap or a key of one, by name."""
-
-    name: str = ""
-    key: str = ""
-    optional: bool = False
-
-
-class EnvVarSource(KubeStruct, frozen=True):
-    """Where an environment variable's value is taken from."""
-
-    config_map_key_ref: ObjectReferenceName | None = None
-    secret_key_ref: ObjectReferenceName | None = None
-
-
-class EnvVar(KubeStruct, frozen=True):
-    """One environment variable."""
-
-    name: str = ""
-    value: str = ""
-    value_from: EnvVarSource | None = None
-
-
-class VolumeMount(KubeStruct, frozen=True):
-    """A volume in a container's file tree."""
-
-    name: str = ""
-    mount_path: str = ""
-    read_only: bool = False
-    sub_path: str = ""
-
-
 class Container(KubeStruct, frozen=True):
     """A container as asked for."""
 
@@ -67,9 +33,7 @@ class Container(KubeStruct, frozen=True):
     command: list[str] = []
     args: list[str] = []
     working_dir: str = ""
-    env: list[EnvVar] = []
     resources: ResourceRequirements = ResourceRequirements()
-    volume_mounts: list[VolumeMount] = []
     image_pull_policy: str = ""
     restart_policy: str | None = None
 
@@ -152,8 +116,6 @@ class ContainerStatus(KubeStruct, frozen=True):
     started: bool | None = None
     restart_count: int = 0
     image: str = ""
-    image_id: str = msgspec.field(name="imageID", default="")
-    container_id: str = msgspec.field(name="containerID", default="")
 
 
 class Condition(KubeStruct, frozen=True):
@@ -183,10 +145,7 @@ class PodStatus(KubeStruct, frozen=True):
     conditions: list[PodCondition] = []
     reason: str = ""
     message: str = ""
-    host_ip: str = msgspec.field(name="hostIP", default="")
-    pod_ip: str = msgspec.field(name="podIP", default="")
     nominated_node_name: str = ""
-    qos_class: str = ""
     start_time: datetime | None = None
     container_statuses: list[ContainerStatus] = []
     init_container_statuses: list[ContainerStatus] = []

@@ -19,7 +19,8 @@ from jobman.kube.stream import ByteStream, lines
 from jobman.kube.transport import Call
 
 if TYPE_CHECKING:
-    from jobman.kube.client import Client, Scope
+    from jobman.kube.client import Client
+    from jobman.kube.lists import Scope
 
 T = TypeVar("T", bound=KubeObject)
 ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
