@@ -1,0 +1,181 @@
+"""LISTs: which objects, in which order, in pages that show one moment."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobman.local.api import selectors, status
+from jobman.local.api.cause import Cause
+from jobman.local.api.resources import Resource
+from jobman.local.store import CompactedError, Key, Record, Store
+
+_TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can start"
+    " a new list without the continue parameter, or use the continue token in this response to"
+    " retrieve the remainder of the results. Continuing with the provided token results in an"
+    " inconsistent list - objects that were created, modified, or deleted between the time the"
+    " first chunk was returned and now may show up in the list."
+)
+_BY_NAME = re.compile(r"metadata\.name==?([^,=!]+)")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which objects of a resource: a namespace (None: all), labels, fields."""
+
+    resource: Resource
+    namespace: str | None
+    labels: Callable[[Mapping[str, str]], bool] | None = None
+    fields: Callable[[dict[str, Any]], bool] | None = None
+    name: str | None = None
+
+    @classmethod
+    def of_query(
+        cls, resource: Resource, namespace: str | None, query: Mapping[str, str]
+    ) -> Selection:
+        """The selection of a request. Raises a 400 for a selector that is none."""
+        label_text, field_text = query.get("labelSelector", ""), query.get("fieldSelector", "")
+        by_name = _BY_NAME.fullmatch(field_text)
+        return cls(
+            resource,
+            namespace,
+            selectors.labels(label_text) if label_text else None,
+            selectors.fields(resource, field_text) if field_text and not by_name else None,
+            by_name[1] if by_name else None,
+        )
+
+    @property
+    def everything(self) -> bool:
+        """Whether no selector leaves anything out."""
+        return self.labels is None and self.fields is None and self.name is None
+
+    def takes(self, record: Record) -> bool:
+        """Whether an object belongs to it."""
+        key = record.key
+        return (
+            (self.namespace is None or key.namespace == self.namespace)
+            and (self.name is None or key.name == self.name)
+            and (self.labels is None or self.labels(record.labels))
+            and (self.fields is None or self.fields(record.object()))
+        )
+
+    def of(self, records: Iterable[Record]) -> list[Record]:
+        """Those that belong to it."""
+        return [r for r in records if self.takes(r)] if not self.everything else list(records)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a LIST: its objects and the list's metadata."""
+
+    records: list[Record]
+    metadata: dict[str, Any]
+
+
+def page(store: Store, selection: Selection, query: Mapping[str, str]) -> Page:
+    """The page that a request asks for. Raises 400, 410 and 504 as Kubernetes does."""
+    limit = _number(query, "limit")
+    token = query.get("continue", "")
+    version = query.get("resourceVersion", "")
+    _check_version(store, query, version, token)
+    if version == "0":
+        limit = 0
+    if token:
+        rv, start = _decoded(token)
+        records, rv = _continued(store, selection, rv, start)
+    else:
+        rv, records = store.rv, _at(store, selection, query, version)
+    return _cut(selection, records, rv, limit)
+
+
+def _at(store: Store, selection: Selection, query: Mapping[str, str], version: str) -> list[Record]:
+    resource = selection.resource.name
+    if query.get("resourceVersionMatch") == "Exact" and version:
+        try:
+            found = store.list_at(resource, int(version), selection.namespace)
+        except CompactedError:
+            raise status.expired("The resourceVersion for the provided list is too old.") from None
+        return selection.of(found)
+    if selection.name is not None and selection.namespace is not None:
+        one = store.get(Key(resource, selection.namespace, selection.name))
+        return selection.of([one] if one else [])
+    return selection.of(store.list(resource, selection.namespace))
+
+
+def _continued(
+    store: Store, selection: Selection, rv: int, start: tuple[str, str]
+) -> tuple[list[Record], int]:
+    """What comes behind `start`, as it was when the first page was made."""
+    resource = selection.resource.name
+    if rv == -1:  # the token of a 410: whatever is there now
+        return selection.of(store.list(resource, selection.namespace, after=start)), store.rv
+    try:
+        changed = store.since(resource, rv)
+        if not changed:
+            return selection.of(store.list(resource, selection.namespace, after=start)), rv
+        then = store.list_at(resource, rv, selection.namespace)
+    except CompactedError:
+        raise status.expired(_TOO_OLD, new_continue=_encoded(-1, start)) from None
+    behind = [r for r in then if (r.key.namespace, r.key.name) > start]
+    return selection.of(behind), rv
+
+
+def _cut(selection: Selection, records: list[Record], rv: int, limit: int) -> Page:
+    metadata: dict[str, Any] = {"resourceVersion": str(rv)}
+    if 0 < limit < len(records):
+        last = records[limit - 1].key
+        metadata["continue"] = _encoded(rv, (last.namespace, last.name))
+        if selection.everything:
+            metadata["remainingItemCount"] = len(records) - limit
+        records = records[:limit]
+    return Page(records, metadata)
+
+
+def _check_version(store: Store, query: Mapping[str, str], version: str, token: str) -> None:
+    match = query.get("resourceVersionMatch", "")
+    if token and version not in ("", "0"):
+        raise status.bad_request("specifying resource version is not allowed when using continue")
+    if match and match not in ("Exact", "NotOlderThan"):
+        raise _list_options(
+            "resourceVersionMatch",
+            "FieldValueNotSupported",
+            f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""',
+        )
+    if (version and not version.isascii()) or (version and not version.isdigit()):
+        raise status.bad_request(f'Invalid value: "{version}": resource version must be a number')
+    if version and int(version) > store.rv:
+        raise status.timeout(
+            f"Too large resource version: {version}, current: {store.rv}", retry_after_s=1
+        )
+
+
+def _list_options(field: str, reason: str, message: str) -> status.ApiError:
+    return status.invalid("ListOptions", "meta.k8s.io", "", [Cause(reason, field, message)])
+
+
+def _number(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name, "") or "0"
+    if not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+def _encoded(rv: int, start: tuple[str, str]) -> str:
+    place = f"{start[0]}/{start[1]}\0"
+    body = json.dumps({"v": "meta.k8s.io/v1", "rv": rv, "start": place}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
+
+
+def _decoded(token: str) -> tuple[int, tuple[str, str]]:
+    try:
+        content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        namespace, _, name = str(content["start"]).rstrip("\0").rpartition("/")
+        return int(content["rv"]), (namespace, name)
+    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        raise status.bad_request(f"continue key is not valid: {error}") from None
