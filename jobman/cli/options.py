@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-Function = TypeVar("Function", bound=Callable[..., None])
+from typer.models import OptionInfo
 
 
 def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -40,3 +40,16 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
         return run
 
     return decorate
+
+
+def flags_given(options: Any) -> list[tuple[str, str]]:
+    """Field and flag of each option that was given, that is, differs from its default."""
+    hints = get_type_hints(type(options), include_extras=True)
+    given = [f for f in fields(options) if getattr(options, f.name) != f.default]
+    return [(field.name, _flag(hints[field.name])) for field in given]
+
+
+def _flag(hint: Any) -> str:
+    """The flag that help lists first; typer keeps it apart from the others."""
+    info = next(part for part in get_args(hint) if isinstance(part, OptionInfo))
+    return str(info.default).partition("/")[0]

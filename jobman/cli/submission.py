@@ -21,11 +21,21 @@ if TYPE_CHECKING:
     from jobman.jobs.request import SubmitRequest
 
 
-def request(app: AppContext, options: SubmitOptions, words: Sequence[str]) -> SubmitRequest:
-    """The request, the same on any cluster. Raises UsageError with everything that is wrong."""
+def request(
+    app: AppContext, options: SubmitOptions, words: Sequence[str], *, embedded: bool
+) -> SubmitRequest:
+    """The request, as the cluster does not matter yet. Raises UsageError with all that is wrong.
+
+    `embedded` asks for words: there, no image has an entrypoint.
+    """
     from jobman.jobs.request import validate
 
     problems = Problems()
+    if embedded and not words:
+        problems.add(
+            "no command to run: on the embedded cluster no image is pulled that could have one",
+            "write it behind --, as in: jobman submit -- echo hello",
+        )
     settings = app.settings.values
     made = _request(app, settings, options, words, problems)
     problems.extend(validate(made))

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobman import __version__
-from jobman.cli import submission
+from jobman.cli import awaiting, drafts, manifest_file, offline, submission
+from jobman.cli.awaiting import Submitted
 from jobman.cli.command import app_context, command
+from jobman.cli.drafts import Draft
 from jobman.cli.options import takes
+from jobman.cli.problems import Problems
 from jobman.cli.submit_options import SubmitOptions
+from jobman.errors import JobmanError, UsageError
+from jobman.values.duration import parse_duration
 from jobman.values.enums import Output
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.jobs.request import SubmitRequest
     from jobman.jobs.stamp import Stamp
-
 
 FORMS = (Output.NAME, Output.JSON, Output.YAML)
 
@@ -38,35 +43,120 @@ def submit(
         typer.Argument(metavar="[--] [WORD]...", help="The command, passed on word by word."),
     ] = None,
 ) -> None:
-    """Submit a job and print its name."""
+    """Submit a job and print its name.
+
+    The words are the container's arguments (with -c its command), one by one and untouched by
+    any shell: write sh -c '…' for pipes and variables. The first word that is no option of
+    jobman's ends jobman's options; -- always does.
+    """
     app = app_context(ctx)
-    made = submission.request(app, options, words or ())
+    timeout_s = check_together(app, options)
+    made = _drafts(app, options, words or ())
+    if options.follow and len(made) > 1:
+        raise UsageError(f"--follow follows one job, the manifest holds {len(made)}: take --wait")
     if options.dry_run:
-        write(app, [_manifest(made, _stamp(app, "somebody"))], Output.YAML)
-        return
+        namespace = app.options.namespace or app.settings.values.namespace
+        stamp = _stamper(app, offline.user(app))
+        write(app, [draft.manifest(stamp(), namespace=namespace) for draft in made], Output.YAML)
+    elif options.server_dry_run:
+        write(app, list(_create(app, made, dry_run=True)), Output.YAML)
+    elif code := _submit(app, made, options, timeout_s):
+        raise typer.Exit(code)
+
+
+def _drafts(app: AppContext, options: SubmitOptions, words: Sequence[str]) -> list[Draft]:
+    """The jobs of the manifest, or the one of the command line."""
+    if options.file is not None:
+        return manifest_file.drafts(app, options.file, options, words)
+    embedded = offline.is_embedded(app, by_default=not options.dry_run)
+    request = submission.request(app, options, words, embedded=embedded)
+    if embedded:
+        request = submission.beside_the_caller(request, app.environ, Path.cwd())
+    elif app.settings.values.job.user_configmap:
+        request = _with_group(app, request, dry_run=options.dry_run)
+    return [drafts.of_request(request)]
+
+
+def _with_group(app: AppContext, request: SubmitRequest, *, dry_run: bool) -> SubmitRequest:
+    """The request with the group that the namespace's ConfigMap gives; a dry run cannot know it."""
+    from jobman.jobs.service import NoGroupError, group_of_user
+
+    if dry_run:
+        app.say("note: job.userConfigmap is read at submission; its group is not in here")
+        return request
+    try:
+        configmap = app.settings.values.job.user_configmap or ""
+        return submission.with_group(request, group_of_user(app.client, configmap))
+    except NoGroupError as error:
+        app.warn(f"{error.message}; the job gets no group of it")
+        return request
+
+
+def check_together(app: AppContext, options: SubmitOptions) -> float | None:
+    """The seconds of --timeout. Raises UsageError for options that exclude each other."""
+    problems = Problems()
+    waits = options.wait or options.follow
+    dry = options.dry_run or options.server_dry_run
+    if options.dry_run and options.server_dry_run:
+        problems.add("--dry-run and --server-dry-run exclude each other")
+    if dry and waits:
+        problems.add("a dry run submits nothing to wait for: leave out --wait and --follow")
+    if options.follow and app.options.output is not None:
+        problems.add("with --follow the log is on stdout: leave out -o, or take --wait")
+    if options.timeout is not None and not waits:
+        problems.add("--timeout bounds --wait or --follow, and neither is given")
+    timeout_s = problems.parse("--timeout", parse_duration, options.timeout)
+    problems.report()
+    return timeout_s
+
+
+def _create(
+    app: AppContext, made: Sequence[Draft], *, dry_run: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Each job as the server has it, created one by one."""
     from jobman.jobs import service
 
-    embedded = app.client.connection.embedded
-    if embedded:
-        made = submission.beside_the_caller(made, app.environ, Path.cwd())
-    manifest = _manifest(made, _stamp(app, app.user))
-    another = None if made.name else service.default_name
-    created = service.submit(
-        app.client, manifest, another_name=another, dry_run=options.server_dry_run
-    )
-    write(app, [created], Output.YAML if options.server_dry_run else Output.NAME)
+    stamp = _stamper(app, app.user)
+    for number, draft in enumerate(made):
+        another = None if draft.name else draft.new_name
+        try:
+            yield service.submit(
+                app.client, draft.manifest(stamp()), another_name=another, dry_run=dry_run
+            )
+        except JobmanError:
+            if number:
+                app.say(f"{number} of {len(made)} jobs were taken before this one:")
+            raise
 
 
-def _manifest(made: SubmitRequest, stamp: Stamp) -> dict[str, Any]:
-    from jobman.jobs import manifest, service
+def _submit(
+    app: AppContext, made: Sequence[Draft], options: SubmitOptions, timeout_s: float | None
+) -> int:
+    """Create, tell the names, wait if asked to; the exit code."""
+    created: list[dict[str, Any]] = []
+    whole = app.output(Output.NAME) is not Output.NAME
+    try:
+        for found in _create(app, made):
+            created.append(found)
+            if options.follow:
+                app.say(found["metadata"]["name"])
+            elif not whole:
+                write(app, [found], Output.NAME)
+    finally:
+        if whole and created:
+            write(app, created, Output.NAME)
+        app.out.flush()
+    jobs = [Submitted(f["metadata"]["name"], f["metadata"]["namespace"]) for f in created]
+    if options.follow:
+        return awaiting.follow(app, jobs[0], timeout_s)
+    return awaiting.wait(app, jobs, timeout_s) if options.wait else 0
 
-    return manifest.job(made, made.name or service.default_name(), stamp)
 
-
-def _stamp(app: AppContext, user: str) -> Stamp:
+def _stamper(app: AppContext, user: str) -> Callable[[], Stamp]:
+    """Makes the stamp of each job."""
     from jobman.jobs.stamp import Stamp
 
-    return Stamp(user, app.now(), secrets.token_hex(8), __version__)
+    return lambda: Stamp(user, app.now(), secrets.token_hex(8), __version__)
 
 
 def write(app: AppContext, objects: list[dict[str, Any]], default: Output) -> None:

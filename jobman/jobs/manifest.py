@@ -17,8 +17,8 @@ SHM_VOLUME = "shm"
 Object = dict[str, Any]
 
 
-def job(request: SubmitRequest, name: str, stamp: Stamp, *, namespace: str | None = None) -> Object:
-    """The Job's manifest; `namespace` None leaves the choice to whoever creates it."""
+def job(request: SubmitRequest, name: str, stamp: Stamp) -> Object:
+    """The Job's manifest; its namespace is left to whoever creates it."""
     own = {**request.labels, labels.FLAVOR: request.flavor.name, **stamp.labels}
     queue = request.local_queue or request.flavor.local_queue
     queued = {QUEUE_LABEL: queue} if queue else {}
@@ -27,11 +27,10 @@ def job(request: SubmitRequest, name: str, stamp: Stamp, *, namespace: str | Non
         labels.FLAVOR_SPEC: flavor_spec(request),
         **stamp.annotations,
     }
-    place = {"namespace": namespace} if namespace else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, **place, "labels": {**own, **queued}, "annotations": notes},
+        "metadata": {"name": name, "labels": {**own, **queued}, "annotations": notes},
         "spec": {
             **_job_rules(request, suspend=request.hold or bool(queue)),
             "template": {

@@ -101,13 +101,16 @@ def validate(request: SubmitRequest) -> list[str]:
     ]
 
 
+def name_problem(name: str) -> str | None:
+    """Why a job cannot be called so; shorter than Kubernetes' 63, to leave pod names whole."""
+    if name == names.LAST:
+        return "it stands for the job submitted last"
+    return names.dns_label_problem(name, longest=names.JOB_NAME_MAX)
+
+
 def _name_problems(request: SubmitRequest) -> Iterator[str]:
     name = request.name
-    if name is None:
-        return
-    if name == names.LAST:
-        yield f"job name '{name}': it stands for the job submitted last"
-    elif problem := names.dns_label_problem(name, longest=names.JOB_NAME_MAX):
+    if name is not None and (problem := name_problem(name)):
         yield f"job name '{name}': {problem}"
 
 

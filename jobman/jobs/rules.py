@@ -5,7 +5,9 @@ Each function gives a text per problem, naming the rule; `what` says where the v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from jobman.values import names
 
@@ -16,7 +18,7 @@ WORD_MAX_BYTES = 128 * 1024 - 1
 """Linux' limit for one argument or one variable (MAX_ARG_STRLEN, with its NUL)."""
 
 
-def label_problems(labels: Mapping[str, str], what: str) -> Iterable[str]:
+def label_problems(labels: Mapping[str, str], what: str) -> Iterator[str]:
     """Keys and values of labels."""
     for key, value in labels.items():
         if problem := names.label_key_problem(key):
@@ -25,7 +27,7 @@ def label_problems(labels: Mapping[str, str], what: str) -> Iterable[str]:
             yield f"{what}: the value '{value}' of '{key}' is not allowed: {problem}"
 
 
-def annotation_problems(annotations: Mapping[str, str], what: str) -> Iterable[str]:
+def annotation_problems(annotations: Mapping[str, str], what: str) -> Iterator[str]:
     """Keys of annotations, and the size of all together."""
     for key, value in annotations.items():
         if problem := names.label_key_problem(key):
@@ -37,12 +39,12 @@ def annotation_problems(annotations: Mapping[str, str], what: str) -> Iterable[s
         yield f"{what}: all together have {size} bytes, at most {ANNOTATIONS_MAX_BYTES} are allowed"
 
 
-def own_key_problems(keys: Iterable[str], own: frozenset[str], what: str) -> Iterable[str]:
+def own_key_problems(keys: Iterable[str], own: frozenset[str], what: str) -> Iterator[str]:
     """Keys that only jobman writes."""
     return (f"{what}: '{key}' is written by jobman itself" for key in keys if key in own)
 
 
-def env_problems(env: Mapping[str, str]) -> Iterable[str]:
+def env_problems(env: Mapping[str, str]) -> Iterator[str]:
     """Names and values of environment variables."""
     for name, value in env.items():
         if problem := names.env_name_problem(name):
@@ -51,7 +53,7 @@ def env_problems(env: Mapping[str, str]) -> Iterable[str]:
             yield f"environment variable '{name}': its value {problem}"
 
 
-def word_problems(words: Iterable[str]) -> Iterable[str]:
+def word_problems(words: Iterable[str]) -> Iterator[str]:
     """Words of a command."""
     for number, word in enumerate(words, 1):
         if problem := text_problem(word) or _length_problem(word):
@@ -67,14 +69,15 @@ def text_problem(text: str) -> str | None:
     return None
 
 
-def size_problem(size_bytes: int) -> str | None:
-    """A whole manifest, as JSON."""
-    if size_bytes <= MANIFEST_MAX_BYTES:
-        return None
-    return (
-        f"the job has {size_bytes} bytes of JSON, a cluster takes about {MANIFEST_MAX_BYTES}: "
-        "put long texts into a file or a ConfigMap"
-    )
+def manifest_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What can only be told of a whole Job: the size of its annotations, and its own."""
+    yield from annotation_problems(manifest["metadata"]["annotations"], "annotations")
+    size = len(json.dumps(manifest, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    if size > MANIFEST_MAX_BYTES:
+        yield (
+            f"the job has {size} bytes of JSON, a cluster takes about {MANIFEST_MAX_BYTES}: "
+            "put long texts into a file or a ConfigMap"
+        )
 
 
 def _length_problem(*parts: str) -> str | None:

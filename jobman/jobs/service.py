@@ -15,6 +15,10 @@ GROUP_KEY = "ceph.gid"
 _LARGEST_GID = 2**31 - 1
 
 
+class NoGroupError(JobmanError):
+    """The ConfigMap that gives users their group gives none."""
+
+
 def default_name() -> str:
     """`job-` and five random characters."""
     return f"job-{random_suffix()}"
@@ -70,19 +74,19 @@ def _taken(manifest: Mapping[str, Any], error: ConflictError) -> ConflictError:
 def group_of_user(client: Client, configmap: str) -> int:
     """The group that `ceph.gid` of the ConfigMap gives to jobs of this namespace.
 
-    Raises JobmanError saying why there is none.
+    Raises NoGroupError saying why there is none.
     """
     what = f"job.userConfigmap: ConfigMap '{configmap}' of namespace '{client.namespace}'"
     try:
         data = client.get(CONFIGMAPS, configmap).data
     except ApiNotFoundError as error:
-        raise JobmanError(f"{what} is not there") from error
+        raise NoGroupError(f"{what} is not there") from error
     except ForbiddenError as error:
-        raise JobmanError(f"{what} may not be read: {error.message}") from error
+        raise NoGroupError(f"{what} may not be read: {error.message}") from error
     text = data.get(GROUP_KEY)
     if text is None:
-        raise JobmanError(f"{what} has no key {GROUP_KEY}")
+        raise NoGroupError(f"{what} has no key {GROUP_KEY}")
     digits = text.strip()
     if not (digits.isascii() and digits.isdecimal()) or int(digits) > _LARGEST_GID:
-        raise JobmanError(f"{what}: {GROUP_KEY} '{text}' is no group number")
+        raise NoGroupError(f"{what}: {GROUP_KEY} '{text}' is no group number")
     return int(digits)

@@ -1,0 +1,131 @@
+"""Waiting for submitted jobs, and leaving them to themselves."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from jobman.cli.boundary import INTERRUPTED
+from jobman.errors import JobmanError, WaitTimeoutError
+from jobman.values.enums import State
+
+if TYPE_CHECKING:
+    from jobman.cli.context import AppContext
+    from jobman.jobs.state import JobView
+
+
+class Submitted(NamedTuple):
+    """A job on the cluster."""
+
+    name: str
+    namespace: str
+
+
+def wait(app: AppContext, jobs: Sequence[Submitted], timeout_s: float | None) -> int:
+    """Wait for the end of all; the exit code: of one job its own, of several 0 or 1."""
+    from jobman.jobs.wait import until
+
+    end = None if timeout_s is None else time.monotonic() + timeout_s
+    codes: list[int] = []
+    with _left_running(app, jobs):
+        for job in jobs:
+            left_s = None if end is None else max(end - time.monotonic(), 0)
+            with _status_line(app, job) as show:
+                view = until(
+                    app.client,
+                    job.name,
+                    job.namespace,
+                    goal="finished",
+                    timeout_s=left_s,
+                    on_state=show,
+                )
+            codes.append(outcome(app, job, view))
+    return codes[0] if len(codes) == 1 else int(any(codes))
+
+
+def follow(app: AppContext, job: Submitted, timeout_s: float | None) -> int:
+    """Print the job's log as it comes; the job's exit code."""
+    from jobman.cli.render.forms import binary
+    from jobman.jobs.wait import follow as follow_log
+
+    with _left_running(app, [job]), _status_line(app, job) as show:
+        view = follow_log(
+            app.client,
+            job.name,
+            job.namespace,
+            out=binary(app),
+            on_state=show,
+            timeout_s=timeout_s,
+        )
+    return outcome(app, job, view)
+
+
+@contextmanager
+def _status_line(app: AppContext, job: Submitted) -> Iterator[Callable[[JobView], None]]:
+    """Says what the job waits for, and leaves nothing of it on a terminal."""
+    from jobman.cli.render.status_line import StatusLine
+
+    line = StatusLine(app)
+    try:
+        yield lambda view: line.waiting(job.name, view)
+    finally:
+        line.clear()
+
+
+def outcome(app: AppContext, job: Submitted, view: JobView) -> int:
+    """The exit code of a job that is over or stuck; what went wrong is said."""
+    from jobman.cli.render.status_line import describe
+
+    if view.state is State.SUCCEEDED:
+        return 0
+    app.say(f"job {job.name}: {describe(view)}")
+    if view.state is State.STUCK:
+        app.say(f"hint: it cannot start by itself; {again(app, 'details', job)} tells more")
+        return 1
+    return view.exit_code or 1
+
+
+def again(app: AppContext, command: str, job: Submitted) -> str:
+    """The command line that finds the job again."""
+    options = app.options
+    words = ["jobman", *command.split(), job.name]
+    if options.settings is not None:
+        words += ["-s", str(options.settings)]
+    if options.context is not None:
+        words += ["--context", options.context]
+    if options.local:
+        words.append("--local")
+    if options.namespace is not None or job.namespace != app.client.namespace:
+        words += ["-n", job.namespace]
+    return shlex.join(words)
+
+
+@contextmanager
+def _left_running(app: AppContext, jobs: Sequence[Submitted]) -> Iterator[None]:
+    """Whatever ends the waiting early, the job goes on, and the way back is told.
+
+    A second Ctrl-C ends jobman at once.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        goes = "the job goes on" if len(jobs) == 1 else "the jobs go on"
+        app.say(f"interrupted; {goes}. Come back with: {_ways_back(app, jobs)}")
+        raise typer.Exit(INTERRUPTED) from None
+    except WaitTimeoutError as error:
+        error.hint = error.hint or f"come back with: {_ways_back(app, jobs)}"
+        raise
+    except JobmanError as error:
+        error.hint = error.hint or f"look with: {again(app, 'details', jobs[0])}"
+        raise
+
+
+def _ways_back(app: AppContext, jobs: Sequence[Submitted]) -> str:
+    return "; ".join(again(app, "logs -f", job) for job in jobs)
