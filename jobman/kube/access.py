@@ -24,7 +24,7 @@ from yaml import YAMLError
 from jobman import __version__
 from jobman.errors import ConfigError, UnauthorizedError, UnreachableError, UsageError
 from jobman.kube.connect import Connection
-from jobman.kube.credentials import CredentialPlugin
+from jobman.kube.credentials import Credentials
 
 MOST_CONNECTIONS = 64
 _MALFORMED = (ConfigException, YAMLError, ValueError, TypeError, AttributeError, KeyError)
@@ -40,34 +40,52 @@ def kubeconfig(
     by_default: bool = False,
 ) -> Connection:
     """The connection that `context`, or the current context, of these files describes."""
-    named = ", ".join(files)
-    with _reading(named):
-        merged = KubeConfigMerger(":".join(files))
-        name = context or _current_context(merged, named)
-        entry = _context(merged, name, named)
-        cluster, user = _cluster(merged, entry["cluster"], named), _user(merged, entry, named)
-        loader = KubeConfigLoader(
-            merged.config, active_context=name, config_persister=merged.save_changes
-        )
-        configuration = Configuration()
-        plugin = _plugin(user)
-        with plugin.checked():
-            loader.load_and_set(configuration)
-    _check_credentials(user, entry, configuration, named)
+    source = _Source(files, context)
+    source.read()
+    configuration, cluster, user = source.configuration, source.cluster, source.user
+    _check_credentials(user, source.entry, configuration, source.named)
     if embedded or (_is_loopback(configuration.host) and "proxy-url" not in cluster):
         configuration.proxy = None
+    changing = embedded or any(user.get(way) for way in ("exec", "tokenFile", "auth-provider"))
     return Connection(
         api=_api(configuration, user),
-        namespace=_namespace(namespace or entry.get("namespace")),
+        namespace=_namespace(namespace or source.entry.get("namespace")),
         origin=origin,
         embedded=embedded,
-        kubeconfig_user=entry.get("user"),
-        context=name,
+        kubeconfig_user=source.entry.get("user"),
+        context=source.context,
         server=configuration.host,
         by_default=by_default,
         proxy=configuration.proxy,
-        plugin=plugin,
+        credentials=Credentials(_plugin(user), source.read if changing else None),
     )
+
+
+class _Source:
+    """A context of kubeconfig files; `read` may be called again when the files have changed."""
+
+    def __init__(self, files: tuple[str, ...], context: str | None) -> None:
+        self.named = ", ".join(files)
+        self.context = context
+        self.configuration = Configuration()
+        self.entry: Mapping[str, Any] = {}
+        self.cluster: Mapping[str, Any] = {}
+        self.user: Mapping[str, Any] = {}
+        self._files = files
+
+    def read(self) -> None:
+        """Put address and credentials into the configuration."""
+        with _reading(self.named):
+            merged = KubeConfigMerger(":".join(self._files))
+            self.context = self.context or _current_context(merged, self.named)
+            self.entry = _context(merged, self.context, self.named)
+            self.cluster = _cluster(merged, self.entry["cluster"], self.named)
+            self.user = _user(merged, self.entry, self.named)
+            loader = KubeConfigLoader(
+                merged.config, active_context=self.context, config_persister=merged.save_changes
+            )
+            with Credentials(_plugin(self.user)).checked():
+                loader.load_and_set(self.configuration)
 
 
 def in_cluster(
@@ -185,9 +203,10 @@ def _plain(node: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _plugin(user: Mapping[str, Any]) -> CredentialPlugin:
+def _plugin(user: Mapping[str, Any]) -> str | None:
+    """The command of the user's `exec`."""
     found = user.get("exec")
-    return CredentialPlugin(str(found.get("command")) if isinstance(found, dict) else None)
+    return str(found.get("command")) if isinstance(found, dict) else None
 
 
 def _check_credentials(

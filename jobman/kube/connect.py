@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobman.errors import ConfigError, UsageError
-from jobman.kube.credentials import CredentialPlugin
+from jobman.kube.credentials import Credentials
 from jobman.values.enums import ClusterType
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Connection:
     server: str
     by_default: bool = False
     proxy: str | None = None
-    plugin: CredentialPlugin = field(default_factory=CredentialPlugin, repr=False)
+    credentials: Credentials = field(default_factory=Credentials, repr=False)
 
 
 def connect(

@@ -1,16 +1,17 @@
-"""Credentials that a program hands out: its failure becomes an error.
+"""Credentials that can be read again, and the plugins that hand them out.
 
-The kubernetes package only logs it, to the root logger, and goes on without credentials.
+Where a plugin fails, the kubernetes package only logs it, to the root logger, and goes on without
+credentials: here that becomes an error.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobman.errors import UnauthorizedError
+from jobman.errors import JobmanError, UnauthorizedError
 
 
 class _Overheard(logging.Handler):
@@ -36,11 +37,16 @@ class _Overheard(logging.Handler):
 _overheard = _Overheard()
 
 
-class CredentialPlugin:
-    """The `exec` of a kubeconfig's user; `command` is None where there is none."""
+class Credentials:
+    """How a connection says who it is.
 
-    def __init__(self, command: str | None = None) -> None:
-        self.command = command
+    `plugin` is the kubeconfig's `exec` command, None where there is none. `read` reads them
+    again, None where they cannot have changed.
+    """
+
+    def __init__(self, plugin: str | None = None, read: Callable[[], object] | None = None) -> None:
+        self.plugin = plugin
+        self._read = read
 
     @contextmanager
     def checked(self) -> Iterator[None]:
@@ -51,8 +57,19 @@ class CredentialPlugin:
         said = _overheard.take()
         if said is not None:
             raise UnauthorizedError(
-                f"the credential plugin {self.command or 'of the kubeconfig'} failed: {said}",
+                f"the credential plugin {self.plugin or 'of the kubeconfig'} failed: {said}",
                 code=401,
                 reason="CredentialPlugin",
                 hint="run it by hand, or log in again",
             )
+
+    def renew(self) -> bool:
+        """Read them again; False where that cannot give others."""
+        if self._read is None:
+            return False
+        try:
+            with self.checked():
+                self._read()
+        except JobmanError:
+            return False
+        return True

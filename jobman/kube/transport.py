@@ -77,12 +77,14 @@ class LostWriteError(UnreachableError):
 class Tries:
     """The state of one call over its tries.
 
-    `resent`: a try before the last one may have been carried out.
+    `resent`: a try before the last one may have been carried out. `renewed`: the credentials
+    were read again.
     """
 
     started: float = field(default_factory=time.monotonic)
     attempt: int = 0
     resent: bool = False
+    renewed: bool = False
 
 
 class Transport:
@@ -135,7 +137,7 @@ class Transport:
             headers["Accept-Encoding"] = "gzip"
         if call.body is not None:
             headers["Content-Type"] = call.content_type
-        with self._credentials, self.connection.plugin.checked():
+        with self._credentials, self.connection.credentials.checked():
             request = api.param_serialize(
                 call.method,
                 call.path,
@@ -159,6 +161,8 @@ class Transport:
         again = call.repeatable or not failure.sent
         tries.resent |= failure.sent
         if again and not failure.lasting and self._wait(call, tries, None):
+            if self.connection.embedded and not failure.sent:
+                self.connection.credentials.renew()
             return
         if tries.resent and call.effect is not Effect.NONE:
             raise _lost(call, failure.error)
@@ -168,6 +172,10 @@ class Transport:
         self, call: Call, tries: Tries, response: BaseHTTPResponse, body: bytes
     ) -> None:
         """Return when the call is to be sent again; raise the refusal otherwise."""
+        if response.status == 401 and not tries.renewed:
+            tries.renewed = True
+            if self.connection.credentials.renew():
+                return
         asked = response.headers.get("Retry-After")
         tries.resent |= response.status >= 500
         if worth_repeating(

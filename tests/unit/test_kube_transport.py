@@ -16,9 +16,11 @@ from jobman.errors import (
     ConfigError,
     ForbiddenError,
     JobmanError,
+    UnauthorizedError,
     UnavailableError,
     UnreachableError,
 )
+from jobman.kube import access
 from jobman.kube.client import Client
 from jobman.kube.resources import JOBS, PODS
 from jobman.kube.retry import Patience
@@ -358,6 +360,41 @@ def test_a_plugin_that_fails_later_is_an_error(
         client.get(PODS, "a")
     assert caught.value.exit_code == 4
     assert scripted_server.requests == []
+
+
+def test_a_token_that_no_longer_counts_is_fetched_anew(
+    make_client: Callable[..., Client], scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    user = plugin(tmp_path, f"echo '{credential('2999-01-01T00:00:00Z')}'")
+    client = make_client(scripted_server, user=user)
+    plugin(tmp_path, f"echo '{credential('2999-01-01T00:00:00Z')}' | sed s/handed-out/second/")
+    scripted_server.script("PATCH", POD, Reply(401), A_POD)
+    client.patch(PODS, "a", {})
+    tokens = [asked.headers["authorization"] for asked in scripted_server.requests]
+    assert tokens == ["Bearer handed-out", "Bearer second"]
+
+
+def test_a_token_that_still_does_not_count_is_an_error(
+    make_client: Callable[..., Client], scripted_server: ScriptedServer, tmp_path: Path
+) -> None:
+    user = plugin(tmp_path, f"echo '{credential('2999-01-01T00:00:00Z')}'")
+    scripted_server.script("GET", POD, Reply(401))
+    with pytest.raises(UnauthorizedError) as caught:
+        make_client(scripted_server, user=user).get(PODS, "a")
+    assert caught.value.exit_code == 4
+    assert len(scripted_server.requests) == 2
+
+
+def test_the_embedded_cluster_is_found_where_it_was_started_anew(
+    write_kubeconfig: Callable[..., Path], scripted_server: ScriptedServer, closed_port: int
+) -> None:
+    file = write_kubeconfig(f"http://127.0.0.1:{closed_port}")
+    connection = access.kubeconfig((str(file),), None, "a test", "team", embedded=True)
+    client = Client(connection, sleep=lambda _: None)
+    write_kubeconfig(scripted_server.url, user={"token": "new"})
+    scripted_server.script("GET", POD, A_POD)
+    assert client.get(PODS, "a").metadata.name == "a"
+    assert scripted_server.requests[0].headers["authorization"] == "Bearer new"
 
 
 def test_a_refused_right(client: Client, scripted_server: ScriptedServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_who_am_i(
     body = {"status": {"userInfo": {"username": reviewed}}}
     scripted_server.script("POST", path, Reply(201, body) if reviewed else Reply(404))
     client: Client = make_client(scripted_server)
-    object.__setattr__(client.connection, "kubeconfig_user", "alice-of-the-kubeconfig")
+    client.connection = replace(client.connection, kubeconfig_user="alice-of-the-kubeconfig")
     assert who_am_i(client, settings_user, environ) == expected
 
 
