@@ -51,18 +51,30 @@ def check(resource: Resource, obj: Any, mode: Mode) -> tuple[dict[str, Any], lis
     """
     _check_kind(resource, obj)
     try:
-        return decode_as(resource.kind, obj, mode)
+        shaped, warnings = decode_as(resource.kind, obj, mode)
     except ValueError as error:
         raise bad_request(_cannot_be_handled(resource, obj, str(error))) from None
+    return _named(resource, shaped), warnings
 
 
 def check_patched(resource: Resource, obj: Any, mode: Mode) -> tuple[dict[str, Any], list[str]]:
     """Like `check`, for the outcome of a patch: a problem is a 422 about the patch."""
     try:
-        return decode_as(resource.kind, obj, mode)
+        shaped, warnings = decode_as(resource.kind, obj, mode)
     except ValueError as error:
         shown = json.dumps(json.dumps(obj, separators=(",", ":"), ensure_ascii=False))
         raise _invalid_patch(f"Invalid value: {shown}: {error}") from None
+    return _named(resource, shaped), warnings
+
+
+_FIRST = ("kind", "apiVersion", "metadata", "spec")
+
+
+def _named(resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
+    """`obj` with its kind, in the order of fields that Kubernetes writes."""
+    obj["kind"], obj["apiVersion"] = resource.kind, resource.group_version
+    first = {name: obj.pop(name) for name in _FIRST if name in obj}
+    return first | obj
 
 
 def decode_as(type_name: str, obj: Any, mode: Mode) -> tuple[dict[str, Any], list[str]]:

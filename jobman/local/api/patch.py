@@ -1,0 +1,99 @@
+"""The four ways to change an object by a patch."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from jobman.local.api import json_patch, strategic_merge
+from jobman.local.api.status import ApiError, bad_request
+
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
+CONTENT_TYPES = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
+
+_MOST_OPERATIONS = 10_000
+
+
+def apply_patch(content_type: str, kind: str, obj: dict[str, Any], patch: Any) -> dict[str, Any]:
+    """A new object: `obj` after the decoded `patch`; its shape is still to be checked.
+
+    Raises ApiError: 400 for what is no such patch, 422 for one that does not fit, 415 for another
+    content type.
+    """
+    if content_type == JSON_PATCH:
+        return _by_operations(obj, patch)
+    if content_type not in CONTENT_TYPES:
+        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
+    if not isinstance(patch, dict):
+        found = _go_type(patch)
+        text = f"json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        raise bad_request(f"error decoding patch: {text}")
+    if content_type == MERGE:
+        merged: dict[str, Any] = merge(copy.deepcopy(obj), patch)
+        return merged
+    if content_type == APPLY:
+        check_applied(patch)
+    try:
+        return copy.deepcopy(strategic_merge.merge(kind, obj, patch))
+    except strategic_merge.DirectiveError as error:
+        raise bad_request(str(error)) from None
+
+
+def check_applied(patch: Any) -> None:
+    """A configuration to apply must say what it is. Raises ApiError 400."""
+    given = patch if isinstance(patch, dict) else {}
+    kind, version = given.get("kind") or "", given.get("apiVersion") or ""
+    if not (isinstance(kind, str) and isinstance(version, str) and kind and version):
+        group, _, number = str(version).rpartition("/")
+        raise bad_request(f"invalid object type: {group}/{number}, Kind={kind}")
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """RFC 7386: objects merge, null removes, anything else replaces."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge(merged.get(name), value)
+    return merged
+
+
+def _by_operations(obj: dict[str, Any], patch: Any) -> dict[str, Any]:
+    if not isinstance(patch, list):
+        text = (
+            f"json: cannot unmarshal {_go_type(patch)} into Go value of type []handlers.jsonPatchOp"
+        )
+        raise bad_request(f"error decoding patch: {text}")
+    if len(patch) > _MOST_OPERATIONS:
+        text = f"operations in a JSON patch is {_MOST_OPERATIONS}, got {len(patch)}"
+        raise ApiError(413, "RequestEntityTooLarge", f"The allowed maximum {text}")
+    try:
+        patched = json_patch.apply(obj, patch)
+    except json_patch.PatchError:
+        raise _does_not_fit() from None
+    if not isinstance(patched, dict):
+        raise _does_not_fit()
+    return patched
+
+
+def _does_not_fit() -> ApiError:
+    text = "the server rejected our request due to an error in our request"
+    return ApiError(422, "Invalid", text, details={})
+
+
+def _go_type(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"

@@ -1,0 +1,163 @@
+"""Kubernetes' strategic merge: like a merge patch, but lists merge by the key of their type.
+
+Directives in a patch: `$patch: replace|delete|merge`, `$retainKeys`,
+`$setElementOrder/FIELD`, `$deleteFromPrimitiveList/FIELD`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobman.local.api import types
+
+Object = dict[str, Any]
+
+_PATCH = "$patch"
+_RETAIN = "$retainKeys"
+_ORDER = "$setElementOrder/"
+_DELETE = "$deleteFromPrimitiveList/"
+_UNTYPED = types.Field(types.ANYTHING)
+
+
+class DirectiveError(ValueError):
+    """A patch whose directives or merge keys make no sense."""
+
+
+def merge(type_name: str, original: Mapping[str, Any], patch: Mapping[str, Any]) -> Object:
+    """The struct `type_name` after the patch; neither argument is changed."""
+    return _struct(types.struct(type_name), original, patch)
+
+
+def _struct(fields: types.Struct, original: Mapping[str, Any], patch: Mapping[str, Any]) -> Object:
+    directive = patch.get(_PATCH, "merge")
+    if directive == "replace":
+        original = {}
+    elif directive == "delete":
+        return {}
+    elif directive != "merge":
+        raise DirectiveError(f"Unknown patch type found: {directive}")
+    kept = _retained(original, patch)
+    for name, value in patch.items():
+        if not name.startswith("$"):
+            _set(kept, name, fields.get(name, _UNTYPED), value)
+    for name, value in patch.items():
+        if name.startswith(_DELETE):
+            _delete_from(kept, name.removeprefix(_DELETE), _items(name, value))
+    for name, value in patch.items():
+        if name.startswith(_ORDER):
+            _put_in_order(kept, original, name.removeprefix(_ORDER), fields, _items(name, value))
+    return kept
+
+
+def _items(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise DirectiveError(f"{name} must be a list")
+    return value
+
+
+def _retained(original: Mapping[str, Any], patch: Mapping[str, Any]) -> Object:
+    if _RETAIN not in patch:
+        return dict(original)
+    names = _items(_RETAIN, patch[_RETAIN])
+    if any(
+        key not in names for key, value in patch.items() if key[:1] != "$" and value is not None
+    ):
+        raise DirectiveError(f"{_RETAIN} must name every field of the patch")
+    return {key: value for key, value in original.items() if key in names}
+
+
+def _set(kept: Object, name: str, field: types.Field, value: Any) -> None:
+    if value is None:
+        kept.pop(name, None)
+        return
+    before = kept.get(name)
+    if isinstance(value, dict):
+        fields = types.struct(field.type.name) if field.type.form == "struct" else {}
+        kept[name] = _struct(fields, before if isinstance(before, dict) else {}, value)
+    elif isinstance(value, list) and "merge" in field.merge:
+        kept[name] = _list(field, before if isinstance(before, list) else [], value)
+    else:
+        kept[name] = value
+
+
+def _list(field: types.Field, original: list[Any], patch: list[Any]) -> list[Any]:
+    if not field.key:
+        merged = original + [item for item in patch if item not in original]
+        return _in_order(merged, original, patch, "")
+    if not all(isinstance(item, dict) for item in [*original, *patch]):
+        raise DirectiveError("a list of objects was expected")
+    merged, changes = _special(field, list(original), patch)
+    fields = types.struct(field.type.element.name) if field.type.element else {}
+    for item in changes:
+        place = _find(merged, field.key, item[field.key])
+        if place is None:
+            merged.append(_struct(fields, {}, item))
+        else:
+            merged[place] = _struct(fields, merged[place], item)
+    return _in_order(merged, original, changes, field.key)
+
+
+def _special(
+    field: types.Field, original: list[Any], patch: list[Any]
+) -> tuple[list[Any], list[Any]]:
+    """What is left after items that say delete or replace, and the items to merge."""
+    changes = []
+    for item in patch:
+        directive = item.get(_PATCH, "merge")
+        if directive == "replace":
+            original = []
+            continue
+        if field.key not in item:
+            raise DirectiveError(f"map: {item} does not contain declared merge key: {field.key}")
+        if directive == "delete":
+            original = [each for each in original if each.get(field.key) != item[field.key]]
+        else:
+            changes.append(item)
+    return original, changes
+
+
+def _find(items: list[Any], key: str, value: Any) -> int | None:
+    return next((i for i, item in enumerate(items) if item.get(key) == value), None)
+
+
+def _delete_from(kept: Object, name: str, items: list[Any]) -> None:
+    if isinstance(kept.get(name), list):
+        kept[name] = [item for item in kept[name] if item not in items]
+
+
+def _put_in_order(
+    kept: Object, original: Mapping[str, Any], name: str, fields: types.Struct, order: list[Any]
+) -> None:
+    if not isinstance(kept.get(name), list):
+        return
+    key = fields.get(name, _UNTYPED).key
+    before = original.get(name)
+    kept[name] = _in_order(kept[name], before if isinstance(before, list) else [], order, key)
+
+
+def _in_order(items: list[Any], original: list[Any], order: list[Any], key: str) -> list[Any]:
+    """`items` with those of `order` in its order, the others as near as may be to where they were.
+
+    An item of `order` that the original did not have goes before the rest.
+    """
+    wanted, places = _keys(order, key), _keys(original, key)
+    named = sorted(
+        (item for item in items if _key(item, key) in wanted),
+        key=lambda item: wanted.index(_key(item, key)),
+    )
+    others = [item for item in items if _key(item, key) not in wanted]
+    result = []
+    while named and others:
+        ours, theirs = _key(others[0], key), _key(named[0], key)
+        first = ours in places and theirs in places and places.index(ours) < places.index(theirs)
+        result.append((others if first else named).pop(0))
+    return result + named + others
+
+
+def _keys(items: list[Any], key: str) -> list[Any]:
+    return [_key(item, key) for item in items]
+
+
+def _key(item: Any, key: str) -> Any:
+    return item.get(key) if key and isinstance(item, dict) else item
