@@ -49,6 +49,7 @@ class AppContext:
     now: Callable[[], datetime] = _utc_now
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     columns: int | None = None
+    stdin: TextIO = field(default_factory=lambda: sys.stdin)
 
     @classmethod
     def of_process(cls) -> AppContext:
@@ -69,6 +70,17 @@ class AppContext:
     def err_is_terminal(self) -> bool:
         """Whether a person reads stderr."""
         return self.err.isatty()
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a person to answer a question."""
+        return self.stdin.isatty() and self.err_is_terminal
+
+    def agreed(self, question: str) -> bool:
+        """Ask on stderr; only a plain yes is one."""
+        self.err.write(f"{question} [y/N] ")
+        self.err.flush()
+        return self.stdin.readline().strip().lower() in ("y", "yes")
 
     @property
     def color(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated
@@ -62,13 +61,13 @@ def delete(
     words = [*(patterns or ()), *(job_names or ())]
     _check_words(words, everything)
     sweeping = everything or any(names.is_glob(word) for word in words)
-    if sweeping and not yes and not _can_ask(app):
+    if sweeping and not yes and not app.can_ask:
         raise UsageError("a pattern or --all needs -y where nobody can be asked")
     jobs, missing = _meant(app, words, everything)
     if not force:
         _refuse_others(app, jobs)
     _say_what_goes(app, jobs)
-    if not yes and _can_ask(app) and not _agreed(app, len(jobs)):
+    if not yes and app.can_ask and not app.agreed(f"delete {_count(len(jobs))}?"):
         raise JobmanError("nothing was deleted")
     _report(app, [*missing, *_deleted(app, jobs)], len(jobs) + len(missing))
 
@@ -78,10 +77,6 @@ def _check_words(words: Sequence[str], everything: bool) -> None:
         raise UsageError("--all leaves no room for names")
     if not everything and not words:
         raise UsageError("no job is named", hint="names, globs, LAST, or --all for all of yours")
-
-
-def _can_ask(app: AppContext) -> bool:
-    return sys.stdin.isatty() and app.err_is_terminal
 
 
 def _meant(
@@ -133,12 +128,6 @@ def _count(number: int) -> str:
 
 def _and_more(total: int) -> str:
     return f" and {total - SHOWN} more" if total > SHOWN else ""
-
-
-def _agreed(app: AppContext, number: int) -> bool:
-    app.err.write(f"delete {_count(number)}? [y/N] ")
-    app.err.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _deleted(app: AppContext, jobs: Sequence[Job]) -> list[JobmanError]:

@@ -1,5 +1,6 @@
 """Fixtures at the outermost boundary: scripted servers, and clients of them."""
 
+from plugins.command_line import run
 from plugins.job_world import world
 from plugins.kube import client, make_client, write_kubeconfig
 from plugins.scripted_server import certificate, scripted_https, scripted_server
@@ -8,6 +9,7 @@ __all__ = [
     "certificate",
     "client",
     "make_client",
+    "run",
     "scripted_https",
     "scripted_server",
     "world",
