@@ -55,7 +55,7 @@ def failure_of(error: Exception, server: str, *, proxy: str | None = None) -> Fa
 
 
 _TRY_AGAIN = "try again; if it stays so, check the network and the cluster"
-_CHECK_SERVER = "is the cluster up, and is this its address? jobman shows others with --context"
+_CHECK_SERVER = "is the cluster up, and is this its address? --context names another one"
 
 
 def _cause(error: BaseException) -> BaseException:
