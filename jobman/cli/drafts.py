@@ -43,7 +43,7 @@ class Draft:
 def of_request(made: SubmitRequest) -> Draft:
     """The job that the command line describes."""
     from jobman.jobs import manifest
-    from jobman.jobs.service import default_name
+    from jobman.jobs.request import default_name
 
     def build(name: str, stamp: Stamp) -> dict[str, Any]:
         return manifest.job(made, name, stamp)

@@ -53,7 +53,8 @@ def drafts(app: AppContext, file: str, options: SubmitOptions, words: Sequence[s
     problems.extend(rules.annotation_problems(annotations, "annotation"))
     found: list[Document] = []
     with problems.collected():
-        found = documents.read(_text(file), "stdin" if file == STDIN else file)
+        found, wrong = documents.read(_text(file), "stdin" if file == STDIN else file)
+        problems.extend(wrong)
         found = _renamed(found, options.job_name)
     problems.extend(_elsewhere(found, app.options.namespace))
     problems.report()

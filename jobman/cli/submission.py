@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jobman.cli import environment, image_choice
 from jobman.cli.problems import Problems
 from jobman.cli.submit_options import SubmitOptions
+from jobman.values import quantity
 from jobman.values.duration import parse_duration
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from jobman.config.flavors import Flavor
     from jobman.config.settings import Settings
     from jobman.jobs.request import SubmitRequest
+
+PRODUCT_LABEL = "nvidia.com/gpu.product"
+PRODUCT_LABELS = {"amd.com/gpu": "amd.com/gpu.product-name"}
+"""Where the vendors' feature discovery writes what kind of GPU a node has."""
 
 
 def request(
@@ -52,31 +57,45 @@ def _request(
 ) -> SubmitRequest:
     """The request; something that is wrong has a stand-in, for the rest to be checked."""
     from jobman.jobs import annotations
-    from jobman.jobs.request import SubmitRequest
+    from jobman.jobs.request import Array, SubmitRequest, Toleration, Volume
 
     job = settings.job
-    env = environment.given(options.env or (), options.env_file or (), app.environ, problems)
-    labels = pairs("--label", options.label or (), problems)
     notes = given_annotations(options, problems)
     flavor = _flavor(settings, options, problems)
     image = ""
     with problems.collected():
         image = image_choice.choose(app, options.image, flavor)
+    time_limit = problems.parse("--time-limit", _seconds, options.time_limit)
     return SubmitRequest(
         flavor=flavor,
         image=image,
         name=options.job_name,
         words=tuple(words),
         as_command=options.command,
-        env=env,
+        env=environment.given(options.env or (), options.env_file or (), app.environ, problems),
         workdir=options.workdir,
-        labels=labels,
+        labels=pairs("--label", options.label or (), problems),
         annotations=annotations.merged(job, flavor, app.environ, *notes),
         image_pull_policy=options.image_pull_policy or job.image_pull_policy,
-        image_pull_secrets=tuple(job.image_pull_secrets),
+        image_pull_secrets=_once(job.image_pull_secrets, options.image_pull_secret),
         security_context=_security_context(settings),
-        priority_class=flavor.priority_class_name or job.priority_class_name,
-        time_limit_s=_seconds(flavor.time_limit),
+        priority_class=(
+            options.priority_class or flavor.priority_class_name or job.priority_class_name
+        ),
+        local_queue=options.local_queue,
+        node_selector=_node_selector(flavor, options, problems),
+        tolerations=tuple(
+            problems.parse_all("--toleration", Toleration.parse, options.toleration or ())
+        ),
+        service_account=options.service_account,
+        secret_env=_once(options.secret_env),
+        volumes=tuple(problems.parse_all("--volume", Volume.parse, options.volume or ())),
+        shm=problems.parse("--shm", _size, options.shm),
+        time_limit_s=time_limit if time_limit is not None else _flavor_limit(flavor),
+        ttl_s=problems.parse("--ttl", _seconds, options.ttl),
+        retries=options.retries,
+        array=problems.parse("--array", Array.parse, options.array),
+        hold=options.hold,
     )
 
 
@@ -164,11 +183,33 @@ def _gpu_resource(settings: Settings, flavor: Flavor) -> str:
     return known[0] if known and not flavor.gpu_count else flavor.gpu_resource
 
 
+def _node_selector(flavor: Flavor, options: SubmitOptions, problems: Problems) -> dict[str, str]:
+    """The labels of --node-selector and the one by which GPU nodes tell their product."""
+    result = pairs("--node-selector", options.node_selector or (), problems)
+    if options.gpu_product is not None:
+        result[PRODUCT_LABELS.get(flavor.gpu_resource, PRODUCT_LABEL)] = options.gpu_product
+    return result
+
+
+def _once(*parts: Iterable[str] | None) -> tuple[str, ...]:
+    """All of the parts in their order, each once."""
+    return tuple(dict.fromkeys(text for part in parts for text in part or ()))
+
+
 def _security_context(settings: Settings) -> dict[str, Any]:
     context = settings.job.security_context
     return context.model_dump(by_alias=True, exclude_none=True) if context else {}
 
 
-def _seconds(text: str | None) -> int | None:
+def _flavor_limit(flavor: Flavor) -> int | None:
+    return None if flavor.time_limit is None else _seconds(flavor.time_limit)
+
+
+def _seconds(text: str) -> int:
     """Whole seconds, rounded up."""
-    return None if text is None else math.ceil(parse_duration(text))
+    return math.ceil(parse_duration(text))
+
+
+def _size(text: str) -> str:
+    quantity.parse(text)
+    return text

@@ -11,11 +11,6 @@ import typer
 from jobman.cli import completion
 from jobman.values.enums import ImagePullPolicy
 
-MANIFEST = "The manifest"
-PLACE = "Where it runs"
-LIFE = "How it runs"
-AFTER = "What to wait for and to print"
-
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitOptions:
@@ -98,6 +93,73 @@ class SubmitOptions:
     image_pull_policy: Annotated[
         ImagePullPolicy | None,
         typer.Option("--image-pull-policy", help="When the image is pulled."),
+    ] = None
+    image_pull_secret: Annotated[
+        list[str] | None,
+        typer.Option("--image-pull-secret", metavar="NAME", help="A Secret to pull it with."),
+    ] = None
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-limit", metavar="DURATION", help="Stop the pod after 90, 2h30m, 1-12:00:00."
+        ),
+    ] = None
+    retries: Annotated[
+        int,
+        typer.Option("--retries", min=0, metavar="N", help="Try again after a failure, N times."),
+    ] = 0
+    array: Annotated[
+        str | None,
+        typer.Option(
+            "--array",
+            metavar="N[%K]",
+            help="N tasks, K at a time; each finds its number in JOB_COMPLETION_INDEX.",
+        ),
+    ] = None
+    ttl: Annotated[
+        str | None,
+        typer.Option(
+            "--ttl", metavar="DURATION", help="Have the job deleted this long after its end."
+        ),
+    ] = None
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Submit it suspended: it runs once it is released.")
+    ] = False
+    priority_class: Annotated[
+        str | None, typer.Option("--priority-class", metavar="NAME", help="The PriorityClass.")
+    ] = None
+    local_queue: Annotated[
+        str | None, typer.Option("--local-queue", metavar="NAME", help="Kueue's LocalQueue.")
+    ] = None
+    node_selector: Annotated[
+        list[str] | None,
+        typer.Option("--node-selector", metavar="K=V", help="Only nodes with this label."),
+    ] = None
+    gpu_product: Annotated[
+        str | None,
+        typer.Option("--gpu-product", metavar="NAME", help="Only nodes with this kind of GPU."),
+    ] = None
+    toleration: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--toleration", metavar="KEY[=VALUE][:EFFECT]", help="Also nodes with this taint."
+        ),
+    ] = None
+    volume: Annotated[
+        list[str] | None,
+        typer.Option("--volume", metavar="CLAIM:/PATH[:ro]", help="Mount a PersistentVolumeClaim."),
+    ] = None
+    shm: Annotated[
+        str | None,
+        typer.Option("--shm", metavar="QUANTITY", help="The size of /dev/shm, of its memory."),
+    ] = None
+    secret_env: Annotated[
+        list[str] | None,
+        typer.Option("--secret-env", metavar="NAME", help="All keys of a Secret as variables."),
+    ] = None
+    service_account: Annotated[
+        str | None,
+        typer.Option("--service-account", metavar="NAME", help="Who the pod is to the API."),
     ] = None
     wait: Annotated[
         bool,

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobman.errors import UsageError
 from jobman.jobs import rules, yaml_documents
-from jobman.jobs.service import default_name
+from jobman.jobs.request import default_name
 from jobman.jobs.stamp import Stamp
 from jobman.values.names import dns_subdomain_problem, random_suffix
 
@@ -74,8 +73,11 @@ class Document:
         return replace(self, name=name)
 
 
-def read(text: str, source: str) -> list[Document]:
-    """The Jobs of a YAML or JSON text. Raises UsageError with everything that is wrong."""
+def read(text: str, source: str) -> tuple[list[Document], list[str]]:
+    """The Jobs of a YAML or JSON text, and what is wrong with its other objects.
+
+    Raises UsageError for a text that is neither.
+    """
     problems: list[str] = []
     documents: list[Document] = []
     for where, value in _objects(yaml_documents.load(text, source), source):
@@ -86,9 +88,7 @@ def read(text: str, source: str) -> list[Document]:
     problems += _repeated(documents)
     if not problems and not documents:
         problems.append(f"{source}: holds no Job and no Pod")
-    if problems:
-        raise UsageError("\n".join(problems))
-    return documents
+    return documents, problems
 
 
 def job(

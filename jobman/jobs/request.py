@@ -5,6 +5,7 @@ Flavor, image, settings and the user's flags are merged before; nothing here is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 ARRAY_MAX = 100_000
 """More indexes than this need rules of their own in Kubernetes."""
+COUNT_MAX = 2**31 - 1
+"""The largest whole number of Kubernetes' counts and seconds."""
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,14 @@ class Array:
 
     size: int
     at_once: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Array:
+        """`N` or `N%K`, as Slurm writes it. Raises ValueError with a plain reason."""
+        match = re.fullmatch(r"(\d{1,9})(?:%(\d{1,9}))?", text, re.ASCII)
+        if match is None:
+            raise ValueError("N or N%K is needed: N tasks, K at a time")
+        return cls(int(match[1]), int(match[2]) if match[2] else None)
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,15 @@ class Volume:
     path: str
     read_only: bool = False
 
+    @classmethod
+    def parse(cls, text: str) -> Volume:
+        """`CLAIM:/PATH` or `CLAIM:/PATH:ro`. Raises ValueError with a plain reason."""
+        claim, _, rest = text.partition(":")
+        path, colon, mode = rest.partition(":")
+        if not path or (colon and mode not in ("ro", "rw")):
+            raise ValueError("CLAIM:/PATH or CLAIM:/PATH:ro is needed")
+        return cls(claim, path, mode == "ro")
+
 
 @dataclass(frozen=True)
 class Toleration:
@@ -45,6 +66,18 @@ class Toleration:
     key: str
     value: str | None = None
     effect: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Toleration:
+        """`KEY[=VALUE][:EFFECT]`, as kubectl writes taints. Raises ValueError."""
+        rest, _, effect = text.partition(":")
+        key, equals, value = rest.partition("=")
+        problem = names.label_key_problem(key) or names.label_value_problem(value)
+        if problem:
+            raise ValueError(f"KEY[=VALUE][:EFFECT] is needed: {problem}")
+        if effect and effect not in EFFECTS:
+            raise ValueError(f"the effect '{effect}' is none of {', '.join(EFFECTS)}")
+        return cls(key, value if equals else None, effect or None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +132,11 @@ def validate(request: SubmitRequest) -> list[str]:
         *_volume_problems(request.volumes),
         *_number_problems(request),
     ]
+
+
+def default_name() -> str:
+    """`job-` and five random characters."""
+    return f"job-{names.random_suffix()}"
 
 
 def name_problem(name: str) -> str | None:
@@ -157,14 +195,18 @@ def _volume_problems(volumes: tuple[Volume, ...]) -> Iterator[str]:
 
 
 def _number_problems(request: SubmitRequest) -> Iterator[str]:
-    if request.time_limit_s is not None and request.time_limit_s < 1:
-        yield "time limit: it must be at least a second"
-    if request.retries < 0:
-        yield "retries: less than none"
+    counts = {
+        "time limit": (request.time_limit_s, 1),
+        "time to live": (request.ttl_s, 0),
+        "retries": (request.retries, 0),
+    }
+    for what, (number, least) in counts.items():
+        if number is not None and not least <= number <= COUNT_MAX:
+            yield f"{what}: {number} is not between {least} and {COUNT_MAX}"
     array = request.array
     if array is None:
         return
     if not 1 <= array.size <= ARRAY_MAX:
         yield f"array: {array.size} tasks, 1 to {ARRAY_MAX} are allowed"
     if array.at_once is not None and array.at_once < 1:
-        yield f"array: {array.at_once} at once, at least 1 must run"
+        yield f"array: {array.at_once} at a time, at least one must run"

@@ -8,7 +8,6 @@ from typing import Any
 from jobman.errors import ApiNotFoundError, ConflictError, ForbiddenError, JobmanError
 from jobman.kube.client import Client
 from jobman.kube.resources import CONFIGMAPS, JOBS
-from jobman.values.names import random_suffix
 
 NAME_TRIES = 5
 GROUP_KEY = "ceph.gid"
@@ -17,11 +16,6 @@ _LARGEST_GID = 2**31 - 1
 
 class NoGroupError(JobmanError):
     """The ConfigMap that gives users their group gives none."""
-
-
-def default_name() -> str:
-    """`job-` and five random characters."""
-    return f"job-{random_suffix()}"
 
 
 def submit(
