@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from jobman import __version__
-from jobman.errors import JobmanError, NotFoundError, UnreachableError
+from jobman.errors import JobmanError, NotFoundError, UnreachableError, UsageError
 from jobman.local import layout, places
 from jobman.local.places import State, state_dir
 
@@ -263,16 +263,54 @@ def _kill(containers: list[int]) -> int:
     return len(left)
 
 
-def ask(running: DaemonFacts, path: str, timeout_s: float = 5) -> Any:
-    """GET `path` from the daemon's API; the decoded JSON. Raises OSError when it is not there."""
+def make_user(state: Path, name: str, groups: Sequence[str]) -> Path:
+    """Make a user of the running cluster; the path of the kubeconfig it has then.
+
+    Raises NotFoundError when no daemon runs.
+    """
+    running = _running(State(state))
+    if running is None:
+        raise NotFoundError("the embedded cluster is not running")
+    secret = "user-" + name.encode().hex()
+    body = {
+        "kind": "Secret",
+        "apiVersion": "v1",
+        "metadata": {"name": secret, "namespace": "kube-system"},
+        "type": "local.jobman/user",
+        "stringData": {"name": name, "groups": ",".join(groups)},
+    }
+    path = "/api/v1/namespaces/kube-system/secrets"
+    ask(running, f"{path}/{secret}", method="DELETE")
+    answer = ask(running, path, method="POST", body=body)
+    if answer.get("kind") == "Status":
+        raise UsageError(f"{name!r} cannot be made a user: {answer.get('message')}")
+    return State(state).users / f"{secret}.kubeconfig"
+
+
+def ask(
+    running: DaemonFacts,
+    path: str,
+    *,
+    method: str = "GET",
+    body: Any = None,
+    timeout_s: float = 10,
+) -> Any:
+    """One request to the daemon's API; the decoded JSON. Raises UnreachableError."""
     import http.client
     import ssl
 
     context = ssl.create_default_context(cadata=running.ca)
     host, _, port = running.address.removeprefix("https://").partition(":")
     connection = http.client.HTTPSConnection(host, int(port), timeout=timeout_s, context=context)
+    headers = {
+        "Authorization": f"Bearer {running.token}",
+        "Content-Type": "application/json",
+    }
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {running.token}"})
+        data = None if body is None else json.dumps(body)
+        connection.request(method, path, body=data, headers=headers)
         return json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise UnreachableError(f"{running.address} does not answer: {error}") from error
     finally:
         connection.close()

@@ -88,8 +88,7 @@ async def _serve(state: State, ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with Cluster(state) as cluster:
-        loop.add_signal_handler(signal.SIGHUP, cluster.reload_users)
+    async with Cluster(state):
         gc.collect()
         gc.freeze()
         ready()

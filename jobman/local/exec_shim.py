@@ -5,7 +5,6 @@ It enters the container's namespaces, and ends with the container. Standard libr
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
@@ -32,8 +31,9 @@ def run(
         pid = _launch(json.loads((directory / SPEC).read_bytes()), request, descriptors)
         for fd in descriptors:
             os.close(fd)
-        report(_outcome(_wait(pid, ctl)))
-        processes.kill_children()
+        waiter = _Waiter(ctl)
+        report(_outcome(waiter.wait(pid)))
+        waiter.wait(None)
     except LaunchError as error:
         report({"error": str(error)})
     except OSError as error:
@@ -54,24 +54,32 @@ def _launch(spec: dict[str, Any], request: dict[str, Any], descriptors: list[int
     return launch(wanted, streams[0], streams[1], streams[2])
 
 
-def _wait(pid: int, ctl: int) -> int:
-    """Its wait status; the container's end (nobody reads `ctl` any more) kills it."""
-    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    poll = select.poll()
-    poll.register(woken, select.POLLIN)
-    poll.register(ctl, 0)
-    while True:
-        with contextlib.suppress(ChildProcessError):
-            while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
-                if reaped[0] == pid:
-                    return reaped[1]
-        for fd, _ in poll.poll():
-            if fd == ctl:
-                processes.kill_children()
+class _Waiter:
+    """Reaps; the container's end (nobody reads `ctl` any more) kills all that is left."""
+
+    def __init__(self, ctl: int) -> None:
+        self._ctl = ctl
+        self._woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._poll = select.poll()
+        self._poll.register(self._woken, select.POLLIN)
+        self._poll.register(ctl, 0)
+
+    def wait(self, wanted: int | None) -> int:
+        """The wait status of the child `wanted`; with None, until no child is left."""
+        while True:
+            try:
+                while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
+                    if reaped[0] == wanted:
+                        return reaped[1]
+            except ChildProcessError:
                 return signal.SIGKILL
-            os.read(woken, 4096)
+            for fd, _ in self._poll.poll():
+                if fd == self._ctl:
+                    processes.kill_children()
+                    return signal.SIGKILL
+                os.read(self._woken, 4096)
 
 
 def _outcome(status: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from jobman.local.places import State
 from jobman.local.pod_state import FINAL, Host
 from jobman.local.pod_worker import PodWorker
 from jobman.local.room import Rejection, Room
-from jobman.local.store import Change
+from jobman.local.store import Change, Key
 from jobman.local.supervisor import Running, Supervisor
 
 Object = dict[str, Any]
@@ -246,8 +246,8 @@ class Kubelet:
     def _modify(self, pod: Object, change: Any, subresource: str | None) -> Object | None:
         metadata = pod["metadata"]
         name, namespace = metadata["name"], metadata["namespace"]
-        found = self._registry.find("pods", namespace, name)
-        if found is None or found["metadata"]["uid"] != metadata["uid"]:
+        record = self._registry.store.get(Key("pods", namespace, name))
+        if record is None or record.uid != metadata["uid"]:
             return None
         written: Object = self._registry.modify(
             "pods", namespace, name, change, subresource=subresource

@@ -9,7 +9,7 @@ import resource
 import shutil
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,20 @@ class Machine:
 
 
 def look(state: Path) -> Machine:
-    """The machine as this process sees it; `state` tells which disk counts."""
+    """The machine as this process sees it, without its GPUs; `state` tells which disk counts."""
     return Machine(
         name=node_name(socket.gethostname()),
         cores=cores(),
         memory_bytes=memory_bytes(),
         disk_bytes=shutil.disk_usage(state).total,
         pods=pod_capacity(),
-        gpus=gpus(),
+        gpus=(),
     )
+
+
+def with_gpus(machine: Machine, found: tuple[Gpu, ...]) -> Machine:
+    """The machine with the GPUs that were found."""
+    return replace(machine, gpus=found)
 
 
 def node_name(host: str) -> str:

@@ -76,6 +76,11 @@ class State:
         return self.root / "pods"
 
     @property
+    def users(self) -> Path:
+        """The kubeconfigs of users other than the owner."""
+        return self.root / "users"
+
+    @property
     def claims(self) -> Path:
         """The directories behind persistent volume claims."""
         return self.root / "volumes"

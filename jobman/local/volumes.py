@@ -53,7 +53,7 @@ class VolumeMaker:
         }
 
     def _make(self, pod: Object, volume: Object) -> Path:
-        name = volume["name"]
+        name = str(volume["name"])
         place = self.directory / name
         try:
             host: Object | None = volume.get("hostPath")

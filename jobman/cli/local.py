@@ -1,0 +1,193 @@
+"""`jobman local`: the cluster that jobman itself runs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobman.cli.command import Group, app_context, command
+from jobman.cli.context import AppContext
+from jobman.errors import NotFoundError, UsageError
+from jobman.values.enums import Output
+
+if TYPE_CHECKING:
+    from jobman.local.control import DaemonFacts
+
+_HELP = "The embedded cluster: a Kubernetes API on this machine, whose node is this machine."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands `jobman local …`."""
+    family = typer.Typer(cls=Group, no_args_is_help=True, help=_HELP)
+    for name, function in (
+        ("start", start),
+        ("stop", stop),
+        ("reset", reset),
+        ("kubeconfig", kubeconfig),
+        ("user", user),
+    ):
+        command(family, name)(function)
+    command(family, "status", forms=(Output.TABLE, Output.JSON))(status)
+    app.add_typer(family, name="local", help=_HELP)
+
+
+def start(ctx: typer.Context) -> None:
+    """Start the embedded cluster unless it runs, and print its kubeconfig's path."""
+    from jobman.local import control
+
+    app = app_context(ctx)
+    app.write(str(control.ensure_started(_state(app))))
+
+
+def stop(
+    ctx: typer.Context,
+    kill: Annotated[bool, typer.Option("--kill", help="End the running jobs too.")] = False,
+) -> None:
+    """Stop the embedded cluster's daemon. Running jobs go on; the next start finds them again."""
+    from jobman.local import control
+
+    app = app_context(ctx)
+    left = control.stop(_state(app), kill=kill)
+    if left and kill:
+        app.warn(f"{left} containers could not be ended")
+    elif left:
+        noun = "container goes" if left == 1 else "containers go"
+        app.say(f"stopped; {left} running {noun} on (`jobman local stop --kill` ends them)")
+    else:
+        app.say("stopped")
+
+
+def reset(
+    ctx: typer.Context,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+) -> None:
+    """End every job of the embedded cluster and delete all of its state."""
+    from jobman.local import control
+
+    app = app_context(ctx)
+    place = _state(app)
+    if not place.exists():
+        app.say(f"nothing to delete: there is no {place}")
+        return
+    if not yes:
+        _confirm(app, f"End all jobs of the embedded cluster and delete {place}?")
+    control.reset(place)
+    app.say(f"deleted {place}")
+
+
+def kubeconfig(ctx: typer.Context) -> None:
+    """Print the path of the running cluster's kubeconfig."""
+    from jobman.local import control
+
+    app = app_context(ctx)
+    path = control.find(_state(app))
+    if path is None:
+        raise _not_running()
+    app.write(str(path))
+
+
+def status(ctx: typer.Context) -> None:
+    """Say whether the embedded cluster runs, since when, where, and what it has to give."""
+    from jobman.local import control
+
+    app = app_context(ctx)
+    place = _state(app)
+    running = control.status(place)
+    if running is None:
+        raise _not_running()
+    facts = _facts(place, running)
+    if app.output() is Output.JSON:
+        import json
+
+        app.write(json.dumps(facts, indent=2))
+        return
+    for line in _status_lines(facts):
+        app.write(line)
+
+
+def user(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")],
+    group: Annotated[
+        list[str] | None, typer.Option("--group", metavar="GROUP", help="A group; repeatable.")
+    ] = None,
+) -> None:
+    """Make a user to rehearse roles with, and print the path of the user's kubeconfig.
+
+    A rehearsal, no boundary: all pods run as the cluster's owner.
+    """
+    from jobman.local import control
+
+    app = app_context(ctx)
+    place = _state(app)
+    control.ensure_started(place)
+    app.write(str(control.make_user(place, name, group or [])))
+    app.say("a rehearsal, no boundary: pods of every user run as the owner of the cluster")
+
+
+def _state(app: AppContext) -> Path:
+    from jobman.local import control
+
+    return control.state_dir(app.environ)
+
+
+def _not_running() -> NotFoundError:
+    return NotFoundError(
+        "the embedded cluster is not running", hint="`jobman local start` starts it"
+    )
+
+
+def _confirm(app: AppContext, question: str) -> None:
+    import sys
+
+    if not sys.stdin.isatty():
+        raise UsageError("this deletes jobs and needs -y", hint="or run it on a terminal")
+    app.err.write(f"{question} [y/N] ")
+    app.err.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise typer.Exit(1)
+
+
+def _facts(place: Path, running: DaemonFacts) -> dict[str, Any]:
+    """What `status` tells, as its JSON form has it."""
+    from jobman.local import control
+
+    nodes = control.ask(running, "/api/v1/nodes")["items"]
+    pods = control.ask(running, "/api/v1/pods?fieldSelector=status.phase%3DRunning")["items"]
+    return {
+        "pid": running.pid,
+        "version": running.version,
+        "since": running.since,
+        "address": running.address,
+        "state": str(place),
+        "kubeconfig": str(place / "kubeconfig"),
+        "nodes": len(nodes),
+        "node": nodes[0]["metadata"]["name"] if nodes else None,
+        "allocatable": nodes[0]["status"]["allocatable"] if nodes else {},
+        "podsRunning": len(pods),
+    }
+
+
+def _status_lines(facts: dict[str, Any]) -> list[str]:
+    from datetime import UTC, datetime
+
+    from jobman.values.duration import format_age, parse_rfc3339
+    from jobman.values.quantity import format_bytes, parse
+
+    age = (datetime.now(UTC) - parse_rfc3339(facts["since"])).total_seconds()
+    room = facts["allocatable"]
+    parts = [f"cpu {room.get('cpu', '0')}"]
+    parts.append(f"memory {format_bytes(parse(room.get('memory', '0')).int_ceil)}")
+    parts += [f"{name} {amount}" for name, amount in room.items() if "/" in name]
+    return [
+        f"pid         {facts['pid']}",
+        f"version     {facts['version']}",
+        f"since       {facts['since']} ({format_age(age)})",
+        f"address     {facts['address']}",
+        f"state       {facts['state']}",
+        f"kubeconfig  {facts['kubeconfig']}",
+        f"node        {facts['node']}: {', '.join(parts)}",
+        f"running     {facts['podsRunning']} pods",
+    ]
