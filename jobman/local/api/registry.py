@@ -273,6 +273,7 @@ class Registry:
 
 def _only_status(old: Object, new: Object) -> Object:
     rest = {key: value for key, value in old.items() if key != "status"}
+    rest["metadata"] = dict(old["metadata"])
     return {**rest, "status": new["status"]} if "status" in new else rest
 
 
