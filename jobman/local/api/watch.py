@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from jobman.local.store import Change, ChangeType, CompactedError, Record, Store
 BOOKMARK_S = 60.0
 _BACKLOG_MAX = 20_000
 _LINES_KEPT = 2_000
-_EMPTY_PARTS = {
+_EMPTY_PARTS: dict[str, dict[str, Any]] = {
     "Job": {
         "spec": {"template": {"metadata": {}, "spec": {"containers": None}}},
         "status": {},
@@ -71,7 +71,7 @@ class Watch:
         bookmarks: bool = False,
         initial_end: bool = False,
         timeout_s: float | None = None,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Lines from `version` on (None: first everything that is there), until the timeout.
 
         A version that is forgotten ends it with an ERROR line. Raises TooSlowError.
@@ -99,7 +99,7 @@ class Watch:
             self._waiting.append(_expired_line(version, error.oldest))
             self._over = True
 
-    async def _batches(self, *, bookmarks: bool, timeout_s: float | None) -> AsyncIterator[bytes]:
+    async def _batches(self, *, bookmarks: bool, timeout_s: float | None) -> AsyncGenerator[bytes]:
         """All lines that wait, joined; a bookmark when nothing came for a while."""
         loop = asyncio.get_running_loop()
         end = math.inf if timeout_s is None else loop.time() + timeout_s

@@ -1,0 +1,118 @@
+"""Request bodies: read within bounds, decoded by their content type."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+from jobman.local.api import protobuf, schema, status
+from jobman.local.api.resources import Resource
+
+BODY_MAX = 3 * 1024 * 1024
+READ_S = 30.0
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+ACCEPTED = (
+    "application/json",
+    "application/yaml",
+    PROTOBUF,
+)
+PATCHES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
+
+
+async def read(request: web.Request) -> bytes:
+    """The body. Raises 413 over 3 MiB, and 400 for one that does not come."""
+    if (request.content_length or 0) > BODY_MAX:
+        raise status.too_large()
+    try:
+        async with asyncio.timeout(READ_S):
+            return await request.read()
+    except TimeoutError:
+        raise status.bad_request("the request's body did not come in time") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise status.too_large() from None
+    except (web.RequestPayloadError, ValueError) as error:
+        raise status.bad_request(f"the request's body cannot be read: {error}") from None
+
+
+async def decoded(request: web.Request, resource: Resource) -> Any:
+    """The object in the body. Raises 400 and 415."""
+    kind = content_type(request)
+    body = await read(request)
+    if kind not in ACCEPTED:
+        raise status.unsupported_media_type(ACCEPTED)
+    if kind == PROTOBUF:
+        return _protobuf(body)
+    return _json(body, resource) if kind == "application/json" else _yaml(body, resource)
+
+
+async def patch(request: web.Request) -> tuple[str, Any]:
+    """The patch's content type and its decoded body. Raises 400 and 415."""
+    kind = content_type(request)
+    body = await read(request)
+    if kind not in PATCHES:
+        raise status.PlainError(415, "415: Unsupported Media Type")
+    try:
+        value = yaml.safe_load(body) if kind.endswith("yaml") else json.loads(body)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise status.bad_request(f"error decoding patch: {error}") from None
+    return kind, value
+
+
+async def options(request: web.Request) -> dict[str, Any]:
+    """The DeleteOptions in the body; empty without one."""
+    body = await read(request)
+    if not body:
+        return {}
+    kind = content_type(request)
+    try:
+        if kind == PROTOBUF:
+            value = protobuf.decode(body)
+        else:
+            value = yaml.safe_load(body) if kind == "application/yaml" else json.loads(body)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise status.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+    if not isinstance(value, dict):
+        raise status.bad_request("couldn't get version/kind; json parse error: not an object")
+    return value
+
+
+def content_type(request: web.Request) -> str:
+    """The body's type without parameters; JSON where none is given."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip() or "application/json"
+
+
+def _json(body: bytes, resource: Resource) -> Any:
+    try:
+        return schema.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise _unrecognized(resource, error) from None
+
+
+def _yaml(body: bytes, resource: Resource) -> Any:
+    try:
+        return yaml.safe_load(body)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise _unrecognized(resource, error) from None
+
+
+def _unrecognized(resource: Resource, error: Exception) -> status.ApiError:
+    return status.bad_request(
+        f"the object provided is unrecognized (must be of type {resource.kind}):"
+        f" couldn't get version/kind; json parse error: {error}"
+    )
+
+
+def _protobuf(body: bytes) -> Any:
+    try:
+        return protobuf.decode(body)
+    except ValueError as error:
+        raise status.unsupported_media_type(ACCEPTED[:2]) from error

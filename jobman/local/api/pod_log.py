@@ -1,0 +1,155 @@
+"""`GET …/pods/NAME/log`."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from jobman.local.api import answers, status
+from jobman.local.api.agent import LogOptions, NodeAgent
+from jobman.local.api.cause import Cause
+from jobman.local.api.handlers import Call
+from jobman.values.duration import parse_rfc3339
+
+Object = dict[str, Any]
+
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
+
+
+async def serve(call: Call, agent: NodeAgent) -> web.StreamResponse:
+    """The log of one container, as it comes."""
+    _check_accept(call.request.headers.get("Accept", ""))
+    assert call.target.name is not None
+    pod = call.registry.get("pods", call.target.home, call.target.name)
+    query = call.request.query
+    options = log_options(pod["metadata"]["name"], query)
+    container = chosen_container(pod, query.get("container", ""), init_first=True)
+    if not pod["spec"].get("nodeName"):
+        return web.Response(status=204, headers=answers.common_headers())
+    chunks = agent.log(pod, container, options)
+    async with contextlib.aclosing(chunks):  # type: ignore[type-var]
+        # the first piece decides between an answer and an error
+        first = await anext(chunks, b"")
+        response = web.StreamResponse(
+            headers={**answers.common_headers(), "Content-Type": "text/plain"}
+        )
+        await response.prepare(call.request)
+        with contextlib.suppress(ConnectionError):
+            await _send(response, first, chunks)
+    return response
+
+
+async def _send(response: web.StreamResponse, first: bytes, rest: AsyncIterator[bytes]) -> None:
+    if first:
+        await response.write(first)
+    async for chunk in rest:
+        await response.write(chunk)
+    await response.write_eof()
+
+
+def chosen_container(pod: Object, asked: str, *, init_first: bool = False) -> str:
+    """The container that is meant. Raises a 400 naming them where none or a wrong one is given."""
+    spec, pod_name = pod["spec"], pod["metadata"]["name"]
+    mains = [container["name"] for container in spec.get("containers", [])]
+    inits = [container["name"] for container in spec.get("initContainers", [])]
+    if asked:
+        if asked not in mains + inits:
+            raise status.bad_request(f"container {asked} is not valid for pod {pod_name}")
+        return asked
+    if len(mains) == 1:
+        return str(mains[0])
+    choices = " ".join(inits + mains if init_first else mains)
+    raise status.bad_request(
+        f"a container name must be specified for pod {pod_name}, choose one of: [{choices}]"
+    )
+
+
+def log_options(pod: str, query: Mapping[str, str]) -> LogOptions:
+    """PodLogOptions of a query. Raises 400 for what cannot be read, 422 for what is not allowed."""
+    options = LogOptions(
+        follow=_flag(query, "follow"),
+        previous=_flag(query, "previous"),
+        timestamps=_flag(query, "timestamps"),
+        tail_lines=_integer(query, "tailLines"),
+        since_seconds=_integer(query, "sinceSeconds"),
+        since_time=_moment(query),
+        limit_bytes=_integer(query, "limitBytes"),
+    )
+    causes = [*_causes(options), *_stream_causes(query)]
+    if causes:
+        raise status.invalid("PodLogOptions", "", pod, causes)
+    return options
+
+
+def _causes(options: LogOptions) -> list[Cause]:
+    found = []
+    if options.tail_lines is not None and options.tail_lines < 0:
+        found.append(_wrong("tailLines", options.tail_lines, "greater than or equal to 0"))
+    if options.limit_bytes is not None and options.limit_bytes < 1:
+        found.append(_wrong("limitBytes", options.limit_bytes, "greater than 0"))
+    if options.since_seconds is not None and options.since_time is not None:
+        text = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
+        found.append(Cause("FieldValueForbidden", "[]", text))
+    elif options.since_seconds is not None and options.since_seconds < 1:
+        found.append(_wrong("sinceSeconds", options.since_seconds, "greater than 0"))
+    return found
+
+
+def _stream_causes(query: Mapping[str, str]) -> list[Cause]:
+    if query.get("stream", "All") == "All":
+        return []
+    return [Cause("FieldValueForbidden", "stream", "Forbidden: may not be specified")]
+
+
+def _wrong(field: str, value: int, must_be: str) -> Cause:
+    return Cause("FieldValueInvalid", field, f"Invalid value: {value}: must be {must_be}")
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    text = query.get(name, "")
+    if text and text not in _TRUE + _FALSE:
+        raise status.bad_request(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+    return text in _TRUE
+
+
+def _integer(query: Mapping[str, str], name: str) -> int | None:
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not _INTEGER.fullmatch(text):
+        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+def _moment(query: Mapping[str, str]) -> datetime | None:
+    text = query.get("sinceTime", "")
+    if not text:
+        return None
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        raise status.bad_request(
+            f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
+        ) from None
+
+
+def _check_accept(header: str) -> None:
+    """A log is plain text, but it must not be asked for as that."""
+    kinds = [clause.partition(";")[0].strip() for clause in header.split(",") if clause.strip()]
+    if not kinds or any(kind in ("*/*", "application/*", *answers.AVAILABLE) for kind in kinds):
+        return
+    if "text/plain" in kinds:
+        raise status.not_acceptable(answers.AVAILABLE)
+    raise status.ApiError(
+        406,
+        "NotAcceptable",
+        "406: Not Acceptable\n\nAvailable representations: "
+        + ", ".join(("text/plain", *answers.AVAILABLE)),
+        details={},
+    )

@@ -1,0 +1,93 @@
+"""Questions about oneself: who am I, what may I do. Nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from jobman.local.api import authz, metadata, schema, status
+from jobman.local.api.authz import Act
+from jobman.local.api.cause import Cause
+from jobman.local.api.resources import Resource
+from jobman.local.api.schema import Mode
+from jobman.local.api.users import User
+
+if TYPE_CHECKING:
+    from jobman.local.api.registry import Registry
+
+Object = dict[str, Any]
+
+
+def review(
+    registry: Registry, resource: Resource, obj: Any, user: User, mode: Mode
+) -> tuple[Object, list[str]]:
+    """The review with its answer, and warnings."""
+    asked, warnings = schema.check(resource, obj, mode)
+    about = {k: v for k, v in asked.get("metadata", {}).items() if k != "managedFields"}
+    head = {"kind": resource.kind, "apiVersion": resource.group_version, "metadata": about}
+    return {**head, **_REVIEWS[resource.kind](registry, asked, user, head)}, warnings
+
+
+def _who(registry: Registry, asked: Object, user: User, head: Object) -> Object:  # noqa: ARG001
+    head["metadata"]["creationTimestamp"] = metadata.now()
+    return {"status": {"userInfo": {"username": user.name, "groups": list(user.groups)}}}
+
+
+def _may(registry: Registry, asked: Object, user: User, head: Object) -> Object:
+    spec = asked.get("spec", {})
+    of_resource, of_path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if (of_resource is None) == (of_path is None):
+        raise _not_one_of_both(spec, head)
+    if of_path is not None:
+        allowed = authz.may_path(user, of_path.get("path", ""))
+        return {"spec": spec, "status": {"allowed": allowed}}
+    reason = authz.decide(registry, user, _act(of_resource))
+    answer: Object = {"allowed": reason is not None}
+    if reason:
+        answer["reason"] = reason
+    return {"spec": spec, "status": answer}
+
+
+def _not_one_of_both(spec: Object, head: Object) -> status.ApiError:
+    text = (
+        "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        if not spec
+        else "cannot be specified in combination with resourceAttributes"
+    )
+    field = "spec.resourceAttributes" if not spec else "spec.nonResourceAttributes"
+    cause = Cause("FieldValueInvalid", field, f"Invalid value: null: {text}")
+    return status.invalid(head["kind"], "authorization.k8s.io", "", [cause])
+
+
+def _act(attributes: Object) -> Act:
+    return Act(
+        verb=attributes.get("verb", ""),
+        group=attributes.get("group", ""),
+        resource=attributes.get("resource", ""),
+        subresource=attributes.get("subresource", ""),
+        namespace=attributes.get("namespace", ""),
+        name=attributes.get("name", ""),
+    )
+
+
+def _rules(registry: Registry, asked: Object, user: User, head: Object) -> Object:  # noqa: ARG001
+    namespace = asked.get("spec", {}).get("namespace", "")
+    if not namespace:
+        raise status.bad_request("no namespace on request")
+    every = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    rules = [grant.rule for grant in authz.grants(registry, user, namespace)]
+    return {
+        "spec": {},
+        "status": {
+            "resourceRules": [*([every] if user.may_all else []), *rules],
+            "nonResourceRules": authz.non_resource_rules(user),
+            "incomplete": False,
+        },
+    }
+
+
+_REVIEWS: dict[str, Callable[[Registry, Object, User, Object], Object]] = {
+    "SelfSubjectReview": _who,
+    "SelfSubjectAccessReview": _may,
+    "SelfSubjectRulesReview": _rules,
+}
