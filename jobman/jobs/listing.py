@@ -28,7 +28,7 @@ PodsByJob = defaultdict[str, list[PodView]]
 FAILED_CREATE = "reason=FailedCreate,involvedObject.kind=Job"
 
 
-class JobRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class JobRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """One job, as `jobman list -o json` prints it; the order of the fields is kept.
 
     `user` is null for a Job that jobman did not make. `gpus` are those of all pods that may run

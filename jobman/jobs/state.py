@@ -6,7 +6,6 @@ behind the one before.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -26,7 +25,7 @@ _THE_POD_KNOWS_BETTER = frozenset({"BackoffLimitExceeded", "PodFailurePolicy"})
 _LIVELIEST_FIRST = (State.RUNNING, State.STARTING, State.STUCK, State.PENDING)
 
 
-class JobView(msgspec.Struct, frozen=True, kw_only=True):
+class JobView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a job is doing, and why.
 
     `exit_code` is that of a job of one completion, as soon as its container tells.
@@ -85,11 +84,14 @@ def of(
 
 def derive(job: Job, pods: Iterable[PodView], events: Iterable[Event] = ()) -> JobView:
     """The job's state from the views of its pods; `events` are those about the Job itself."""
-    views = sorted(pods, key=_by_age)
+    views = list(pods)
+    if len(views) > 1:
+        views.sort(key=_by_age)
     total = _completions(job)
-    count = Counter(view.state for view in views)
     live = [view for view in views if not view.finished]
-    verdict = _verdict(job, views, events)
+    succeeded = _succeeded(views)
+    verdict = _verdict(job, views, live, events)
+    status = job.status
     return JobView(
         state=verdict.state,
         reason=verdict.reason,
@@ -99,21 +101,22 @@ def derive(job: Job, pods: Iterable[PodView], events: Iterable[Event] = ()) -> J
         started_at=_started_at(job, views),
         finished_at=_finished_at(job, views) if verdict.state.finished else None,
         completions=total,
-        succeeded=max(job.status.succeeded, _succeeded(views)),
-        failed=max(job.status.failed, count[State.FAILED]),
-        active=len(live) if views else job.status.active,
-        pods=tuple(sorted(views, key=_by_index)),
+        succeeded=max(status.succeeded, succeeded),
+        failed=max(status.failed, sum(view.state is State.FAILED for view in views)),
+        active=len(live) if views else status.active,
+        pods=tuple(sorted(views, key=_by_index) if len(views) > 1 else views),
     )
 
 
-def _verdict(job: Job, pods: list[PodView], events: Iterable[Event]) -> _Verdict:
+def _verdict(
+    job: Job, pods: list[PodView], live: list[PodView], events: Iterable[Event]
+) -> _Verdict:
     """The first that applies, from what outranks the rest to what is left."""
     if job.metadata.deletion_timestamp is not None:
         return _Verdict(State.DELETING)
     if _condition(job, _GOOD) or _all_succeeded(job, pods):
         return _Verdict(State.SUCCEEDED, exit_code=0)
     failed = _failed(job, pods)
-    live = [pod for pod in pods if not pod.finished]
     if failed and live and not _condition(job, ("Failed",)):
         return _Verdict(State.RUNNING, failed.reason, failed.message)
     if labels.cancelled_at(job.metadata.annotations) and (failed or not live):
@@ -132,9 +135,8 @@ def _all_succeeded(job: Job, pods: list[PodView]) -> bool:
 
 def _succeeded(pods: Iterable[PodView]) -> int:
     """How many completions the pods make: pods of one index count once."""
-    good = [pod for pod in pods if pod.state is State.SUCCEEDED]
-    indexes = {pod.index for pod in good if pod.index is not None}
-    return len(indexes) + sum(pod.index is None for pod in good)
+    good = [pod.index for pod in pods if pod.state is State.SUCCEEDED]
+    return len(good) if len(good) < 2 else len({*good} - {None}) + good.count(None)
 
 
 def _failed(job: Job, pods: list[PodView]) -> _Verdict | None:
@@ -214,7 +216,10 @@ def _retry_text(job: Job, last: PodView) -> str:
 
 
 def _condition(job: Job, kinds: Sequence[str]) -> JobCondition | None:
-    return next((c for c in job.status.conditions if c.type in kinds and c.status == "True"), None)
+    for condition in job.status.conditions:
+        if condition.type in kinds and condition.status == "True":
+            return condition
+    return None
 
 
 def _completions(job: Job) -> int:
