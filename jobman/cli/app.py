@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -10,6 +11,9 @@ from jobman import __version__
 from jobman.cli import delete, details, logs, submit
 from jobman.cli import list as list_command
 from jobman.cli.command import Group
+
+COLLECT_AFTER = 100_000
+"""Objects between two looks for cycles: a list of 10,000 jobs makes many, and none in a cycle."""
 
 app = typer.Typer(
     name="jobman",
@@ -46,4 +50,5 @@ for module in (submit, list_command, details, logs, delete):
 
 def main() -> None:
     """The console script."""
+    gc.set_threshold(COLLECT_AFTER)
     app(prog_name="jobman")

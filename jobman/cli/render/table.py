@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CELL_LIMIT = 120
 GAP = "  "
+NARROWEST = 8
 STYLES = {
     "Running": "green",
     "Succeeded": "cyan",
@@ -85,14 +86,14 @@ def _draw(app: AppContext, columns: Sequence[Column], rows: Sequence[Sequence[st
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
+    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style="bold")
+    for column, width in zip(columns, _fitted(columns, rows, app.width), strict=True):
         table.add_column(
             Text(column.title),
             justify="right" if column.right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            min_width=None if column.fold else _needed(column, columns, rows),
+            width=width,
         )
     for row in rows:
         table.add_row(*(_drawn(cell, column) for cell, column in zip(row, columns, strict=True)))
@@ -106,12 +107,22 @@ def _draw(app: AppContext, columns: Sequence[Column], rows: Sequence[Sequence[st
     ).print(table)
 
 
+def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int) -> list[int]:
+    """The width of each column; where they are too wide together, those that fold give way."""
+    widths = [
+        max(_width(column.title), *(_width(row[i]) for row in rows), 0)
+        for i, column in enumerate(columns)
+    ]
+    excess = sum(widths) + len(GAP) * (len(columns) - 1) - available
+    folding = [i for i, column in enumerate(columns) if column.fold]
+    for i in sorted(folding, key=lambda i: widths[i], reverse=True):
+        given = min(max(excess, 0), max(widths[i] - NARROWEST, 0))
+        widths[i] -= given
+        excess -= given
+    return widths
+
+
 def _drawn(cell: str, column: Column) -> Text:
     from rich.text import Text
 
     return Text(cell, style=STYLES.get(cell, "") if column.colored else "")
-
-
-def _needed(column: Column, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
-    index = columns.index(column)
-    return max((_width(row[index]) for row in rows), default=0)
