@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from jobman.local.api import json_patch, strategic_merge
+from jobman.local.api.decode import json_type
 from jobman.local.api.status import ApiError, bad_request
 
 MERGE = "application/merge-patch+json"
@@ -28,7 +29,7 @@ def apply_patch(content_type: str, kind: str, obj: dict[str, Any], patch: Any) -
     if content_type not in CONTENT_TYPES:
         raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
     if not isinstance(patch, dict):
-        found = _go_type(patch)
+        found = json_type(patch)
         text = f"json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
         raise bad_request(f"error decoding patch: {text}")
     if content_type == MERGE:
@@ -66,10 +67,8 @@ def merge(target: Any, patch: Any) -> Any:
 
 def _by_operations(obj: dict[str, Any], patch: Any) -> dict[str, Any]:
     if not isinstance(patch, list):
-        text = (
-            f"json: cannot unmarshal {_go_type(patch)} into Go value of type []handlers.jsonPatchOp"
-        )
-        raise bad_request(f"error decoding patch: {text}")
+        text = f"json: cannot unmarshal {json_type(patch)} into Go value of type"
+        raise bad_request(f"error decoding patch: {text} []handlers.jsonPatchOp")
     if len(patch) > _MOST_OPERATIONS:
         text = f"operations in a JSON patch is {_MOST_OPERATIONS}, got {len(patch)}"
         raise ApiError(413, "RequestEntityTooLarge", f"The allowed maximum {text}")
@@ -85,15 +84,3 @@ def _by_operations(obj: dict[str, Any], patch: Any) -> dict[str, Any]:
 def _does_not_fit() -> ApiError:
     text = "the server rejected our request due to an error in our request"
     return ApiError(422, "Invalid", text, details={})
-
-
-def _go_type(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"

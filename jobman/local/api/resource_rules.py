@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from jobman.local.api import rules
@@ -102,5 +103,6 @@ def amounts(resources: Mapping[str, str], path: str) -> Iterator[Cause]:
         yield from value(name, resources[name], where)
 
 
+@lru_cache(maxsize=4096)
 def _amount(text: str) -> Quantity:
     return parse(text, allow_negative=True)

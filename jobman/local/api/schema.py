@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from jobman.local.api import types
+from jobman.local.api.decode import decode as decode
+from jobman.local.api.decode import json_type
 from jobman.local.api.resources import RESOURCES, Resource
 from jobman.local.api.status import ApiError, Cause, bad_request, invalid
 from jobman.values import quantity
@@ -46,7 +48,7 @@ class _Walk:
 def check(resource: Resource, obj: Any, mode: Mode) -> tuple[dict[str, Any], list[str]]:
     """`obj` without unknown fields and nulls, in canonical values, and the warnings to send.
 
-    `obj` may carry `duplicates` (see `decode`). Raises ApiError 400 for another kind, a wrong
+    Objects in it may be `Duplicated` (see `decode`). Raises ApiError 400 for another kind, a wrong
     type, a bad quantity, and under Strict for unknown or duplicate fields.
     """
     _check_kind(resource, obj)
@@ -136,7 +138,7 @@ def _cannot_be_handled(resource: Resource, obj: dict[str, Any], problem: str) ->
 def _struct(fields: types.Struct, owner: str, obj: Any, path: Path, walk: _Walk) -> dict[str, Any]:
     if not isinstance(obj, dict):
         raise _MismatchError(
-            f"json: cannot unmarshal {_json_type(obj)} into Go value of type v1.{owner}"
+            f"json: cannot unmarshal {json_type(obj)} into Go value of type v1.{owner}"
         )
     for name in getattr(obj, "duplicates", ()):
         walk.unknown.append(f'duplicate field "{_written((path, name))}"')
@@ -178,7 +180,7 @@ def _value(kind: types.Type, owner: str, value: Any, path: Path, walk: _Walk) ->
                 raise
             _note(walk, error.text, owner, path, kind)
             return None
-    _note(walk, _json_type(value), owner, path, kind)
+    _note(walk, json_type(value), owner, path, kind)
     return None
 
 
@@ -240,26 +242,16 @@ def _written(path: Path) -> str:
     return text
 
 
-def _json_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"
-
-
 def _string(value: Any) -> str:
     if isinstance(value, str):
         return value
-    raise _MismatchError(_json_type(value))
+    raise _MismatchError(json_type(value))
 
 
 def _bool(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    raise _MismatchError(_json_type(value))
+    raise _MismatchError(json_type(value))
 
 
 def _integer(bits: int) -> Callable[[Any], int]:
@@ -267,7 +259,7 @@ def _integer(bits: int) -> Callable[[Any], int]:
 
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _MismatchError(_json_type(value))
+            raise _MismatchError(json_type(value))
         if isinstance(value, float) or not -limit <= value < limit:
             raise _MismatchError(f"number {value}")
         return value
@@ -277,7 +269,7 @@ def _integer(bits: int) -> Callable[[Any], int]:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _MismatchError(_json_type(value))
+        raise _MismatchError(json_type(value))
     return value
 
 
@@ -286,7 +278,7 @@ def _int_or_string(value: Any) -> int | str:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _MismatchError(
-            f"json: cannot unmarshal {_json_type(value)} into Go value of type int32", fatal=True
+            f"json: cannot unmarshal {json_type(value)} into Go value of type int32", fatal=True
         )
     if isinstance(value, float) or not -(1 << 31) <= value < 1 << 31:
         raise _MismatchError(
@@ -331,7 +323,7 @@ _TIME = re.compile(
 def _moment(value: Any) -> datetime:
     if not isinstance(value, str):
         raise _MismatchError(
-            f"json: cannot unmarshal {_json_type(value)} into Go value of type string", fatal=True
+            f"json: cannot unmarshal {json_type(value)} into Go value of type string", fatal=True
         )
     match = _TIME.fullmatch(value)
     try:
@@ -353,7 +345,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*")
 
 def _base64(value: Any) -> str:
     if not isinstance(value, str):
-        raise _MismatchError(_json_type(value))
+        raise _MismatchError(json_type(value))
     text = value.replace("\n", "").replace("\r", "")
     try:
         base64.b64decode(text, validate=True)
