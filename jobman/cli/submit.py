@@ -20,6 +20,7 @@ from jobman.cli.submit_options import SubmitOptions
 from jobman.errors import JobmanError, UsageError
 from jobman.values.duration import parse_duration
 from jobman.values.enums import Output
+from jobman.values.names import dns_label_problem
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -105,6 +106,9 @@ def check_together(app: AppContext, options: SubmitOptions) -> float | None:
         problems.add("with --follow the log is on stdout: leave out -o, or take --wait")
     if options.timeout is not None and not waits:
         problems.add("--timeout bounds --wait or --follow, and neither is given")
+    namespace = app.options.namespace
+    if namespace is not None and (problem := dns_label_problem(namespace)):
+        problems.add(f"namespace '{namespace}': {problem}")
     timeout_s = problems.parse("--timeout", parse_duration, options.timeout)
     problems.report()
     return timeout_s
@@ -125,7 +129,7 @@ def _create(
             )
         except JobmanError:
             if number:
-                app.say(f"{number} of {len(made)} jobs were taken before this one:")
+                app.say(f"{number} of {len(made)} jobs were submitted before this one")
             raise
 
 
