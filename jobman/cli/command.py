@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, cast
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from jobman.cli import completion
 from jobman.cli.boundary import error_boundary
 from jobman.cli.context import AppContext, GlobalOptions
 from jobman.errors import UsageError
@@ -34,7 +35,14 @@ def _declare_globals(
         str | None, typer.Option(metavar="NAME", help="The kubeconfig's context to use.")
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option("-n", "--namespace", metavar="NAME", help="The namespace.")
+        str | None,
+        typer.Option(
+            "-n",
+            "--namespace",
+            metavar="NAME",
+            help="The namespace.",
+            autocompletion=completion.namespaces,
+        ),
     ] = None,
     local: Annotated[
         bool, typer.Option("--local", help="Use the embedded cluster on this machine.")

@@ -46,7 +46,13 @@ def delete(
     ] = None,
     job_names: Annotated[
         list[str] | None,
-        typer.Option("-j", "--job-name", metavar="NAME", help="A job, as an option."),
+        typer.Option(
+            "-j",
+            "--job-name",
+            metavar="NAME",
+            help="A job, as an option.",
+            autocompletion=completion.jobs,
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All jobs of mine in the namespace.")

@@ -33,7 +33,13 @@ def details(
     ] = None,
     job_name: Annotated[
         str | None,
-        typer.Option("-j", "--job-name", metavar="NAME", help="The job, as an option."),
+        typer.Option(
+            "-j",
+            "--job-name",
+            metavar="NAME",
+            help="The job, as an option.",
+            autocompletion=completion.jobs,
+        ),
     ] = None,
 ) -> None:
     """Show a job: what it runs, where, its state and why, its pods and what happened.

@@ -37,7 +37,13 @@ def logs(
     ] = None,
     job_name: Annotated[
         str | None,
-        typer.Option("-j", "--job-name", metavar="NAME", help="The job, as an option."),
+        typer.Option(
+            "-j",
+            "--job-name",
+            metavar="NAME",
+            help="The job, as an option.",
+            autocompletion=completion.jobs,
+        ),
     ] = None,
     follow: Annotated[
         bool,
