@@ -5,15 +5,22 @@ python -m jobman.cli.reference docs/commands.md
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import typer
 
 from jobman.cli.app import app
 from jobman.cli.command import GLOBALS_PANEL
+from jobman.jobs.listing import JobRow
+
+SHAPES: dict[tuple[str, ...], type[msgspec.Struct]] = {("jobman", "list"): JobRow}
+JSON_WORDS = {int: "number", datetime: "time (RFC 3339)", type(None): "null"}
 
 HEAD = """# Commands
 
@@ -58,7 +65,28 @@ def _section(path: tuple[str, ...], command: Any) -> str:
         *_table("Argument", (p for p in own if p.param_type_name == "argument"), context),
         *_table("Option", (p for p in own if p.param_type_name == "option"), context),
     ]
-    return "\n".join(block for block in blocks if block)
+    shape = SHAPES.get(path)
+    return "\n".join(block for block in [*blocks, _shape(shape) if shape else ""] if block)
+
+
+def _shape(struct: type[msgspec.Struct]) -> str:
+    """The fields of a row of `-o json` and `-o yaml`, in their order."""
+    fields = msgspec.structs.fields(struct)
+    lines = [f"| `{field.encode_name}` | {_kind(field.type)} |" for field in fields]
+    return "\n".join(
+        [
+            "A row of `-o json` and `-o yaml`:\n",
+            *("| Field | |", "|---|---|"),
+            *lines,
+            f"\n{inspect.cleandoc(struct.__doc__ or '')}\n",
+        ]
+    )
+
+
+def _kind(annotation: Any) -> str:
+    """A field's type in JSON's words."""
+    members = get_args(annotation) or (annotation,)
+    return " or ".join(JSON_WORDS.get(member, "string") for member in members)
 
 
 def _is_global(param: Any) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +25,7 @@ from jobman.kube.resources import EVENTS, JOBS, PODS
 from jobman.values import names, quantity
 from jobman.values.enums import State
 
+T = TypeVar("T")
 PodsByJob = defaultdict[str, list[PodView]]
 
 FAILED_CREATE = "reason=FailedCreate,involvedObject.kind=Job"
@@ -80,10 +83,9 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 def rows(client: Client, query: ListQuery, *, now: datetime) -> list[JobRow]:
     """The jobs, newest first. Jobs and Pods are asked for at the same time."""
-    with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(_pods_by_job, client, query, now)
-        jobs = _jobs(client, query)
-        pods = pending.result()
+    pods_later = _beside(lambda: _pods_by_job(client, query, now))
+    jobs = _jobs(client, query)
+    pods = pods_later()
     refused = _refusals(client, query, jobs, pods)
     found = [
         _row(
@@ -99,6 +101,23 @@ def rows(client: Client, query: ListQuery, *, now: datetime) -> list[JobRow]:
     wanted.sort(key=lambda row: row.name)
     wanted.sort(key=lambda row: row.submitted_at or pod_views.LONG_AGO, reverse=True)
     return wanted
+
+
+def _beside(ask: Callable[[], T]) -> Callable[[], T]:
+    """Begin `ask` in a thread that an interrupted command does not wait for.
+
+    What it returns waits for the answer, and raises what `ask` raised.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(ask())
+        except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="beside").start()
+    return future.result
 
 
 def _jobs(client: Client, query: ListQuery) -> list[Job]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jobman.kube.objects import Container, Event, Job
 
 LAST_EVENTS = 10
+FIRST_PODS = 50
 TEXT_LIMIT = 4000
 MESSAGE_LIMIT = 400
 LABEL_WIDTH = 12
@@ -120,8 +121,10 @@ def _section(title: str, columns: list[Column], rows: list[list[str]]) -> Iterat
 
 def _pods(view: JobView, now: datetime) -> Iterator[str]:
     titles = ("NAME", "STATE", "REASON", "EXIT", "RESTARTS", "NODE", "AGE")
-    rows = [_pod(pod, now) for pod in view.pods]
-    yield from _section("Pods", [Column(title) for title in titles], rows)
+    rows = [_pod(pod, now) for pod in view.pods[:FIRST_PODS]]
+    left_out = len(view.pods) - len(rows)
+    title = f"Pods (the first {FIRST_PODS} of {len(view.pods)})" if left_out else "Pods"
+    yield from _section(title, [Column(title) for title in titles], rows)
 
 
 def _pod(pod: PodView, now: datetime) -> list[str]:
