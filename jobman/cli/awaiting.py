@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from jobman.cli.boundary import INTERRUPTED
-from jobman.errors import JobmanError, WaitTimeoutError
+from jobman.errors import JobmanError, NotFoundError, WaitTimeoutError
 from jobman.values.enums import State
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.jobs.state import JobView
+
+WAYS_SHOWN = 3
 
 
 class Submitted(NamedTuple):
@@ -122,10 +124,13 @@ def _left_running(app: AppContext, jobs: Sequence[Submitted]) -> Iterator[None]:
     except WaitTimeoutError as error:
         error.hint = error.hint or f"come back with: {_ways_back(app, jobs)}"
         raise
+    except NotFoundError:
+        raise
     except JobmanError as error:
         error.hint = error.hint or f"look with: {again(app, 'details', jobs[0])}"
         raise
 
 
 def _ways_back(app: AppContext, jobs: Sequence[Submitted]) -> str:
-    return "; ".join(again(app, "logs -f", job) for job in jobs)
+    ways = [again(app, "logs -f", job) for job in jobs[:WAYS_SHOWN]]
+    return "; ".join([*ways, "…"] if len(jobs) > WAYS_SHOWN else ways)

@@ -122,14 +122,17 @@ def _create(
 
     stamp = _stamper(app, app.user)
     for number, draft in enumerate(made):
+        manifest = draft.manifest(stamp())
         another = None if draft.name else draft.new_name
         try:
-            yield service.submit(
-                app.client, draft.manifest(stamp()), another_name=another, dry_run=dry_run
-            )
+            yield service.submit(app.client, manifest, another_name=another, dry_run=dry_run)
         except JobmanError:
             if number:
                 app.say(f"{number} of {len(made)} jobs were submitted before this one")
+            raise
+        except KeyboardInterrupt:
+            name = manifest["metadata"]["name"]
+            app.say(f"interrupted; job {name} may be there all the same: jobman details {name}")
             raise
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jobman.jobs.request import Array, SubmitRequest, Toleration
+from jobman.jobs.request import SHM, Array, SubmitRequest, Toleration
 from jobman.jobs.stamp import Stamp
 from jobman.kube import labels
 
@@ -148,7 +148,7 @@ def _mounts(request: SubmitRequest) -> list[Object]:
         }
         for volume in request.volumes
     ]
-    return [*mounts, *([{"name": SHM_VOLUME, "mountPath": "/dev/shm"}] if request.shm else [])]
+    return [*mounts, *([{"name": SHM_VOLUME, "mountPath": SHM}] if request.shm else [])]
 
 
 def _volume_names(request: SubmitRequest) -> dict[str, str]:

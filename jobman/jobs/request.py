@@ -22,6 +22,7 @@ ARRAY_MAX = 100_000
 """More indexes than this need rules of their own in Kubernetes."""
 COUNT_MAX = 2**31 - 1
 """The largest whole number of Kubernetes' counts and seconds."""
+SHM = "/dev/shm"
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -129,7 +130,7 @@ def validate(request: SubmitRequest) -> list[str]:
         *rules.annotation_problems(request.annotations, "annotation"),
         *rules.label_problems({**request.node_selector}, "node selector"),
         *_reference_problems(request),
-        *_volume_problems(request.volumes),
+        *_volume_problems(request),
         *_number_problems(request),
     ]
 
@@ -184,9 +185,9 @@ def _reference_problems(request: SubmitRequest) -> Iterator[str]:
         yield f"local queue '{queue}': {problem}"
 
 
-def _volume_problems(volumes: tuple[Volume, ...]) -> Iterator[str]:
-    seen: set[str] = set()
-    for volume in volumes:
+def _volume_problems(request: SubmitRequest) -> Iterator[str]:
+    seen = {SHM} if request.shm else set[str]()
+    for volume in request.volumes:
         if not volume.path.startswith("/") or ":" in volume.path:
             yield f"volume '{volume.claim}': its path '{volume.path}' must be absolute, without ':'"
         if volume.path in seen:

@@ -59,10 +59,17 @@ def load(text: str, source: str) -> list[Any]:
     if found is None:
         found = _yaml(text, source)
     try:
-        plain = [json.loads(json.dumps(value, allow_nan=False)) for value in found]
+        plain = [_plain(value) for value in found]
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"{source}: holds what JSON cannot: {error}") from error
     return [value for value in plain if value is not None]
+
+
+def _plain(value: Any) -> Any:
+    """The value as it comes out of JSON: keys are text. Raises TypeError and ValueError."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    text.encode()
+    return json.loads(text)
 
 
 def _json(text: str) -> list[Any] | None:

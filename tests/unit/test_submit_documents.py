@@ -262,6 +262,7 @@ def test_json_with_tabs() -> None:
         ("a: 1\na: 2\n", "m.yaml: no YAML: line 2, column 1: the key 'a' is there twice"),
         ("a: [", "m.yaml: no YAML: line 2, column 1"),
         ("a: .nan", "m.yaml: holds what JSON cannot"),
+        ('{"a": "\\ud800"}', "m.yaml: holds what JSON cannot"),
         ("&a [*a]", "m.yaml: holds what JSON cannot"),
         ("!!binary aGk=", "m.yaml: holds what JSON cannot"),
         ("!!python/name:os.system {}", "m.yaml: no YAML: line 1, column 1"),

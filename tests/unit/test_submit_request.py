@@ -118,6 +118,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"volumes": (Volume("c", "/a"), Volume("d", "/a"))},
         "volume 'd': something is mounted at '/a' already",
     ),
+    "shared memory twice": (
+        {"shm": "1Gi", "volumes": (Volume("c", "/dev/shm"),)},
+        "volume 'c': something is mounted at '/dev/shm' already",
+    ),
     "no time": ({"time_limit_s": 0}, "time limit: 0 is not between 1 and 2147483647"),
     "no tasks": ({"array": Array(0)}, "array: 0 tasks, 1 to 100000 are allowed"),
     "none at a time": ({"array": Array(5, 0)}, "array: 0 at a time, at least one must run"),
