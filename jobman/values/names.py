@@ -94,5 +94,7 @@ def glob_matches(pattern: str, name: str) -> bool:
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The word that `word` may be a misspelling of, or None."""
-    return next(iter(difflib.get_close_matches(word, list(words), n=1)), None)
+    """The word that `word` may be a misspelling of, or None; upper and lower case are alike."""
+    known = {other.casefold(): other for other in words}
+    close = difflib.get_close_matches(word.casefold(), list(known), n=1)
+    return known[close[0]] if close else None

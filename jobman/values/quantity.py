@@ -22,6 +22,7 @@ _SYNTAX = re.compile(
 )
 _SMALLEST = Decimal("1e-9")
 _EXACT = Context(prec=60)
+_LONGEST = 20  # digits before the point; 2**63 has 19
 
 
 @total_ordering
@@ -80,14 +81,18 @@ def parse(text: str | int | float | Decimal, *, allow_negative: bool = False) ->
     if isinstance(text, bool):
         raise ValueError(f"{text!r} is no quantity")
     if isinstance(text, float | Decimal):
-        text = format(Decimal(str(text)), "f")
+        text = str(Decimal(str(text))).replace("E", "e")
     match = _SYNTAX.fullmatch(str(text))
     if match is None:
         raise ValueError(f"'{text}' is no quantity (like 500m, 2, 1.5 or 4Gi)")
     number, suffix = Decimal(match["number"]), match["suffix"] or ""
     if number < 0 and not allow_negative:
         raise ValueError(f"'{text}' is negative")
+    if number.adjusted() >= _LONGEST:
+        raise ValueError(f"'{text}' is too large")
     value, form = _scaled(number, suffix)
+    if value.adjusted() >= _LONGEST:
+        raise ValueError(f"'{text}' is too large")
     if value != value.quantize(_SMALLEST, context=_EXACT):
         value = value.quantize(_SMALLEST, rounding=ROUND_CEILING, context=_EXACT)
     if abs(value) >= 2**63:

@@ -87,4 +87,5 @@ def test_globs() -> None:
 
 def test_nearest() -> None:
     assert names.nearest("smal", ["small", "large"]) == "small"
+    assert names.nearest("DEFAULTIMAGE", ["imagePrefix", "defaultImage"]) == "defaultImage"
     assert names.nearest("xyz", ["small", "large"]) is None

@@ -66,9 +66,18 @@ def test_negative_only_where_allowed() -> None:
     assert parse("-1", allow_negative=True).value == -1
 
 
-def test_too_large() -> None:
+@pytest.mark.parametrize(
+    "text", ["9223372036854775808", "8Ei", "9" * 70, "9" * 400 + "Ei", "1" + "0" * 61 + "n"]
+)
+def test_too_large(text: str) -> None:
     with pytest.raises(ValueError, match="too large"):
-        parse("9223372036854775808")
+        parse(text)
+
+
+@pytest.mark.parametrize("number", [1e300, 1e-300, 1e22, float("inf"), float("nan")])
+def test_floats_beyond_measure(number: float) -> None:
+    with pytest.raises(ValueError, match=r"out of range|no quantity"):
+        parse(number)
 
 
 @pytest.mark.parametrize(("one", "other"), [("500m", "0.5"), ("1Gi", 1073741824), ("1k", "1000")])
