@@ -75,7 +75,7 @@ def partial(obj: Object) -> dict[str, Any]:
     return {"kind": "PartialObjectMetadata", **_META, "metadata": obj["metadata"]}
 
 
-def metadata_list(objects: Iterable[Object]) -> dict[str, Any]:
+def partial_list(objects: Iterable[Object]) -> dict[str, Any]:
     """A PartialObjectMetadataList; its own metadata is the caller's to set."""
     items = [partial(obj) for obj in objects]
     return {"kind": "PartialObjectMetadataList", **_META, "metadata": {}, "items": items}
