@@ -192,10 +192,17 @@ def _standing_verdict(status: Object) -> Verdict | None:
 
 def _carry_out(verdict: Verdict, made: Plan, tally: Tally, now: datetime) -> None:
     """Say what it will be; when the last pod has gone, say what it is."""
-    first, last = (
-        ("SuccessCriteriaMet", "Complete") if verdict.good else ("FailureTarget", "Failed")
-    )
+    good = verdict.good
+    first, last = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
     conditions = made.status.setdefault("conditions", [])
+    if not good:
+        # The pods that are stopped are failures of the Job, at once.
+        stopped = [pod for pod in tally.active if pod.tracked]
+        noted = made.status["uncountedTerminatedPods"]
+        if stopped:
+            noted["failed"] = [*noted.get("failed", []), *(pod.uid for pod in stopped)]
+        made.untrack += stopped
+        tally.failed += len(stopped)
     if not any(c["type"] == first for c in conditions):
         conditions.append(condition(first, "True", verdict.reason, verdict.message, now))
         made.first_status = copy.deepcopy(made.status)
