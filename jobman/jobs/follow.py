@@ -83,7 +83,7 @@ def follow(
             view, before = observation.view(), view
             if view != before:
                 on_state(view)
-        return view
+        return observation.outcome()
 
 
 class _Follower:

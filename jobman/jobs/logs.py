@@ -6,7 +6,6 @@ The server is always asked for timestamps: they tell, after a lost connection, w
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -17,6 +16,8 @@ from jobman.kube.client import Client
 from jobman.kube.objects import Pod
 
 RECONNECTS = 5
+
+Counts = dict[bytes, int]
 
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)(?: |$)")
 
@@ -30,37 +31,45 @@ class ResumePoint:
     """
 
     _second: bytes = b""
-    _seen: Counter[bytes] = field(default_factory=Counter)
-    _before: tuple[bytes, Counter[bytes]] = (b"", Counter())
-    _repeats: Counter[bytes] = field(default_factory=Counter)
+    _seen: Counts = field(default_factory=dict)
+    _second_before: bytes = b""
+    _seen_before: Counts = field(default_factory=dict)
+    _repeats: Counts = field(default_factory=dict)
 
     @property
     def since_time(self) -> str | None:
         """What to ask for as `sinceTime`; None while nothing was read."""
-        first = self._before[0] or self._second
+        first = self._second_before or self._second
         return first.decode("ascii") + "Z" if first else None
 
     def resume(self) -> None:
         """A new connection begins at `since_time`: what was seen since then comes again."""
-        self._repeats = self._before[1] + self._seen
+        self._repeats = self._seen_before | self._seen
 
     def accept(self, line: bytes) -> bool:
         """Whether `line` (with its stamp, without its newline) is new; it is counted as read."""
         match = _STAMP.match(line)
-        if match is None:
-            return True
-        stamp = match[0]
-        if self._repeats.get(stamp, 0) > 0:
-            self._repeats[stamp] -= 1
+        return match is None or self.take(match)
+
+    def take(self, stamp: re.Match[bytes]) -> bool:
+        """`accept` of a line by its stamp."""
+        text, second = stamp[0], stamp[1]
+        if self._repeats and self._is_repeat(text):
             return False
-        if match[1] > self._second:
-            self._before = (self._second, self._seen)
-            self._second, self._seen = match[1], Counter()
-        if match[1] == self._second:
-            self._seen[stamp] += 1
-        else:
-            self._before[1][stamp] += 1
+        if second > self._second:
+            self._second_before, self._seen_before = self._second, self._seen
+            self._second, self._seen = second, {}
+        seen = self._seen if second == self._second else self._seen_before
+        seen[text] = seen.get(text, 0) + 1
         return True
+
+    def _is_repeat(self, stamp: bytes) -> bool:
+        left = self._repeats.get(stamp, 0)
+        if left > 1:
+            self._repeats[stamp] = left - 1
+        elif left:
+            del self._repeats[stamp]
+        return left > 0
 
 
 def without_stamp(line: bytes) -> bytes:
@@ -108,9 +117,15 @@ class LogCopy:
             self._partial.clear()
 
     def _new(self, lines: list[bytes]) -> list[bytes]:
-        new = [line for line in lines if self.point.accept(line)]
+        new: list[bytes] = []
+        for line in lines:
+            stamp = _STAMP.match(line)
+            if stamp is None or self._timestamps:
+                new += [line] if stamp is None or self.point.take(stamp) else []
+            elif self.point.take(stamp):
+                new.append(line[stamp.end() :])
         self.lines += len(new)
-        return new if self._timestamps else [without_stamp(line) for line in new]
+        return new
 
 
 def copy_log(

@@ -13,7 +13,13 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from jobman.errors import ForbiddenError, JobmanError, NotFoundError, WaitTimeoutError
+from jobman.errors import (
+    ApiNotFoundError,
+    ForbiddenError,
+    JobmanError,
+    NotFoundError,
+    WaitTimeoutError,
+)
 from jobman.jobs import pods, state
 from jobman.jobs.pods import PodView
 from jobman.jobs.state import JobView
@@ -97,7 +103,23 @@ class Observation:
     def require_existing(self) -> None:
         """Raise NotFoundError when the job was deleted before it had come to an end."""
         if self.deleted and not self.view().finished:
-            raise NotFoundError(f"job {self.job.metadata.name} was deleted before it finished")
+            raise self._gone()
+
+    def outcome(self) -> JobView:
+        """The view of a job that is over; NotFoundError if it is so for being deleted.
+
+        Its pods may be seen to stop before the Job is seen to be gone.
+        """
+        view = self.view()
+        if view.state is State.FAILED and any(pod.leaving for pod in view.pods):
+            try:
+                self._client.get(JOBS, self.job.metadata.name, namespace=self._namespace)
+            except ApiNotFoundError as error:
+                raise self._gone() from error
+        return view
+
+    def _gone(self) -> NotFoundError:
+        return NotFoundError(f"job {self.job.metadata.name} was deleted before it finished")
 
     def pod(self, name: str) -> PodView | None:
         """The pod's state at this moment, also of a deleted job; None once it is gone."""

@@ -39,7 +39,7 @@ def until(
             view, before = observation.view(), view
             if view != before:
                 on_state(view)
-        return view
+        return observation.outcome()
 
 
 def _reached(view: JobView, goal: Goal) -> bool:

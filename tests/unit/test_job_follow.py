@@ -209,7 +209,9 @@ def test_a_job_that_is_deleted_gives_its_last_words(client: Client, world: JobWo
 
     def gone() -> None:
         world.jobs.remove("a")
-        world.pods.update("a-x", status=exited(143))
+        leaving = a_pod("a", **exited(143))
+        leaving["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
+        world.pods.put(leaving)
         world.pods.remove("a-x")
 
     world.log("a-x", log_of(stamped("last words"), then=gone), Reply(404, {"code": 404}))
