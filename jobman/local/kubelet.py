@@ -231,7 +231,8 @@ class Kubelet:
         """Write the status of this very pod; the whole pod as it is then, None if it is gone."""
 
         def change(found: Object) -> None:
-            found["status"] = found.get("status", {}) | status
+            kept = {k: v for k, v in found.get("status", {}).items() if k not in status}
+            found["status"] = status | kept
 
         return self._modify(pod, change, "status")
 

@@ -20,8 +20,9 @@ from jobman.errors import ConfigError
 STATE_VARIABLE = "JOBMAN_LOCAL_STATE"
 
 # What is kept there needs locks, FIFOs and a database's shared memory: a local disk.
-NETWORK_FILE_SYSTEMS = frozenset(
+UNFIT_FILE_SYSTEMS = frozenset(
     {
+        *("proc", "sysfs", "squashfs", "iso9660"),
         *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "virtiofs"),
         *("lustre", "gpfs", "beegfs", "ceph", "panfs", "pvfs2", "orangefs", "glusterfs", "wekafs"),
         *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs", "fuse.rclone"),
@@ -152,7 +153,7 @@ def _can_be_made(path: Path) -> bool:
 
 
 def is_local(path: Path, mountinfo: str | None = None) -> bool:
-    """Whether the file system under `path` is one of this machine."""
+    """Whether the file system under `path` is a disk of this machine."""
     if mountinfo is None:
         mountinfo = Path("/proc/self/mountinfo").read_text()
     kinds = {}
@@ -163,7 +164,7 @@ def is_local(path: Path, mountinfo: str | None = None) -> bool:
     real = _existing(path).resolve()
     for place in (real, *real.parents):
         if str(place) in kinds:
-            return kinds[str(place)] not in NETWORK_FILE_SYSTEMS
+            return kinds[str(place)] not in UNFIT_FILE_SYSTEMS
     return True
 
 

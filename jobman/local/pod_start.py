@@ -86,7 +86,8 @@ class Starter:
                 self._report.event(container, "Warning", "InspectFailed", problem)
                 self._report.event(container, "Warning", "Failed", "Error: InvalidImageName")
             return None
-        self._report.publish_step()
+        if runs.started or self._state.is_init(container):
+            self._report.publish_step()
         try:
             spec = self._spec(container, runs)
             self._tell_created(container)

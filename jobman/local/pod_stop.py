@@ -19,6 +19,11 @@ class Stopper:
         self._kill_at: float | None = None
         self._told: set[str] = set()
 
+    @property
+    def began(self) -> bool:
+        """Whether anything had to be asked to end."""
+        return bool(self._told)
+
     def bring_down(self, kill_at: float, *, silent: bool = False) -> float | None:
         """Do the next step; seconds until the one after, None when nothing runs any more.
 

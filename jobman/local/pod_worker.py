@@ -167,6 +167,8 @@ class PodWorker:
                 waits.append(await self._start.start_if_due(container))
             if not self.state.has_initialized(container):
                 return _earlier(*waits)
+        if self.state.init_containers:
+            self._report.publish_step()
         for container in self.state.pod["spec"]["containers"]:
             wait_s = await self._start.start_if_due(container)
             waits.append(wait_s)
@@ -175,7 +177,10 @@ class PodWorker:
     def _end(self, kill_at: float) -> float | None:
         """No container is to run again: end what still runs, then tell the last phase."""
         left_s = self._stop.bring_down(kill_at)
-        self._report.publish()
+        if left_s is None and self._stop.began:
+            self.state.sandbox = False
+        if left_s is not None or self.state.verdict is None:
+            self._report.publish()
         if left_s is None:
             self._report.publish(Moment(stopped=True))
         return left_s

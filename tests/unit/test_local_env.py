@@ -1,0 +1,255 @@
+"""A container's environment, words, image and volumes, as Kubernetes makes them."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobman.local import env, imagenames, volumes
+from jobman.local.env import ContainerConfigError, World
+from jobman.local.volumes import MountError, VolumeMaker
+
+POD: dict[str, Any] = {
+    "metadata": {
+        "name": "p",
+        "namespace": "ns",
+        "uid": "u-1",
+        "labels": {"b": "2", "a": 'x"y'},
+        "annotations": {"note": "hi"},
+    },
+    "spec": {
+        "nodeName": "n1",
+        "serviceAccountName": "default",
+        "containers": [
+            {"name": "main", "resources": {"requests": {"cpu": "250m"}, "limits": {"cpu": "1500m"}}}
+        ],
+    },
+}
+MAIN = POD["spec"]["containers"][0]
+CONFIG = {"c": {"data": {"k": "v", "n": "7"}, "binaryData": {"bin": "/w=="}}}
+SECRETS = {"s": {"data": {"pw": base64.b64encode(b"geheim").decode()}}}
+WORLD = World(CONFIG.get, SECRETS.get, {"memory": "4Gi", "cpu": "2"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("$(A)", "1"),
+        ("x$(A)y$(B)", "x1y$(A)"),
+        ("$$(A)", "$(A)"),
+        ("$$$(A)", "$1"),
+        ("$$$$", "$$"),
+        ("$A ${A} $", "$A ${A} $"),
+        ("$(NOPE)", "$(NOPE)"),
+        ("$(A", "$(A"),
+        ("$()", "$()"),
+        ("100%$", "100%$"),
+    ],
+)
+def test_expansion(text: str, expanded: str) -> None:
+    assert env.expand(text, {"A": "1", "B": "$(A)"}) == expanded
+
+
+def test_command_then_args() -> None:
+    container = {"command": ["a", "$(A)"], "args": ["$$(A)", "b"]}
+    assert env.command(container, {"A": "1"}) == ["a", "1", "$(A)", "b"]
+    assert env.command({"args": ["only"]}, {}) == ["only"]
+    assert env.command({}, {}) == []
+
+
+def test_later_variables_see_earlier_ones() -> None:
+    container = {
+        "envFrom": [
+            {"configMapRef": {"name": "c"}, "prefix": "C_"},
+            {"secretRef": {"name": "s"}},
+            {"configMapRef": {"name": "nope", "optional": True}},
+        ],
+        "env": [
+            {"name": "ONE", "value": "$(C_k)1"},
+            {"name": "TWO", "value": "$(ONE)$(THREE)"},
+            {"name": "THREE"},
+            {"name": "pw", "value": "over"},
+        ],
+    }
+    assert env.variables(POD, container, WORLD) == {
+        "C_k": "v",
+        "C_n": "7",
+        "pw": "over",
+        "ONE": "v1",
+        "TWO": "v1$(THREE)",
+        "THREE": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ({"fieldRef": {"fieldPath": "metadata.name"}}, "p"),
+        ({"fieldRef": {"fieldPath": "metadata.namespace"}}, "ns"),
+        ({"fieldRef": {"fieldPath": "metadata.uid"}}, "u-1"),
+        ({"fieldRef": {"fieldPath": "metadata.labels['a']"}}, 'x"y'),
+        ({"fieldRef": {"fieldPath": "metadata.annotations['nope']"}}, ""),
+        ({"fieldRef": {"fieldPath": "metadata.labels"}}, 'a="x\\"y"\nb="2"'),
+        ({"fieldRef": {"fieldPath": "spec.nodeName"}}, "n1"),
+        ({"fieldRef": {"fieldPath": "status.podIP"}}, "127.0.0.1"),
+        ({"resourceFieldRef": {"resource": "limits.cpu"}}, "2"),
+        ({"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}, "1500"),
+        ({"resourceFieldRef": {"resource": "requests.cpu", "divisor": "1m"}}, "250"),
+        ({"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}, "4096"),
+        ({"resourceFieldRef": {"resource": "requests.memory"}}, "0"),
+        ({"configMapKeyRef": {"name": "c", "key": "k"}}, "v"),
+        ({"secretKeyRef": {"name": "s", "key": "pw"}}, "geheim"),
+        ({"configMapKeyRef": {"name": "c", "key": "nope", "optional": True}}, None),
+        ({"secretKeyRef": {"name": "nope", "key": "k", "optional": True}}, None),
+    ],
+)
+def test_values_from_elsewhere(source: dict[str, Any], value: str | None) -> None:
+    container = MAIN | {"env": [{"name": "X", "valueFrom": source}]}
+    assert env.variables(POD, container, WORLD) == ({} if value is None else {"X": value})
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ({"configMapKeyRef": {"name": "nope", "key": "k"}}, 'configmap "nope" not found'),
+        ({"secretKeyRef": {"name": "nope", "key": "k"}}, 'secret "nope" not found'),
+        (
+            {"configMapKeyRef": {"name": "c", "key": "z"}},
+            "couldn't find key z in ConfigMap ns/c",
+        ),
+        ({"secretKeyRef": {"name": "s", "key": "z"}}, "couldn't find key z in Secret ns/s"),
+        ({"fieldRef": {"fieldPath": "spec.nope"}}, "unsupported fieldPath: spec.nope"),
+    ],
+)
+def test_what_is_missing_is_named(source: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ContainerConfigError) as error:
+        env.variables(POD, {"env": [{"name": "X", "valueFrom": source}]}, WORLD)
+    assert str(error.value) == problem
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "busybox",
+        "library/busybox:1.36",
+        "docker.io/library/python:3.13-alpine",
+        "localhost:5000/a/b:c",
+        "harbor.example.org/team/x@sha256:" + "a" * 64,
+        "a.b/c_d/e--f:v1.2.3_x",
+        "[::1]:5000/x",
+    ],
+)
+def test_image_names(image: str) -> None:
+    assert imagenames.problem(image) is None
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        ("Not A Valid:::Image", "repository name (library/Not A Valid) must be lowercase"),
+        ("reg.io/Team/x:1", "repository name (Team/x) must be lowercase"),
+        ("a b", "invalid reference format"),
+        ("x:", "invalid reference format"),
+        ("", "invalid reference format"),
+        ("x@sha256:12", "invalid reference format"),
+        ("a" * 300, "invalid reference format"),
+    ],
+)
+def test_what_is_no_image_name(image: str, why: str) -> None:
+    problem = imagenames.problem(image)
+    assert problem is not None
+    assert problem.startswith(f'Failed to apply default image tag "{image}": ')
+    assert problem.endswith(why)
+
+
+def maker(tmp_path: Path) -> VolumeMaker:
+    claim = {"metadata": {"uid": "claim-uid"}}
+    return VolumeMaker(tmp_path / "v", tmp_path / "claims", WORLD, {"mine": claim}.get)
+
+
+def made(tmp_path: Path, **volume: Any) -> Path:
+    pod = {**POD, "spec": {"volumes": [{"name": "v", **volume}]}}
+    return maker(tmp_path).make(pod)["v"]
+
+
+def files(place: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(place)): path.read_bytes()
+        for path in place.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_volumes(tmp_path: Path) -> None:
+    assert files(made(tmp_path / "1", emptyDir={})) == {}
+    config = made(tmp_path / "2", configMap={"name": "c"})
+    assert files(config) == {"k": b"v", "n": b"7", "bin": b"\xff"}
+    secret = made(tmp_path / "3", secret={"secretName": "s", "defaultMode": 0o400})
+    assert files(secret) == {"pw": b"geheim"}
+    assert (secret / "pw").stat().st_mode & 0o777 == 0o400
+    items = [{"key": "k", "path": "sub/file"}]
+    assert files(made(tmp_path / "4", configMap={"name": "c", "items": items})) == {
+        "sub/file": b"v"
+    }
+    fields = [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]
+    assert files(made(tmp_path / "5", downwardAPI={"items": fields})) == {"name": b"p"}
+    sources = [{"configMap": {"name": "c", "items": items}}, {"downwardAPI": {"items": fields}}]
+    projected = made(tmp_path / "6", projected={"sources": sources})
+    assert files(projected) == {"sub/file": b"v", "name": b"p"}
+    assert made(tmp_path, hostPath={"path": str(tmp_path / "h")}) == tmp_path / "h"
+    claimed = made(tmp_path, persistentVolumeClaim={"claimName": "mine"})
+    assert claimed == tmp_path / "claims" / "claim-uid"
+
+
+@pytest.mark.parametrize(
+    ("volume", "problem"),
+    [
+        ({"configMap": {"name": "nope"}}, 'configmap "nope" not found'),
+        ({"secret": {"secretName": "nope"}}, 'secret "nope" not found'),
+        (
+            {"configMap": {"name": "c", "items": [{"key": "z", "path": "z"}]}},
+            "references non-existent config key: z",
+        ),
+        (
+            {"persistentVolumeClaim": {"claimName": "nope"}},
+            'persistentvolumeclaim "nope" not found',
+        ),
+        (
+            {"hostPath": {"path": "/etc/passwd", "type": "Directory"}},
+            "hostPath type check failed: /etc/passwd is not a directory",
+        ),
+        ({"nfs": {"server": "x", "path": "/"}}, "volumes of kind nfs are not supported here"),
+    ],
+)
+def test_volumes_that_cannot_be_made(tmp_path: Path, volume: dict[str, Any], problem: str) -> None:
+    with pytest.raises(MountError) as error:
+        made(tmp_path, **volume)
+    assert (error.value.volume, str(error.value)) == ("v", problem)
+
+
+def test_mounts(tmp_path: Path) -> None:
+    places = {"v": tmp_path}
+    container = {
+        "volumeMounts": [
+            {"name": "v", "mountPath": "/data/"},
+            {"name": "v", "mountPath": "/ro", "readOnly": True},
+            {"name": "v", "mountPath": "/sub", "subPathExpr": "$(X)/b"},
+            {"name": "v", "mountPath": str(tmp_path)},
+        ]
+    }
+    assert volumes.mounts(container, places, {"X": "a"}) == [
+        (str(tmp_path), "/data", False),
+        (str(tmp_path), "/ro", True),
+        (str(tmp_path / "a/b"), "/sub", False),
+    ]
+    assert (tmp_path / "a/b").is_dir()
+
+
+def test_a_sub_path_stays_inside(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("/etc")
+    mount = {"name": "v", "mountPath": "/x", "subPath": "out/here"}
+    with pytest.raises(ContainerConfigError, match="subPath"):
+        volumes.mounts({"volumeMounts": [mount]}, {"v": tmp_path}, {})

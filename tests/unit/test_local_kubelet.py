@@ -1,0 +1,351 @@
+"""The kubelet over real processes: what holds a pod up, what ends it, what a kill leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugins.kubelet import NAMESPACE, World, kubelet, run_kubelet
+
+from jobman.local import runs
+from jobman.local.logfile import tail_text
+
+
+def spec(script: str, *, policy: str = "Never", **main: Any) -> dict[str, Any]:
+    container = {"name": "main", "image": "busybox", "command": ["sh", "-c", script], **main}
+    return {"restartPolicy": policy, "containers": [container]}
+
+
+def written(world: World, pod: dict[str, Any], container: str = "main", run: int = 0) -> str:
+    return tail_text(world.log(pod, container, run) / "log", 100).decode()
+
+
+def reason(pod: dict[str, Any]) -> str | None:
+    (told,) = pod["status"].get("containerStatuses") or [{"state": {}}]
+    waiting = told["state"].get("waiting") or {}
+    return waiting.get("reason")
+
+
+def test_the_world_of_a_container(tmp_path: Path) -> None:
+    async def body(world: World) -> str:
+        world.create(spec("env | sort; pwd", env=[{"name": "MINE", "value": "x$(HOSTNAME)"}]))
+        return written(world, await world.finished())
+
+    lines = run_kubelet(tmp_path, body).splitlines()
+    values = dict(line.split("=", 1) for line in lines[:-1])
+    shell_made = {"PWD", "SHLVL", "_", "OLDPWD"}
+    names = {"PATH", "HOME", "HOSTNAME", "MINE", "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"}
+    assert values.keys() - shell_made == names
+    assert (values["HOSTNAME"], values["CUDA_VISIBLE_DEVICES"]) == ("p", "")
+    assert lines[-1] == values["HOME"]
+
+
+CONFIG_PROBLEMS = {
+    "configmap": (
+        {"env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]},
+        "CreateContainerConfigError",
+        'configmap "c" not found',
+    ),
+    "no-command": (
+        {"command": []},
+        "CreateContainerError",
+        "no command specified: no image is pulled here, so command or args must be given",
+    ),
+    "image": (
+        {"image": "Not A Valid:::Image"},
+        "InvalidImageName",
+        (
+            'Failed to apply default image tag "Not A Valid:::Image": couldn\'t parse image name '
+            '"Not A Valid:::Image": invalid reference format: repository name '
+            "(library/Not A Valid) must be lowercase"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFIG_PROBLEMS)
+def test_what_cannot_be_created_waits_and_says_why(name: str, tmp_path: Path) -> None:
+    main, wanted, message = CONFIG_PROBLEMS[name]
+
+    async def body(world: World) -> dict[str, Any]:
+        world.create(spec("true", **main))
+        return await world.until(lambda pod: reason(pod) == wanted)
+
+    pod = run_kubelet(tmp_path, body)
+    assert pod["status"]["phase"] == "Pending"
+    assert pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"] == message
+
+
+def test_a_pod_goes_on_when_what_it_lacked_appears(tmp_path: Path) -> None:
+    source = {"name": "X", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}
+
+    async def body(world: World) -> tuple[str, list[tuple[str, str, str]]]:
+        world.create(spec("echo $X", env=[source]))
+        await world.until(lambda pod: reason(pod) == "CreateContainerConfigError")
+        config = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "there"}}
+        world.registry.create("configmaps", NAMESPACE, {"apiVersion": "v1", **config})
+        return written(world, await world.finished()), world.events()
+
+    text, events = run_kubelet(tmp_path, body)
+    assert text == "there\n"
+    assert ("Warning", "Failed", 'Error: configmap "c" not found') in events
+
+
+def test_a_missing_volume_keeps_a_pod_waiting(tmp_path: Path) -> None:
+    async def body(world: World) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+        volume = {"name": "v", "secret": {"secretName": "s"}}
+        world.create(spec("true") | {"volumes": [volume]})
+        pod = await world.until(lambda p: reason(p) == "ContainerCreating")
+        while not world.events():
+            await asyncio.sleep(0.01)
+        events = world.events()
+        world.delete()
+        await world.until_gone()
+        return pod, events
+
+    pod, events = run_kubelet(tmp_path, body)
+    assert pod["status"]["phase"] == "Pending"
+    text = 'MountVolume.SetUp failed for volume "v" : secret "s" not found'
+    assert events[0] == ("Warning", "FailedMount", text)
+
+
+def test_failures_start_again_after_a_growing_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_BACKOFF_FIRST_S", 0.2)
+    count = tmp_path / "count"
+    script = f"echo >> {count}; test $(wc -l < {count}) -ge 4"
+
+    async def body(world: World) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+        world.create(spec(script, policy="OnFailure"))
+        return await world.finished(), world.events()
+
+    pod, events = run_kubelet(tmp_path, body)
+    (told,) = pod["status"]["containerStatuses"]
+    assert (pod["status"]["phase"], told["restartCount"]) == ("Succeeded", 3)
+    assert told["lastState"]["terminated"]["exitCode"] == 1
+    assert any(event[1] == "BackOff" for event in events)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "delay_s"), [(0, 0), (1, 10), (2, 20), (3, 40), (5, 160), (6, 300), (99, 300)]
+)
+def test_the_pause_before_a_restart(restarts: int, delay_s: float) -> None:
+    assert runs.restart_delay_s(restarts) == delay_s
+
+
+def test_the_deadline_of_a_pod(tmp_path: Path) -> None:
+    async def body(world: World) -> tuple[dict[str, Any], str]:
+        limits = {"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 1}
+        world.create(spec("echo up; sleep 1000") | limits)
+        pod = await world.finished()
+        return pod, written(world, pod)
+
+    pod, text = run_kubelet(tmp_path, body)
+    assert (pod["status"]["phase"], pod["status"]["reason"]) == ("Failed", "DeadlineExceeded")
+    assert pod["status"]["message"] == (
+        "Pod was active on the node longer than the specified deadline"
+    )
+    assert text == "up\n"
+
+
+def test_a_deadline_lowered_on_a_running_pod_ends_it(tmp_path: Path) -> None:
+    async def body(world: World) -> dict[str, Any]:
+        world.create(spec("sleep 1000"))
+        await world.until(lambda pod: pod["status"]["phase"] == "Running")
+        lowered = {"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 1}
+        world.registry.modify("pods", NAMESPACE, "p", lambda pod: pod["spec"].update(lowered))
+        return await world.finished()
+
+    assert run_kubelet(tmp_path, body)["status"]["reason"] == "DeadlineExceeded"
+
+
+def test_the_grace_period_ends_in_a_kill(tmp_path: Path) -> None:
+    async def body(world: World) -> dict[str, Any]:
+        world.create(spec("trap '' TERM; echo up; sleep 1000 & wait; wait; sleep 1000"))
+        pod = await world.until(lambda p: p["status"]["phase"] == "Running")
+        while "up" not in written(world, pod):
+            await asyncio.sleep(0.01)
+        world.delete(grace_s=1)
+        await world.until_gone()
+        return world.seen[-1][1]
+
+    (told,) = run_kubelet(tmp_path, body)["status"]["containerStatuses"]
+    assert told["state"]["terminated"]["exitCode"] == 137
+
+
+def test_a_pod_deleted_by_force_leaves_no_process_and_no_files(tmp_path: Path) -> None:
+    async def body(world: World) -> bool:
+        pod = world.create(spec("sleep 1000"))
+        await world.until(lambda p: p["status"]["phase"] == "Running")
+        world.delete(grace_s=0)
+        directory = world.state.pods / pod["metadata"]["uid"]
+        while directory.exists():
+            await asyncio.sleep(0.01)
+        return bool(world.supervisor.running)
+
+    assert run_kubelet(tmp_path, body) is False
+
+
+def test_a_finished_pod_that_is_deleted_leaves_no_files(tmp_path: Path) -> None:
+    async def body(world: World) -> None:
+        pod = world.create(spec("mkdir -p x/y 2>/dev/null; true"))
+        await world.finished()
+        world.delete()
+        while (world.state.pods / pod["metadata"]["uid"]).exists():
+            await asyncio.sleep(0.01)
+
+    run_kubelet(tmp_path, body)
+
+
+def test_a_pod_too_big_for_the_node_is_refused(tmp_path: Path) -> None:
+    async def body(world: World) -> dict[str, Any]:
+        world.create(spec("true", resources={"requests": {"cpu": "50"}}))
+        return await world.finished()
+
+    status = run_kubelet(tmp_path, body)["status"]
+    assert status["reason"] == "OutOfcpu"
+    assert status["message"] == (
+        "Pod was rejected: Node didn't have enough resource: cpu, "
+        "requested: 50000, used: 0, capacity: 4000"
+    )
+    assert "containerStatuses" not in status
+
+
+def test_gpus_by_index(tmp_path: Path) -> None:
+    wanted = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+
+    async def body(world: World) -> tuple[list[str], dict[str, Any]]:
+        for name in ("a", "b", "c"):
+            world.create(spec("echo $CUDA_VISIBLE_DEVICES; sleep 0.3", **wanted), name)
+        refused = await world.finished("c")
+        done = [await world.finished(name) for name in ("a", "b")]
+        assert [p["metadata"]["annotations"]["local.jobman/gpus"] for p in done] == ["3", "5"]
+        world.create(spec("echo $CUDA_VISIBLE_DEVICES", **wanted), "d")
+        done.append(await world.finished("d"))
+        return [written(world, pod) for pod in done], refused
+
+    texts, refused = run_kubelet(tmp_path, body, gpus=(3, 5))
+    assert texts == ["3\n", "5\n", "3\n"]
+    assert refused["status"]["reason"] == "UnexpectedAdmissionError"
+
+
+def test_a_new_kubelet_goes_on_where_the_old_one_stopped(tmp_path: Path) -> None:
+    """Containers that run on, that ended meanwhile, that wait for their next turn."""
+    go = tmp_path / "go"
+    started = tmp_path / "started"
+    waiting = f"echo >> {started}; while [ ! -e {go} ]; do sleep 0.02; done; "
+    after = f"echo second >> {tmp_path}/after; exit 0"
+
+    async def before(world: World) -> None:
+        world.create(spec(waiting + "exit 5"), "runs")
+        quick = spec(waiting + "exit 6")
+        world.create(quick, "ends")
+        init = [{"name": "i", "image": "busybox", "command": ["sh", "-c", waiting]}]
+        world.create(spec(after) | {"initContainers": init}, "init")
+        for name in ("runs", "ends"):
+            await world.until(lambda pod: pod["status"]["phase"] == "Running", name)
+        await world.until(lambda pod: "running" in str(pod["status"]), "init")
+
+    async def then(world: World) -> list[Any]:
+        go.touch()
+        codes = []
+        for name in ("runs", "ends", "init"):
+            pod = await world.finished(name)
+            (told,) = pod["status"]["containerStatuses"]
+            codes.append((told["state"]["terminated"]["exitCode"], told["restartCount"]))
+        return codes
+
+    async def all_of_it() -> list[Any]:
+        async with kubelet(tmp_path) as world:
+            await before(world)
+        async with kubelet(tmp_path) as world:
+            return await then(world)
+
+    assert asyncio.run(asyncio.wait_for(all_of_it(), 20)) == [(5, 0), (6, 0), (0, 0)]
+    assert started.read_text() == "\n\n\n"
+    assert (tmp_path / "after").read_text() == "second\n"
+
+
+def test_a_deletion_goes_on_after_a_restart(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with kubelet(tmp_path) as world:
+            world.create(spec("trap '' TERM; while :; do sleep 0.05; done"))
+            await world.until(lambda pod: pod["status"]["phase"] == "Running")
+            world.delete(grace_s=1)
+        async with kubelet(tmp_path) as world:
+            await world.until_gone()
+
+    asyncio.run(asyncio.wait_for(body(), 20))
+
+
+def test_a_container_whose_files_are_lost_is_not_run_again(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+
+    async def body() -> dict[str, Any]:
+        async with kubelet(tmp_path) as world:
+            pod = world.create(spec(f"echo >> {count}; sleep 0.1"))
+            await world.until(lambda p: p["status"]["phase"] == "Running")
+            directory = world.log(pod)
+            (container,) = world.supervisor.running.values()
+            world.registry.store.subscribe(lambda _: None, "pods")
+            container.kill()
+            await container.exit
+        for path in directory.iterdir():
+            path.unlink()
+        async with kubelet(tmp_path) as world:
+            return await world.finished()
+
+    pod = asyncio.run(asyncio.wait_for(body(), 20))
+    assert pod["status"]["phase"] == "Failed"
+    assert count.read_text() == "\n"
+
+
+def test_pods_without_an_owner_are_cleared_away(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with kubelet(tmp_path) as world:
+            orphan = world.state.pods / "no-such-uid"
+            (orphan / "volumes" / "v").mkdir(parents=True)
+        async with kubelet(tmp_path):
+            while orphan.exists():
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(body(), 20))
+
+
+def test_mounts_and_the_termination_message(tmp_path: Path) -> None:
+    async def body(world: World) -> tuple[dict[str, Any], str]:
+        config = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "configured"}}
+        world.registry.create("configmaps", NAMESPACE, {"apiVersion": "v1", **config})
+        script = "cat /etc/app/k; echo kept > /scratch/f; echo last words > /dev/termination-log"
+        mounts = [
+            {"name": "config", "mountPath": "/etc/app", "readOnly": True},
+            {"name": "scratch", "mountPath": "/scratch"},
+        ]
+        volumes = [{"name": "config", "configMap": {"name": "c"}}, {"name": "scratch"}]
+        volumes[1]["emptyDir"] = {}
+        world.create(spec(script, volumeMounts=mounts) | {"volumes": volumes})
+        pod = await world.finished()
+        kept = world.state.pods / pod["metadata"]["uid"] / "volumes" / "scratch" / "f"
+        return pod, written(world, pod) + kept.read_text()
+
+    pod, text = run_kubelet(tmp_path, body)
+    assert text == "configuredkept\n"
+    (told,) = pod["status"]["containerStatuses"]
+    assert told["state"]["terminated"]["message"] == "last words\n"
+
+
+def test_where_mounts_cannot_be_made_a_pod_says_so(tmp_path: Path) -> None:
+    async def body(world: World) -> str:
+        world.supervisor.mount_problem = "unshare: Operation not permitted"
+        mounts = [{"name": "v", "mountPath": "/data"}]
+        volumes = {"volumes": [{"name": "v", "emptyDir": {}}]}
+        world.create(spec("true", volumeMounts=mounts) | volumes)
+        pod = await world.until(lambda p: reason(p) == "CreateContainerConfigError")
+        return str(pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"])
+
+    message = run_kubelet(tmp_path, body)
+    assert '"/data" cannot be made on this machine (unshare: Operation not permitted)' in message
+    assert "sysctl" in message
