@@ -73,12 +73,14 @@ def _drafts(app: AppContext, options: SubmitOptions, words: Sequence[str]) -> li
     request = submission.request(app, options, words, embedded=embedded)
     if embedded:
         request = submission.beside_the_caller(request, app.environ, Path.cwd())
-    elif app.settings.values.job.user_configmap:
-        request = _with_group(app, request, dry_run=options.dry_run)
+    elif configmap := app.settings.values.job.user_configmap:
+        request = _with_group(app, request, configmap, dry_run=options.dry_run)
     return [drafts.of_request(request)]
 
 
-def _with_group(app: AppContext, request: SubmitRequest, *, dry_run: bool) -> SubmitRequest:
+def _with_group(
+    app: AppContext, request: SubmitRequest, configmap: str, *, dry_run: bool
+) -> SubmitRequest:
     """The request with the group that the namespace's ConfigMap gives; a dry run cannot know it."""
     from jobman.jobs.service import NoGroupError, group_of_user
 
@@ -86,7 +88,6 @@ def _with_group(app: AppContext, request: SubmitRequest, *, dry_run: bool) -> Su
         app.say("note: job.userConfigmap is read at submission; its group is not in here")
         return request
     try:
-        configmap = app.settings.values.job.user_configmap or ""
         return submission.with_group(request, group_of_user(app.client, configmap))
     except NoGroupError as error:
         app.warn(f"{error.message}; the job gets no group of it")
