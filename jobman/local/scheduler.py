@@ -1,0 +1,330 @@
+"""The scheduler: gives each pod a node, or says why it has none.
+
+It looks at a pod when it comes, and again when something that matters changes; what it decides
+by is in `placement` and `fit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Hashable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from jobman.local import fit
+from jobman.local.api.metadata import now
+from jobman.local.api.registry import Registry
+from jobman.local.api.status import ApiError
+from jobman.local.controllers.events import SchedulerRecorder
+from jobman.local.fit import Demand, NodeRoom
+from jobman.local.placement import Board, Kind, Waiting
+from jobman.local.store import Change, Key, Record
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+
+SCHEDULER = "default-scheduler"
+_RETRY_S = 1.0
+_RETOLD_AFTER_S = 10.0
+_FINAL = ("Succeeded", "Failed")
+_NONE = msgspec.Raw(b"")
+
+
+class _Claim(msgspec.Struct):
+    claimName: str = ""  # noqa: N815
+
+
+class _Volume(msgspec.Struct):
+    persistentVolumeClaim: _Claim | None = None  # noqa: N815
+
+
+class _Container(msgspec.Struct):
+    resources: msgspec.Raw = _NONE
+    restartPolicy: str = ""  # noqa: N815
+
+
+class _Spec(msgspec.Struct):
+    containers: list[_Container]
+    initContainers: list[_Container] = []  # noqa: N815
+    overhead: msgspec.Raw = _NONE
+    nodeName: str = ""  # noqa: N815
+    schedulerName: str = SCHEDULER  # noqa: N815
+    schedulingGates: list[object] = []  # noqa: N815
+    priority: int = 0
+    preemptionPolicy: str = ""  # noqa: N815
+    nodeSelector: msgspec.Raw = _NONE  # noqa: N815
+    affinity: msgspec.Raw = _NONE
+    tolerations: msgspec.Raw = _NONE
+    volumes: list[_Volume] = []
+
+
+class _Status(msgspec.Struct):
+    phase: str = ""
+
+
+class _Metadata(msgspec.Struct):
+    creationTimestamp: str = ""  # noqa: N815
+    deletionTimestamp: str = ""  # noqa: N815
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Metadata
+    spec: _Spec
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+_DECODER = msgspec.json.Decoder(_Pod)
+
+
+def _key_of(spec: _Spec) -> Hashable:
+    """Equal for pods that ask the same of a node."""
+    return (
+        tuple(bytes(c.resources) for c in spec.containers),
+        tuple((bytes(c.resources), c.restartPolicy) for c in spec.initContainers),
+        bytes(spec.overhead),
+        bytes(spec.nodeSelector),
+        bytes(spec.affinity),
+        bytes(spec.tolerations),
+        spec.preemptionPolicy,
+    )
+
+
+class Scheduler:
+    """Everything is read anew at the start; after that it is told of changes."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._recorder = SchedulerRecorder(registry, f"{SCHEDULER}-{socket.gethostname()}")
+        self._begin()
+
+    def _begin(self) -> None:
+        self._board = Board()
+        self._wake = asyncio.Event()
+        self._fresh: dict[str, Waiting] = {}
+        self._claimless: dict[tuple[str, str], set[Key]] = {}
+
+    async def run(self) -> None:
+        """Place pods until cancelled."""
+        self._begin()
+        store = self._registry.store
+        resources = ("nodes", "pods", "persistentvolumeclaims")
+        unsubscribe = store.subscribe(self._changed, *resources)
+        try:
+            for resource in resources[:2]:
+                for record in store.list(resource):
+                    self._changed(Change("ADDED", record.rv, record, None))
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._place_all()
+        finally:
+            unsubscribe()
+
+    async def _place_all(self) -> None:
+        while True:
+            found = self._board.next(time.time())
+            if found is None:
+                break
+            self._bind(*found)
+            # Requests and the other parts of the cluster have their turn in between.
+            await asyncio.sleep(0)
+        for pod in (*self._fresh.values(), *self._board.blocked_heads()):
+            self._tell(pod)
+            await asyncio.sleep(0)
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def _changed(self, change: Change) -> None:
+        resource, namespace, name = change.record.key
+        if resource == "pods":
+            self._pod_changed(change)
+        elif resource == "nodes":
+            self._node_changed(change)
+        elif change.type != "DELETED":
+            for key in self._claimless.pop((namespace, name), ()):
+                record = self._registry.store.get(key)
+                if record is not None:
+                    self._consider(record, _DECODER.decode(record.body))
+
+    def _node_changed(self, change: Change) -> None:
+        name = change.record.key.name
+        if change.type == "DELETED":
+            self._board.remove_node(name)
+            return
+        if change.previous is not None and not _matters(change.previous, change.record):
+            return
+        self._board.set_node(NodeRoom.of(change.record.object()))
+        self._wake.set()
+
+    def _pod_changed(self, change: Change) -> None:
+        record, pod = change.record, _DECODER.decode(change.record.body)
+        if change.type == "DELETED" or pod.status.phase in _FINAL:
+            self._withdraw(record.uid)
+            if self._board.vacate(record.uid):
+                self._wake.set()
+        elif pod.spec.nodeName:
+            self._fresh.pop(record.uid, None)
+            self._board.occupy(
+                record.uid, pod.spec.nodeName, self._kind(record, pod.spec).demand.requests
+            )
+        elif _is_ours(pod):
+            self._consider(record, pod)
+        else:
+            self._withdraw(record.uid)
+
+    def _consider(self, record: Record, pod: _Pod) -> None:
+        """A pod that is to be placed: it waits, for a claim first if that is missing."""
+        kind, there = self._kind(record, pod.spec), self._board.waiting(record.uid)
+        if there is not None and there.kind is kind:
+            return
+        self._withdraw(record.uid)
+        missing = self._missing_claim(record.key.namespace, pod.spec)
+        if missing is not None:
+            self._wait_for_claim(record, missing)
+            return
+        created = pod.metadata.creationTimestamp
+        self._fresh[record.uid] = self._board.enqueue(
+            record.key.namespace,
+            record.key.name,
+            record.uid,
+            kind,
+            priority=pod.spec.priority,
+            created=created,
+            since=datetime.fromisoformat(created).timestamp(),
+        )
+        self._wake.set()
+
+    def _withdraw(self, uid: str) -> None:
+        self._fresh.pop(uid, None)
+        if self._board.waiting(uid) is not None:
+            self._board.withdraw(uid)
+            self._wake.set()
+
+    def _kind(self, record: Record, spec: _Spec) -> Kind:
+        key = _key_of(spec)
+        return self._board.kind(key) or self._board.new_kind(
+            key, Demand.of(record.object()["spec"])
+        )
+
+    def _missing_claim(self, namespace: str, spec: _Spec) -> str | None:
+        names = [v.persistentVolumeClaim.claimName for v in spec.volumes if v.persistentVolumeClaim]
+        get = self._registry.store.get
+        return next(
+            (n for n in names if get(Key("persistentvolumeclaims", namespace, n)) is None), None
+        )
+
+    def _wait_for_claim(self, record: Record, claim: str) -> None:
+        keys = self._claimless.setdefault((record.key.namespace, claim), set())
+        if record.key not in keys:
+            keys.add(record.key)
+            text = fit.claim_message(claim, len(self._board.nodes))
+            asyncio.get_running_loop().call_soon(self._refuse, record.key, record.uid, text)
+
+    # -- what is done ----------------------------------------------------------------------------
+
+    def _bind(self, pod: Waiting, node: str) -> None:
+        """Write the node on the pod; what the change tells us takes the pod off the board."""
+
+        def change(found: Object) -> None:
+            found["spec"]["nodeName"] = node
+            told = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
+            _set_condition(found, told | {"lastTransitionTime": now()})
+
+        try:
+            if not self._is_there(Key("pods", pod.namespace, pod.name), pod.uid):
+                self._withdraw(pod.uid)
+                return
+            bound = self._registry.modify("pods", pod.namespace, pod.name, change)
+        except ApiError as error:
+            log.warning("%s/%s cannot be bound: %s", pod.namespace, pod.name, error)
+            self._set_aside(pod)
+            return
+        text = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
+        self._recorder.event(bound, "Normal", "Scheduled", "Binding", text)
+
+    def _set_aside(self, pod: Waiting) -> None:
+        """Come back to the pod later."""
+        self._withdraw(pod.uid)
+        asyncio.get_running_loop().call_later(_RETRY_S, self._take_back, pod)
+
+    def _take_back(self, pod: Waiting) -> None:
+        record = self._registry.store.get(Key("pods", pod.namespace, pod.name))
+        if record is not None:
+            self._pod_changed(Change("MODIFIED", record.rv, record, None))
+
+    def _tell(self, pod: Waiting) -> None:
+        """Say why the pod has no node; not again and again."""
+        self._fresh.pop(pod.uid, None)
+        moment = time.time()
+        if self._board.waiting(pod.uid) is not pod:
+            return
+        if pod.told_at is not None and moment - pod.told_at < _RETOLD_AFTER_S:
+            return
+        pod.told_at = moment
+        text = self._board.explain(pod, moment)
+        self._refuse(Key("pods", pod.namespace, pod.name), pod.uid, text)
+
+    def _refuse(self, key: Key, uid: str, text: str) -> None:
+        record = self._registry.store.get(key)
+        if record is None or record.uid != uid:
+            return
+        pod = record.object()
+        before = _condition(pod)
+        if before.get("message") == text or pod["spec"].get("nodeName"):
+            return
+
+        def change(found: Object) -> None:
+            since = now() if before.get("status") != "False" else before["lastTransitionTime"]
+            told = {
+                "type": "PodScheduled",
+                "observedGeneration": found["metadata"].get("generation", 1),
+                "status": "False",
+                "lastProbeTime": None,
+                "lastTransitionTime": since,
+                "reason": "Unschedulable",
+                "message": text,
+            }
+            _set_condition(found, told)
+
+        try:
+            self._registry.modify("pods", key.namespace, key.name, change, subresource="status")
+        except ApiError as error:
+            log.warning("%s/%s: %s", key.namespace, key.name, error)
+            return
+        self._recorder.event(pod, "Warning", "FailedScheduling", "Scheduling", text)
+
+    def _is_there(self, key: Key, uid: str) -> bool:
+        record = self._registry.store.get(key)
+        return record is not None and record.uid == uid
+
+
+def _is_ours(pod: _Pod) -> bool:
+    spec = pod.spec
+    return (
+        spec.schedulerName == SCHEDULER
+        and not spec.schedulingGates
+        and not pod.metadata.deletionTimestamp
+    )
+
+
+def _matters(before: Record, after: Record) -> bool:
+    """Whether a node is another one for the scheduler: most changes are heartbeats."""
+    one, other = NodeRoom.of(before.object()), NodeRoom.of(after.object())
+    return one != other
+
+
+def _condition(pod: Object) -> Object:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c.get("type") == "PodScheduled"), {})
+
+
+def _set_condition(pod: Object, told: Object) -> None:
+    status = pod.setdefault("status", {})
+    others = [c for c in status.get("conditions", []) if c.get("type") != "PodScheduled"]
+    status["conditions"] = [*others, told]
