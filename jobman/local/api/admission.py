@@ -87,9 +87,10 @@ def _set_priority(registry: Registry, pod: Object) -> None:
             raise status.forbidden("pods", "", pod["metadata"]["name"], why)
     else:
         classes = registry.list("priorityclasses")
-        found = next((c for c in classes if c.get("globalDefault")), {"value": 0})
-        if "metadata" in found:
+        found = next((c for c in classes if c.get("globalDefault")), None)
+        if found is not None:
             spec["priorityClassName"] = found["metadata"]["name"]
+    found = found or {"value": 0}
     spec["priority"] = found["value"]
     spec.setdefault("preemptionPolicy", found.get("preemptionPolicy", "PreemptLowerPriority"))
 

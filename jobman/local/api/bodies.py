@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
-import yaml
 from aiohttp import web
 
-from jobman.local.api import protobuf, schema, status
+from jobman.local.api import decode, protobuf, status
 from jobman.local.api.resources import Resource
 
 BODY_MAX = 3 * 1024 * 1024
@@ -51,7 +49,11 @@ async def decoded(request: web.Request, resource: Resource) -> Any:
         raise status.unsupported_media_type(ACCEPTED)
     if kind == PROTOBUF:
         return _protobuf(body)
-    return _json(body, resource) if kind == "application/json" else _yaml(body, resource)
+    read_as = decode.decode if kind == "application/json" else decode.decode_yaml
+    try:
+        return read_as(body)
+    except (ValueError, RecursionError) as error:
+        raise _unrecognized(resource, error) from None
 
 
 async def patch(request: web.Request) -> tuple[str, Any]:
@@ -61,8 +63,8 @@ async def patch(request: web.Request) -> tuple[str, Any]:
     if kind not in PATCHES:
         raise status.PlainError(415, "415: Unsupported Media Type")
     try:
-        value = yaml.safe_load(body) if kind.endswith("yaml") else json.loads(body)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        value = decode.decode_yaml(body) if kind.endswith("yaml") else decode.from_json(body)
+    except (ValueError, RecursionError) as error:
         raise status.bad_request(f"error decoding patch: {error}") from None
     return kind, value
 
@@ -72,36 +74,16 @@ async def options(request: web.Request) -> dict[str, Any]:
     body = await read(request)
     if not body:
         return {}
-    kind = content_type(request)
+    readers = {PROTOBUF: protobuf.decode, "application/yaml": decode.decode_yaml}
     try:
-        if kind == PROTOBUF:
-            value = protobuf.decode(body)
-        else:
-            value = yaml.safe_load(body) if kind == "application/yaml" else json.loads(body)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        return readers.get(content_type(request), decode.decode)(body)
+    except (ValueError, RecursionError) as error:
         raise status.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
-    if not isinstance(value, dict):
-        raise status.bad_request("couldn't get version/kind; json parse error: not an object")
-    return value
 
 
 def content_type(request: web.Request) -> str:
     """The body's type without parameters; JSON where none is given."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip() or "application/json"
-
-
-def _json(body: bytes, resource: Resource) -> Any:
-    try:
-        return schema.decode(body)
-    except (ValueError, RecursionError) as error:
-        raise _unrecognized(resource, error) from None
-
-
-def _yaml(body: bytes, resource: Resource) -> Any:
-    try:
-        return yaml.safe_load(body)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise _unrecognized(resource, error) from None
 
 
 def _unrecognized(resource: Resource, error: Exception) -> status.ApiError:

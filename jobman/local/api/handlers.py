@@ -283,22 +283,24 @@ async def _shown(call: Call, obj: Object) -> web.Response:
 def _encoder(call: Call, accept: Accept) -> Callable[[Object], Object] | None:
     """How one object is put into the form that is asked for; None: as it is."""
     if accept.table:
-        include = call.request.query.get("includeObject", "Metadata")
-        resource = call.target.resource
+        include, resource = _include(call), call.target.resource
         return lambda obj: tables.render(resource, [obj], datetime.now(UTC), include)
     return tables.partial if accept.partial else None
+
+
+def _include(call: Call) -> tables.Include:
+    """How much of an object goes with its row of a table."""
+    asked = call.request.query.get("includeObject", "Metadata")
+    return cast(tables.Include, asked if asked in ("None", "Object") else "Metadata")
 
 
 def _list_in_form(call: Call, accept: Accept, objects: list[Object], metadata: Object) -> Object:
     resource = call.target.resource
     if accept.table:
-        include = call.request.query.get("includeObject", "Metadata")
-        table = tables.render(resource, objects, datetime.now(UTC), include)
+        table = tables.render(resource, objects, datetime.now(UTC), _include(call))
         return {**table, "metadata": metadata}
     if accept.partial:
-        items = [tables.partial(obj) for obj in objects]
-        head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
-        return {**head, "metadata": metadata, "items": items}
+        return {**tables.partial_list(objects), "metadata": metadata}
     for obj in objects:
         obj.pop("kind", None)
         obj.pop("apiVersion", None)

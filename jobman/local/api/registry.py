@@ -15,11 +15,12 @@ from jobman.local.api.patch import apply_patch
 from jobman.local.api.resources import Resource, resource_of
 from jobman.local.api.schema import Mode
 from jobman.local.api.users import SYSTEM, User
-from jobman.local.store import ExistsError, Key, Record, StorageError, Store
+from jobman.local.store import ExistsError, Key, Record, Records, StorageError, Store
 
 __all__ = ["DeleteOptions", "Registry", "Write", "Written"]
 
 Object = dict[str, Any]
+Objects = list[Object]
 # A status that a creator may bring: nobody else writes it.
 _STATUS_ON_CREATE = frozenset({"Node"})
 APPLY = "application/apply-patch+yaml"
@@ -60,7 +61,7 @@ class Registry:
 
     def list(
         self, resource: str, namespace: str | None = None, selector: str | None = None
-    ) -> list[Object]:
+    ) -> Objects:
         """The objects of a namespace (None: of all) that a label selector takes."""
         records = self.store.list(resource, namespace)
         if selector is not None:
@@ -148,10 +149,8 @@ class Registry:
     ) -> Written:
         """Patch an object; an apply of one that is not there creates it."""
         old = self.find(resource.name, namespace, name)
-        if old is None and content_type == APPLY and subresource is None:
-            body = patch if isinstance(patch, dict) else {}
-            own = body.setdefault("metadata", {}) if isinstance(body, dict) else {}
-            own.setdefault("name", name)
+        if old is None and content_type == APPLY and isinstance(patch, dict) and not subresource:
+            body = {**patch, "metadata": {**(patch.get("metadata") or {}), "name": name}}
             return self.create_as(resource, namespace, body, write)
         if old is None:
             raise status.not_found(resource.plural, resource.group, name)
@@ -208,8 +207,8 @@ class Registry:
         return obj
 
     def delete_collection(
-        self, resource: Resource, records: list[Record], options: DeleteOptions
-    ) -> list[Object]:
+        self, resource: Resource, records: Records, options: DeleteOptions
+    ) -> Objects:
         """Delete each of the objects and return them as they were."""
         for record in records:
             self.delete(
