@@ -11,12 +11,17 @@ from typing import Any, NoReturn
 import msgspec
 import yaml
 
+_SPACED = re.compile(rb'"[ \t\r\n]+:')
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHOWN = 30
 _HEADER = (
     'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string'
     ' "json:\\"kind,omitempty\\"" }'
 )
+
+
+class BodyError(ValueError):
+    """A body that is no object, in the words of Go's decoder."""
 
 
 class Duplicated(dict[str, Any]):
@@ -31,30 +36,30 @@ class Duplicated(dict[str, Any]):
 def decode(body: bytes) -> dict[str, Any]:
     """The JSON object in a body; objects in it with a repeated field are `Duplicated`.
 
-    Raises ValueError with the decoder's text and the start of the body, as Kubernetes shows it.
+    Raises BodyError with the decoder's text and the start of the body, as Kubernetes shows it.
     """
     try:
         value = from_json(body)
-    except ValueError as error:
-        raise ValueError(f"{error} ({_summary(body)})") from None
+    except BodyError as error:
+        raise BodyError(f"{error} ({_summary(body)})") from None
     return _object(value, body)
 
 
 def decode_yaml(body: bytes) -> dict[str, Any]:
-    """The YAML object in a body. Raises ValueError."""
+    """The YAML object in a body. Raises BodyError."""
     try:
         value = yaml.load(body, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         text = " ".join(str(error).split())
-        raise ValueError(f"error converting YAML to JSON: {text} ({_summary(body)})") from None
+        raise BodyError(f"error converting YAML to JSON: {text} ({_summary(body)})") from None
     return _object(_as_json(value), body)
 
 
 def from_json(body: bytes) -> Any:
-    """The JSON value in a body. Raises ValueError with the text of Go's decoder."""
+    """The JSON value in a body. Raises BodyError with the text of Go's decoder."""
     try:
         value = msgspec.json.decode(body)
-        if body.count(b'":') - body.count(b'\\":') == _count_keys(value):
+        if _SPACED.search(body) is None and _written_keys(body) == _count_keys(value):
             return value  # as many fields as were written: none of them twice
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # the slow way tells what is wrong, and takes what Go takes
@@ -65,9 +70,9 @@ def _slowly(text: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise ValueError(_go_text(error, text)) from None
+        raise BodyError(_go_text(error, text)) from None
     except RecursionError:
-        raise ValueError("exceeded max depth") from None
+        raise BodyError("exceeded max depth") from None
     return _without_surrogates(value) if _SURROGATE.search(text) else value
 
 
@@ -77,7 +82,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"invalid character '{word.lstrip('-')[0]}' looking for beginning of value")
+    raise BodyError(f"invalid character '{word.lstrip('-')[0]}' looking for beginning of value")
 
 
 _WHERE = {
@@ -102,6 +107,10 @@ def _go_text(error: json.JSONDecodeError, text: str) -> str:
     problem = error.msg.removesuffix(":")
     where = _WHERE.get(problem, "looking for beginning of value")
     return f"invalid character '{text[error.pos]}' {where}"
+
+
+def _written_keys(body: bytes) -> int:
+    return body.count(b'":') - body.count(b'\\":')
 
 
 def _count_keys(value: Any) -> int:
@@ -134,7 +143,7 @@ def _object(value: Any, body: bytes) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     text = f"json: cannot unmarshal {json_type(value)} into Go value of type {_HEADER}"
-    raise ValueError(f"{text} ({_summary(body)})")
+    raise BodyError(f"{text} ({_summary(body)})")
 
 
 def json_type(value: Any) -> str:
@@ -169,16 +178,16 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _as_json(value: Any) -> Any:
-    """YAML's other keys and values as JSON has them; what cannot be raises ValueError."""
+    """YAML's other keys and values as JSON has them; what cannot be raises BodyError."""
     if isinstance(value, dict):
         return {_key(key): _as_json(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_as_json(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("json: unsupported value")
+        raise BodyError("json: unsupported value")
     if value is None or isinstance(value, str | int | float):
         return value
-    raise ValueError(f"a {type(value).__name__} is no JSON value")
+    raise BodyError(f"a {type(value).__name__} is no JSON value")
 
 
 def _key(key: Any) -> str:
@@ -186,4 +195,4 @@ def _key(key: Any) -> str:
         return "true" if key else "false"
     if isinstance(key, str | int | float):
         return str(key)
-    raise ValueError("a key is a text")
+    raise BodyError("a key is a text")
