@@ -83,7 +83,7 @@ def begin(resource: Resource, obj: Object, *, dry_run: bool) -> None:
 
 
 def carry_over(resource: Resource, old: Object, new: Object) -> None:
-    """Keep what no writer may change, and count a new generation when the spec did change.
+    """Keep what no writer may change.
 
     Raises a 409 for an object that is another one, or not at the writer's resourceVersion.
     """
@@ -101,8 +101,6 @@ def carry_over(resource: Resource, old: Object, new: Object) -> None:
             after[key] = before[key]
     after.pop("managedFields", None)
     new["metadata"] = in_order(after)
-    if new.get("spec") != old.get("spec"):
-        count_generation(new)
 
 
 def count_generation(obj: Object) -> None:

@@ -237,6 +237,8 @@ class Registry:
             new.pop("status", None)
         metadata.carry_over(resource, old, new)
         defaults.apply(resource.kind, new)
+        if new.get("spec") != old.get("spec"):
+            metadata.count_generation(new)
         causes = validation.validate_update(resource.kind, old, new)
         if causes:
             raise status.invalid(resource.kind, resource.group, old["metadata"]["name"], causes)
