@@ -33,12 +33,44 @@ def register(app: typer.Typer) -> None:
     app.add_typer(family, name="local", help=_HELP)
 
 
-def start(ctx: typer.Context) -> None:
+def start(
+    ctx: typer.Context,
+    simulate_nodes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="Simulate N nodes, whose pods end without a process (0: none)."
+        ),
+    ] = None,
+    cpu: Annotated[str, typer.Option(metavar="QUANTITY", help="Of each simulated node.")] = "64",
+    memory: Annotated[
+        str, typer.Option(metavar="QUANTITY", help="Of each simulated node.")
+    ] = "512Gi",
+    gpus: Annotated[int, typer.Option(metavar="N", min=0, help="Of each simulated node.")] = 0,
+    gpu_product: Annotated[
+        str, typer.Option(metavar="NAME", help="Of each simulated node.")
+    ] = "A100",
+) -> None:
     """Start the embedded cluster unless it runs, and print its kubeconfig's path."""
     from jobman.local import control
 
     app = app_context(ctx)
-    app.write(str(control.ensure_started(_state(app))))
+    for flag, amount in (("--cpu", cpu), ("--memory", memory)):
+        _check_quantity(flag, amount)
+    place = _state(app)
+    path = control.ensure_started(place)
+    if simulate_nodes is not None:
+        data = {"nodes": str(simulate_nodes), "cpu": cpu, "memory": memory}
+        control.simulate(place, data | {"gpus": str(gpus), "gpu_product": gpu_product})
+    app.write(str(path))
+
+
+def _check_quantity(flag: str, amount: str) -> None:
+    from jobman.values.quantity import parse
+
+    try:
+        parse(amount)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from error
 
 
 def stop(
@@ -154,7 +186,8 @@ def _facts(place: Path, running: DaemonFacts) -> dict[str, Any]:
     """What `status` tells, as its JSON form has it."""
     from jobman.local import control
 
-    nodes = control.ask(running, "/api/v1/nodes")["items"]
+    nodes = control.ask(running, "/api/v1/nodes?labelSelector=%21local.jobman%2Fsimulated")["items"]
+    simulated = control.ask(running, "/api/v1/nodes?labelSelector=local.jobman%2Fsimulated&limit=1")
     pods = control.ask(running, "/api/v1/pods?fieldSelector=status.phase%3DRunning")["items"]
     return {
         "pid": running.pid,
@@ -163,11 +196,17 @@ def _facts(place: Path, running: DaemonFacts) -> dict[str, Any]:
         "address": running.address,
         "state": str(place),
         "kubeconfig": str(place / "kubeconfig"),
-        "nodes": len(nodes),
+        "simulatedNodes": _count(simulated),
         "node": nodes[0]["metadata"]["name"] if nodes else None,
         "allocatable": nodes[0]["status"]["allocatable"] if nodes else {},
         "podsRunning": len(pods),
     }
+
+
+def _count(listing: dict[str, Any]) -> int:
+    """All items of a list of which one page was asked for."""
+    left = listing["metadata"].get("remainingItemCount", 0)
+    return int(left) + len(listing["items"])
 
 
 def _status_lines(facts: dict[str, Any]) -> list[str]:
@@ -181,7 +220,7 @@ def _status_lines(facts: dict[str, Any]) -> list[str]:
     parts = [f"cpu {room.get('cpu', '0')}"]
     parts.append(f"memory {format_bytes(parse(room.get('memory', '0')).int_ceil)}")
     parts += [f"{name} {amount}" for name, amount in room.items() if "/" in name]
-    return [
+    lines = [
         f"pid         {facts['pid']}",
         f"version     {facts['version']}",
         f"since       {facts['since']} ({format_age(age)})",
@@ -191,3 +230,6 @@ def _status_lines(facts: dict[str, Any]) -> list[str]:
         f"node        {facts['node']}: {', '.join(parts)}",
         f"running     {facts['podsRunning']} pods",
     ]
+    if facts["simulatedNodes"]:
+        lines.append(f"simulated   {facts['simulatedNodes']} nodes; no pod runs for real")
+    return lines

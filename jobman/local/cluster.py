@@ -30,6 +30,7 @@ from jobman.local.notify import DirectoryWatcher
 from jobman.local.places import State
 from jobman.local.scheduler import Scheduler
 from jobman.local.server import application
+from jobman.local.simulated import Simulator
 from jobman.local.store import Store
 from jobman.local.supervisor import Supervisor
 from jobman.local.users import Tokens, new_token
@@ -122,6 +123,7 @@ class Cluster:
             ClaimKeeper(registry, self._state.claims),
             kubelet,
             machine,
+            Simulator(registry, machine.name, __version__),
             Scheduler(registry),
         ]
         for part in parts:

@@ -287,6 +287,27 @@ def make_user(state: Path, name: str, groups: Sequence[str]) -> Path:
     return State(state).users / f"{secret}.kubeconfig"
 
 
+def simulate(state: Path, data: Mapping[str, str]) -> None:
+    """Ask the running cluster for simulated nodes: `nodes`, `cpu`, `memory`, `gpus`, `gpu_product`.
+
+    Raises NotFoundError when no daemon runs.
+    """
+    running = _running(State(state))
+    if running is None:
+        raise NotFoundError("the embedded cluster is not running")
+    path = "/api/v1/namespaces/kube-system/configmaps"
+    body = {
+        "kind": "ConfigMap",
+        "apiVersion": "v1",
+        "metadata": {"name": "simulated-nodes", "namespace": "kube-system"},
+        "data": dict(data),
+    }
+    ask(running, f"{path}/simulated-nodes", method="DELETE")
+    answer = ask(running, path, method="POST", body=body)
+    if answer.get("kind") == "Status":
+        raise UsageError(f"these nodes cannot be simulated: {answer.get('message')}")
+
+
 def ask(
     running: DaemonFacts,
     path: str,

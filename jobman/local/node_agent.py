@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from jobman.local import exec_, logs
+from jobman.local import exec_, logs, simulated
 from jobman.local.api.agent import Channels, ExecOptions, LogOptions
 from jobman.local.api.status import PlainError
 from jobman.local.notify import DirectoryWatcher
@@ -28,6 +28,8 @@ class MachineAgent:
 
     async def log(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The log in pieces as they come. Raises ApiError before the first one."""
+        if pod["spec"].get("nodeName", "").startswith(simulated.PREFIX):
+            return  # no process, no output
         self._check_node(pod)
         directory = self._state.pods / pod["metadata"]["uid"]
         async for chunk in logs.read(directory, pod, container, options, self._watcher):
