@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from jobman.config.problems import problems_of, several
+from jobman.config import problems as wrong
+from jobman.config.resources import DEFAULT_GPU, STRICT, Resources, is_extended, is_gpu
+from jobman.config.toleration import TolerationObject
 from jobman.errors import ConfigError, UsageError
 from jobman.values import quantity
 from jobman.values.duration import parse_duration
@@ -20,144 +21,87 @@ from jobman.values.names import (
     label_value_problem,
     nearest,
 )
+from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.config.settings import Settings
 
-DEFAULT_GPU = "nvidia.com/gpu"
-_STANDARD = ("cpu", "memory", "ephemeral-storage")
+__all__ = ["DEFAULT_GPU", "Flavor", "Resources", "is_extended", "is_gpu", "named", "resolve"]
 
 
-def is_extended(resource: str) -> bool:
-    """Whether a resource has a domain of its own: whole numbers only, never overcommitted."""
-    return "/" in resource and not resource.startswith("kubernetes.io/")
-
-
-def is_gpu(resource: str) -> bool:
-    """Whether a resource is a GPU of some vendor: `nvidia.com/gpu`, `amd.com/gpu`."""
-    return is_extended(resource) and resource.rpartition("/")[2] == "gpu"
-
-
-def _quantity_text(value: Any) -> Any:
-    """A quantity as it was written; numbers are taken too."""
-    if not isinstance(value, str | int | float):
-        raise ValueError(f"{value!r} is no quantity (like 500m, 2, 1.5 or 4Gi)")
-    quantity.parse(value)
+def _duration_text(value: Any) -> str:
+    """A duration as it was written; a number is seconds."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("is no duration (like 90, 45s, 2h30m or 7d)")
+    if parse_duration(str(value)) <= 0:
+        raise ValueError(f"'{value}' leaves no time at all")
     return str(value)
 
 
-def _duration_text(value: Any) -> Any:
-    parse_duration(str(value))
-    return str(value)
-
-
-def _flavor_name(value: Any) -> Any:
-    problem = label_value_problem(value) if isinstance(value, str) else "it is no text"
-    if problem or not value:
-        raise ValueError(f"{value!r} is no flavor name: {problem or 'it is empty'}")
+def _flavor_name(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a name is needed: letters, digits, '-', '_' and '.'")
+    problem = label_value_problem(value)
+    if problem:
+        raise ValueError(f"'{visible(value, limit=80)}' is no flavor name: {problem}")
     return value
 
 
-QuantityText = Annotated[str, BeforeValidator(_quantity_text, json_schema_input_type=str | float)]
 DurationText = Annotated[str, BeforeValidator(_duration_text, json_schema_input_type=str | float)]
 FlavorName = Annotated[str, BeforeValidator(_flavor_name, json_schema_input_type=str)]
-_STRICT = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-
-class Resources(BaseModel):
-    """Kubernetes' requests and limits, quantities as they were written."""
-
-    model_config = _STRICT
-
-    requests: dict[str, QuantityText] = {}
-    limits: dict[str, QuantityText] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _absent_is_empty(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: item for key, item in value.items() if item is not None}
-        return value
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Resources:
-        """Names and amounts that a server takes; extended resources get their limits."""
-        problems = [*self._name_problems(), *self._amount_problems()]
-        if problems:
-            raise several(problems)
-        extended = {k: v for k, v in self.requests.items() if is_extended(k)}
-        # frozen: this is the model's own construction
-        object.__setattr__(self, "limits", {**extended, **self.limits})
-        return self
-
-    def _name_problems(self) -> list[tuple[str, str]]:
-        found = []
-        for part, amounts in (("requests", self.requests), ("limits", self.limits)):
-            for name in amounts:
-                problem = _resource_name_problem(name)
-                if problem:
-                    found.append((f"{part}.{name}", problem))
-        return found
-
-    def _amount_problems(self) -> list[tuple[str, str]]:
-        found = []
-        for part, amounts in (("requests", self.requests), ("limits", self.limits)):
-            for name, text in amounts.items():
-                if is_extended(name) and not quantity.parse(text).is_whole:
-                    found.append((f"{part}.{name}", f"'{text}' is no whole number"))
-        for name in self.requests.keys() & self.limits.keys():
-            request, limit = self.requests[name], self.limits[name]
-            if is_extended(name) and quantity.parse(request) != quantity.parse(limit):
-                message = f"{request} must equal the limit ({limit}): it is never overcommitted"
-                found.append((f"requests.{name}", message))
-            elif quantity.parse(request) > quantity.parse(limit):
-                found.append((f"requests.{name}", f"{request} is over the limit ({limit})"))
-        return found
-
-
-def _resource_name_problem(name: str) -> str | None:
-    if name in _STANDARD or name.startswith("hugepages-"):
-        return None
-    if "/" not in name:
-        close = nearest(name, _STANDARD)
-        hint = f"did you mean '{close}'?" if close else f"a GPU is {DEFAULT_GPU}"
-        return f"no resource of Kubernetes; {hint}"
-    return label_key_problem(name)
 
 
 class Flavor(BaseModel):
     """A named set of resources, and what else a job of that kind needs."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    name: FlavorName
-    description: str = ""
+    name: FlavorName = Field(description="the name that `-r` takes")
+    description: str = Field(default="", description="for people, in `jobman flavors`")
     resources: Resources | None = Field(
         description="requests and limits; null hides the flavor of that name"
     )
-    image: str | None = None
-    node_selector: dict[str, str] = {}
-    tolerations: list[dict[str, Any]] = []
-    priority_class_name: str | None = None
-    runtime_class_name: str | None = None
+    image: str | None = Field(default=None, description="the image of jobs that name none")
+    node_selector: dict[str, str] = Field(default={}, description="labels a node must have")
+    tolerations: list[TolerationObject] = Field(default=[], description="taints that do not matter")
+    priority_class_name: str | None = Field(default=None, description="the PriorityClass")
+    runtime_class_name: str | None = Field(default=None, description="the RuntimeClass")
     local_queue: str | None = Field(default=None, description="Kueue's LocalQueue")
-    time_limit: DurationText | None = None
+    time_limit: DurationText | None = Field(
+        default=None, description="the time limit of jobs that give none, like 90s, 2h30m or 7d"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        """Null is as good as absent, but for `resources`, where it hides the flavor."""
+        if not isinstance(value, dict):
+            return value
+        return {k: item for k, item in value.items() if item is not None or k == "resources"}
 
     @model_validator(mode="after")
-    def _labels(self) -> Flavor:
-        problems = [
-            (f"nodeSelector.{key}", problem)
-            for key, value in self.node_selector.items()
-            if (problem := label_key_problem(key) or label_value_problem(value))
-        ]
-        named = ("priorityClassName", self.priority_class_name), ("localQueue", self.local_queue)
-        for key, name in named:
+    def _consistent(self) -> Flavor:
+        problems = [*self._label_problems(), *self._name_problems()]
+        if problems:
+            raise wrong.several(problems)
+        return self
+
+    def _label_problems(self) -> Iterator[tuple[wrong.Path, str]]:
+        for key, value in self.node_selector.items():
+            problem = label_key_problem(key) or label_value_problem(value)
+            if problem:
+                yield ("nodeSelector", key), f"is no label: {problem}"
+
+    def _name_problems(self) -> Iterator[tuple[wrong.Path, str]]:
+        names = {
+            "priorityClassName": self.priority_class_name,
+            "runtimeClassName": self.runtime_class_name,
+            "localQueue": self.local_queue,
+        }
+        for key, name in names.items():
             problem = dns_subdomain_problem(name) if name is not None else None
             if problem:
-                problems.append((key, f"'{name}' is no name: {problem}"))
-        if problems:
-            raise several(problems)
-        return self
+                yield (key,), f"'{name}' is no name: {problem}"
 
     @property
     def requests(self) -> Mapping[str, str]:
@@ -185,72 +129,96 @@ class Flavor(BaseModel):
 
         A request and its limit, where there is one, move together. Raises UsageError.
         """
-        requests, limits = dict(self.requests), dict(self.limits)
-        for name, text in changes.items():
-            requests[name] = text
-            if name in limits or is_extended(name):
-                limits[name] = text
+        requests = {**self.requests, **changes}
+        limited = {k: text for k, text in changes.items() if k in self.limits or is_extended(k)}
+        resources = _without_zeros(requests, {**self.limits, **limited})
         try:
-            made = Flavor.model_validate(
-                {**self.model_dump(by_alias=True), "resources": _pruned(requests, limits)}
-            )
+            return Flavor.model_validate({**self.model_dump(by_alias=True), "resources": resources})
         except ValidationError as error:
-            lines = "\n".join(f"  {problem}" for problem in problems_of(error, Flavor))
-            raise UsageError(f"resources on top of flavor '{self.name}':\n{lines}") from None
-        return made
+            raise _refused(f"resources on top of flavor '{self.name}'", error) from None
 
     def seed_json(self) -> dict[str, Any]:
         """The flavor as settings write it, without what is not set."""
         return self.model_dump(by_alias=True, exclude_defaults=True, mode="json")
 
 
-def _pruned(requests: dict[str, str], limits: dict[str, str]) -> dict[str, dict[str, str]]:
+def _without_zeros(requests: dict[str, str], limits: dict[str, str]) -> dict[str, dict[str, str]]:
     """Without extended resources of none; an amount that is no quantity stays to be refused."""
 
-    def none_of(name: str) -> bool:
+    def is_none(name: str) -> bool:
         try:
             return is_extended(name) and quantity.parse(requests.get(name, "1")).value == 0
         except ValueError:
             return False
 
     return {
-        "requests": {name: text for name, text in requests.items() if not none_of(name)},
-        "limits": {name: text for name, text in limits.items() if not none_of(name)},
+        "requests": {name: text for name, text in requests.items() if not is_none(name)},
+        "limits": {name: text for name, text in limits.items() if not is_none(name)},
     }
 
 
 def resolve(text: str | None, settings: Settings, cwd: Path) -> Flavor:
     """The flavor that `-r TEXT` means: JSON, else an existing file, else a name.
 
-    None is the settings' default, which is read in the same way. Raises UsageError and ConfigError.
+    None is the settings' default: a name first, whatever lies in `cwd`. Raises UsageError and
+    ConfigError.
     """
-    wanted = text if text is not None else settings.job.resources.default
-    if wanted is None:
+    if text is not None:
+        return _given(text, settings, cwd)
+    default = settings.job.resources.default
+    if not default:
         raise UsageError(
             "no resource flavor: give -r, or set job.resources.default in the settings",
             hint="all flavors: jobman flavors",
         )
-    if wanted.lstrip().startswith("{"):
-        return _from_json(wanted, "the flavor given as JSON")
-    path = cwd / wanted
-    if path.is_file():
-        try:
-            return _from_json(path.read_text(encoding="utf-8"), f"flavor file {wanted}")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read flavor file {wanted}: {error}") from error
-    return named(wanted, settings)
+    known = _by_name(settings)
+    return known[default] if default in known else _given(default, settings, cwd)
+
+
+def _given(text: str, settings: Settings, cwd: Path) -> Flavor:
+    if text.lstrip().startswith("{"):
+        return _from_json(text, "the flavor given as JSON")
+    path = cwd / text
+    if not _is_file(path):
+        return named(text, settings)
+    try:
+        return _from_json(_content(path), f"flavor file {text}")
+    except UsageError as error:
+        if text in _by_name(settings):
+            error.hint = f"the file {text} outranks the flavor of that name; move or rename it"
+        raise
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):  # a name too long for any file, or with a NUL
+        return False
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"flavor file {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"flavor file {path} is not UTF-8 text: {error.reason}") from error
 
 
 def named(name: str, settings: Settings) -> Flavor:
     """The flavor of that name. Raises UsageError with the nearest and where all are."""
-    flavors = {flavor.name: flavor for flavor in settings.job.resources.predefined}
-    if name not in flavors:
-        close = nearest(name, flavors)
-        raise UsageError(
-            f"unknown flavor '{name}'" + (f"; closest: {close}" if close else ""),
-            hint=f"flavors: {', '.join(flavors) or 'none'} (jobman flavors)",
-        )
-    return flavors[name]
+    flavors = _by_name(settings)
+    if name in flavors:
+        return flavors[name]
+    close = nearest(name, flavors)
+    raise UsageError(
+        f"unknown flavor '{visible(name, limit=80)}'" + (f"; closest: {close}" if close else ""),
+        hint=f"flavors: {', '.join(flavors) or 'none'} (jobman flavors)",
+    )
+
+
+def _by_name(settings: Settings) -> dict[str, Flavor]:
+    return {flavor.name: flavor for flavor in settings.job.resources.predefined}
 
 
 def _from_json(text: str, what: str) -> Flavor:
@@ -258,11 +226,17 @@ def _from_json(text: str, what: str) -> Flavor:
         value = json.loads(text)
     except ValueError as error:
         raise UsageError(f"{what} is not JSON: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{what} is nested too deeply") from None
     try:
         flavor = Flavor.model_validate(value)
     except ValidationError as error:
-        lines = "\n".join(f"  {problem}" for problem in problems_of(error, Flavor))
-        raise UsageError(f"{what}:\n{lines}") from None
+        raise _refused(what, error) from None
     if flavor.resources is None:
-        raise UsageError(f"{what}: resources: is null")
+        raise UsageError(f"{what}:\n  resources: is null")
     return flavor
+
+
+def _refused(what: str, error: ValidationError) -> UsageError:
+    lines = [f"  {problem}" for problem in wrong.problems_of(error, Flavor)]
+    return UsageError("\n".join([f"{what}:", *lines]))

@@ -6,23 +6,21 @@ template (shipped) < /etc/jobman/settings.json < ~/.jobman/settings.json
 
 from __future__ import annotations
 
-import json
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 import jobman
+from jobman.config import files
 from jobman.config.merge import Merged
-from jobman.config.problems import problems_of, unknown_keys
-from jobman.config.settings import Settings
+from jobman.config.settings import WHOLE, Settings
 from jobman.errors import ConfigError
+from jobman.values.names import nearest
 
 SITE = Path("/etc/jobman/settings.json")
 IN_DIRECTORY = Path(".jobman") / "settings.json"
+FILE_VARIABLE = "JOBMAN_SETTINGS"
 VARIABLES = {
     "JOBMAN_NAMESPACE": ("namespace",),
     "JOBMAN_CONTEXT": ("kubeConfig", "context"),
@@ -30,16 +28,7 @@ VARIABLES = {
     "JOBMAN_IMAGE": ("job", "defaultImage"),
     "JOBMAN_USER": ("user",),
 }
-OBSOLETE = {
-    "datasetsEnvVar": "submit -e NAME=VALUE",
-    "datasetsList": "submit -e NAME=VALUE",
-    "mountPoints": "submit -f MANIFEST with volumes",
-    "affinity": "a flavor's nodeSelector",
-    "gpuResName": "jobsQueue.gpuResources",
-    "requests": "job.resources.predefined",
-    "limits": "job.resources.predefined",
-}
-_SECRETS = ("token", "password")
+"""The setting that each variable sets, by its JSON path."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +42,28 @@ class Source:
 
     @property
     def exists(self) -> bool:
-        """Whether there is such a file."""
-        return self.path.is_file()
+        """Whether there is something at its path; what cannot be looked at counts as there."""
+        try:
+            self.path.lstat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return False
+        except OSError:
+            return True
+        return True
+
+    def read(self) -> files.Layer:
+        """What it sets; nothing where there is no such file and it need not be there."""
+        if not self.required and not self.exists:
+            return files.Layer()
+        return files.read(self.path, only=self.only)
 
 
 @dataclass(frozen=True)
 class LoadedSettings:
-    """The merged settings, the layer of each value by JSON path, and what to warn of."""
+    """The merged settings, the layer of each value by JSON path, and what to warn of.
+
+    `raw` is the merged JSON, hidden flavors included.
+    """
 
     values: Settings
     provenance: Mapping[str, str]
@@ -68,30 +72,43 @@ class LoadedSettings:
     raw: Mapping[str, Any]
 
 
-def template_path() -> Path:
-    """The shipped layer: in the wheel, or beside the package in a checkout."""
-    package = Path(jobman.__file__).parent
-    installed = package / "_settings" / "template.json"
-    return installed if installed.is_file() else package.parent / "settings" / "template.json"
+def shipped(name: str, package: Path | None = None) -> Path:
+    """A file of `settings/`: in the wheel, or beside the package in a checkout."""
+    package = package or Path(jobman.__file__).parent
+    installed = package / "_settings"
+    return (installed if installed.is_dir() else package.parent / "settings") / name
 
 
 def sources(
-    file: Path | None, *, environ: Mapping[str, str], cwd: Path, site: Path = SITE
+    file: Path | None, *, environ: Mapping[str, str], cwd: Path | None, site: Path = SITE
 ) -> list[Source]:
-    """The files of all layers in their order, there or not."""
-    home = Path(environ.get("HOME") or Path.home()) / IN_DIRECTORY
-    here = cwd / IN_DIRECTORY
+    """The files of all layers in their order, there or not. `cwd` None: it was deleted."""
+    home = home_file(environ)
     found = [
-        Source("template", template_path(), required=True),
+        Source("template", shipped("template.json"), required=True),
         Source("site", site),
         Source("home", home),
     ]
-    if here.resolve() != home.resolve():
-        found.append(Source("directory", here, only="job"))
-    named = file or (Path(environ["JOBMAN_SETTINGS"]) if environ.get("JOBMAN_SETTINGS") else None)
-    if named is not None:
-        found.append(Source("-s" if file else "JOBMAN_SETTINGS", named, required=True))
+    if cwd is not None and (cwd / IN_DIRECTORY).resolve() != home.resolve():
+        found.append(Source("directory", cwd / IN_DIRECTORY, only="job"))
+    if file is not None:
+        found.append(Source("-s", file, required=True))
+    elif environ.get(FILE_VARIABLE):
+        found.append(Source(FILE_VARIABLE, Path(environ[FILE_VARIABLE]), required=True))
     return found
+
+
+def home_file(environ: Mapping[str, str]) -> Path:
+    """The user's own settings file."""
+    return Path(environ.get("HOME") or Path.home()) / IN_DIRECTORY
+
+
+def working_directory() -> Path | None:
+    """The working directory, where it has not been deleted."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 def load(
@@ -102,97 +119,51 @@ def load(
     site: Path = SITE,
 ) -> LoadedSettings:
     """The settings in force. Raises ConfigError with every problem of every file."""
-    merged, warnings, problems = Merged(), list[str](), list[str]()
-    layers = sources(file, environ=environ, cwd=cwd or Path.cwd(), site=site)
-    for source in layers:
-        try:
-            layer = read(source.path) if source.required or source.exists else {}
-        except ConfigError as error:
-            problems.append(error.message)
-            continue
-        problems += [f"{source.path}: {p}" for p in check(layer)]
-        warnings += [f"{source.path}: {w}" for w in _warnings(source, layer)]
-        merged.put_over(_allowed(source, layer), source.name)
-    for variable, path in VARIABLES.items():
-        if environ.get(variable):
-            merged.put_over(_nested(path, environ[variable]), variable)
-    if not problems:
-        problems += [f"environment and files together: {p}" for p in check(merged.value)]
+    found = sources(file, environ=environ, cwd=cwd or working_directory(), site=site)
+    layers = [(source.name, source.read()) for source in found]
+    layers += _of_environment(environ)
+    merged = Merged()
+    for name, layer in layers:
+        if not layer.problems:
+            merged.put_over(layer.values, name)
+    problems = [problem for _, layer in layers for problem in layer.problems]
+    problems = problems or files.check(merged.value, whole=True)
     if problems:
-        raise ConfigError(
-            "the settings are wrong\n" + "\n".join(f"  {problem}" for problem in problems),
-            hint="jobman settings path shows the files, jobman settings schema what is allowed",
-        )
+        raise refused(problems)
+    values = Settings.model_validate(merged.value, context=WHOLE)
     return LoadedSettings(
-        values=_without_hidden(Settings.model_validate(merged.value)),
+        values=_without_hidden(values),
         provenance=merged.origin,
-        warnings=tuple(warnings),
-        layers=tuple(layers),
+        warnings=tuple(warning for _, layer in layers for warning in layer.warnings),
+        layers=tuple(found),
         raw=merged.value,
     )
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A settings file's object. Raises ConfigError naming file, line and column."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason}") from error
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise ConfigError(f"{path}: {where}: is not JSON: {error.msg}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: is nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: found {type(value).__name__}: an object is needed")
-    return value
-
-
-def check(layer: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a layer, each problem with its JSON path."""
-    try:
-        Settings.model_validate(layer)
-    except ValidationError as error:
-        return [str(problem) for problem in problems_of(error, Settings)]
-    return []
-
-
-def _allowed(source: Source, layer: Mapping[str, Any]) -> Mapping[str, Any]:
-    if source.only is None:
-        return layer
-    return {key: value for key, value in layer.items() if key == source.only}
-
-
-def _warnings(source: Source, layer: Mapping[str, Any]) -> Iterator[str]:
-    for problem in unknown_keys(Settings, layer):
-        instead = OBSOLETE.get(problem.path.rpartition(".")[2])
-        yield f"{problem.path}: is obsolete; use {instead}" if instead else str(problem)
-    if "newVersion" in layer:
-        yield "newVersion: is ignored; package installers know versions"
-    if source.only is not None:
-        for key in layer.keys() - {source.only}:
-            yield f"{key}: is ignored here; a working directory may set {source.only}.* alone"
-    if _holds_secret(layer) and _others_may_read(source.path):
-        yield "holds a credential and others may read it; chmod 600 it"
-
-
-def _holds_secret(layer: Mapping[str, Any]) -> bool:
-    projects = layer.get("harborProjects")
-    return isinstance(projects, list) and any(
-        isinstance(project, dict) and any(project.get(key) for key in _SECRETS)
-        for project in projects
+def refused(problems: list[str]) -> ConfigError:
+    """The error that tells all problems of settings."""
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    return ConfigError(
+        f"the settings are wrong\n{lines}",
+        hint="jobman settings path shows the files, jobman settings schema what is allowed",
     )
 
 
-def _others_may_read(path: Path) -> bool:
-    try:
-        return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
-    except OSError:
-        return False
+def default_problem(settings: Settings) -> str | None:
+    """Why the default flavor is none of the flavors, or None. JSON and files are not looked at."""
+    default = settings.job.resources.default
+    names = [flavor.name for flavor in settings.job.resources.predefined]
+    if not default or default in names or default.lstrip().startswith("{") or "/" in default:
+        return None
+    close = nearest(default, names)
+    known = f"did you mean '{close}'?" if close else f"flavors: {', '.join(names) or 'none'}"
+    return f"job.resources.default: no flavor is called '{default}'; {known}"
+
+
+def _of_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, files.Layer]]:
+    for variable, path in VARIABLES.items():
+        if environ.get(variable):
+            yield variable, files.of_values(_nested(path, environ[variable]), variable)
 
 
 def _nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobman.config.problems import Part, json_path
+from jobman.config.problems import Path, json_path
 
 # Lists of things with a name: an entry of a later layer replaces the entry of that name.
 NAMED_LISTS = frozenset({"job.resources.predefined", "harborProjects"})
-Path = tuple[Part, ...]
 
 
 class Merged:
-    """A JSON object made of layers; `origin` tells each leaf's layer by its JSON path."""
+    """A JSON object made of layers; `origin` tells each leaf's layer by its JSON path.
+
+    Layers are sound: entries of named lists are objects with a name.
+    """
 
     def __init__(self) -> None:
         self.value: dict[str, Any] = {}
@@ -36,7 +38,7 @@ class Merged:
                 key: self._merged(base.get(key), item, (*at, key), name)
                 for key, item in above.items()
             }
-        if path in NAMED_LISTS and _is_named(above):
+        if path in NAMED_LISTS and isinstance(above, list):
             return self._by_name(below if isinstance(below, list) else [], above, path, name)
         self._replaced(path, None)
         self._origin[path] = name
@@ -46,7 +48,7 @@ class Merged:
         entries = {entry["name"]: entry for entry in below}
         for entry in above:
             entries[entry["name"]] = entry
-            self._origin[f"{path}[{entry['name']}]"] = name
+            self._origin[entry_path(path, entry["name"])] = name
         return list(entries.values())
 
     def _replaced(self, path: str, value: Any) -> Any:
@@ -60,5 +62,6 @@ class Merged:
         return value
 
 
-def _is_named(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(e, dict) and "name" in e for e in value)
+def entry_path(path: str, name: str) -> str:
+    """The path of an entry of a named list: `harborProjects[science]`."""
+    return f"{path}[{name}]"

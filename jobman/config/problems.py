@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,28 +14,38 @@ from jobman.values.names import nearest
 from jobman.values.text import visible
 
 Part = str | int
+Path = tuple[Part, ...]
+SECRETS = frozenset({"token", "password"})
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, at one JSON path."""
+    """One thing that is wrong, at one place in the JSON."""
 
-    path: str
+    at: Path
     message: str
 
+    @property
+    def path(self) -> str:
+        """The place as a JSON path."""
+        return json_path(self.at)
+
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        return f"{self.path}: {self.message}" if self.at else self.message
 
 
 def json_path(parts: Iterable[Part]) -> str:
-    """`job.resources.predefined[2].name`."""
+    """`job.resources.predefined[2].resources.requests["nvidia.com/gpu"]`."""
     text = ""
     for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+        if isinstance(part, str) and part.replace("-", "_").isidentifier():
+            text += f".{part}" if text else part
+        else:
+            text += f"[{json.dumps(part, ensure_ascii=False)}]"
     return text
 
 
-def several(problems: Sequence[tuple[str, str]]) -> PydanticCustomError:
+def several(problems: Sequence[tuple[Path, str]]) -> PydanticCustomError:
     """An error for a validator that found problems at paths below its own value."""
     return PydanticCustomError("several", "several problems", {"problems": list(problems)})
 
@@ -45,29 +56,41 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
 
 
 def _problems(details: ErrorDetails, model: type[BaseModel]) -> Iterator[Problem]:
-    # A union adds the name of the branch it tried to the path; JSON has no such part.
-    parts = [p for p in details["loc"] if not (isinstance(p, str) and p.endswith("]"))]
-    path = json_path(parts)
-    context = details.get("ctx", {})
-    if details["type"] == "several":
-        for below, message in context["problems"]:
-            yield Problem(f"{path}.{below}" if path else below, message)
-    elif details["type"] == "extra_forbidden":
-        yield Problem(path, _unknown(str(parts[-1]), _keys_at(model, parts[:-1])))
-    elif details["type"] == "value_error":
-        yield Problem(path, str(context["error"]))
-    elif details["type"] == "missing":
-        yield Problem(path, "is missing")
-    else:
-        yield Problem(path, f"{_found(details['input'])}: {_allowed(details['msg'])}")
+    at, context = details["loc"], details.get("ctx", {})
+    match details["type"]:
+        case "several":
+            for below, message in context["problems"]:
+                yield Problem((*at, *below), message)
+        case "extra_forbidden":
+            yield Problem(at, _unknown(str(at[-1]), _keys_at(model, at[:-1])))
+        case "value_error":
+            yield Problem(at, str(context["error"]))
+        case "missing":
+            yield Problem(at, "is missing")
+        case _:
+            message = f"found {_found(at, details['input'])}: {_allowed(details['msg'])}"
+            yield Problem(at, message)
 
 
-def _found(value: Any) -> str:
-    return f"found {visible(repr(value), limit=60)}"
+def _found(at: Path, value: Any) -> str:
+    """A value as JSON writes it; of an object or a list only that it is one."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if SECRETS.intersection(at):
+        return "something else"
+    return visible(json.dumps(value, ensure_ascii=False, default=str), limit=60)
 
 
 def _allowed(message: str) -> str:
-    return message[:1].lower() + message[1:]
+    """Pydantic's words in JSON's: a dictionary is an object."""
+    text = message[:1].lower() + message[1:]
+    for word in ("a valid dictionary or instance of ", "a valid dictionary"):
+        head, found, _ = text.partition(word)
+        if found:
+            return f"{head}an object"
+    return text
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:
@@ -84,7 +107,7 @@ def _keys_at(model: type[BaseModel], parts: Sequence[Part]) -> Iterable[str]:
     """The keys of the model that a path of keys and indexes leads to."""
     for part in parts:
         if isinstance(part, str):
-            model = next((m for key, m in nested(model) if key == part), model)
+            model = dict(nested(model)).get(part, model)
     return keys(model)
 
 
@@ -107,19 +130,18 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(argument)
 
 
-def unknown_keys(
-    model: type[BaseModel], value: Any, at: tuple[Part, ...] = ()
-) -> Iterator[Problem]:
-    """Keys that a model which ignores them does not know, at any depth."""
+def known_part(
+    model: type[BaseModel], value: Any, unknown: list[Problem], at: tuple[Part, ...] = ()
+) -> Any:
+    """`value` without the keys that a lenient model does not know; those go to `unknown`."""
     if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from unknown_keys(model, item, (*at, index))
+        return [known_part(model, item, unknown, (*at, i)) for i, item in enumerate(value)]
     if not isinstance(value, dict) or model.model_config.get("extra") != "ignore":
-        return
-    known = keys(model)
-    inner = dict(nested(model))
-    for key, item in value.items():
-        if key not in known:
-            yield Problem(json_path((*at, key)), _unknown(key, known))
-        elif key in inner:
-            yield from unknown_keys(inner[key], item, (*at, key))
+        return value
+    known, inner = keys(model), dict(nested(model))
+    unknown += [Problem((*at, key), _unknown(key, known)) for key in value if key not in known]
+    return {
+        key: known_part(inner[key], item, unknown, (*at, key)) if key in inner else item
+        for key, item in value.items()
+        if key in known
+    }

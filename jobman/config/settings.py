@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from jobman.config.flavors import Flavor
 from jobman.config.problems import several
+from jobman.config.resources import without_nulls
 from jobman.values.enums import ClusterType, ImagePullPolicy
-from jobman.values.names import dns_label_problem, label_key_problem
+from jobman.values.names import dns_label_problem, dns_subdomain_problem, label_key_problem
+
+WHOLE = {"whole": True}
+"""The validation context of the merged settings; a layer alone may lack what another one has."""
 
 
 def _namespace(value: Any) -> Any:
@@ -20,7 +32,16 @@ def _namespace(value: Any) -> Any:
     return value
 
 
+def _object_name(value: Any) -> Any:
+    problem = dns_subdomain_problem(value) if isinstance(value, str) and value else None
+    if problem:
+        raise ValueError(f"'{value}' is no name: {problem}")
+    return value
+
+
 Namespace = Annotated[str, BeforeValidator(_namespace)]
+ObjectName = Annotated[str, BeforeValidator(_object_name)]
+Id = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 
 
 class Part(BaseModel):
@@ -31,17 +52,23 @@ class Part(BaseModel):
         frozen=True,
         alias_generator=to_camel,
         populate_by_name=True,
-        use_attribute_docstrings=True,
+        defer_build=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        return without_nulls(value)
 
 
 class JobAnnotation(Part):
     """An annotation put on every job."""
 
-    key: str
-    value: str
-    """The annotation's value, or with valueType `env` the environment variable that holds it."""
-    value_type: Literal["string", "env"] = "string"
+    key: str = Field(description="The annotation's key.")
+    value: str = Field(
+        description="Its value, or with valueType `env` the environment variable that holds it."
+    )
+    value_type: Literal["string", "env"] = Field(default="string", description="`string` or `env`.")
 
     @field_validator("key")
     @classmethod
@@ -53,145 +80,234 @@ class JobAnnotation(Part):
 
 
 class SecurityContext(Part):
-    """The pod's securityContext."""
+    """The pod's securityContext, in Kubernetes' words."""
 
-    run_as_user: int | None = None
-    run_as_group: int | None = None
-    fs_group: int | None = None
-    supplemental_groups: list[int] | None = None
+    run_as_user: Id | None = Field(default=None, description="The user id that containers run as.")
+    run_as_group: Id | None = Field(default=None, description="Their primary group id.")
+    run_as_non_root: bool | None = Field(
+        default=None, description="Whether an image that runs as root is refused."
+    )
+    fs_group: Id | None = Field(default=None, description="The group id that volumes are given to.")
+    fs_group_change_policy: Literal["Always", "OnRootMismatch"] | None = Field(
+        default=None, description="When a volume's files are given to it."
+    )
+    supplemental_groups: list[Id] | None = Field(default=None, description="More group ids.")
+    supplemental_groups_policy: Literal["Merge", "Strict"] | None = Field(
+        default=None, description="Whether the groups of the image count too."
+    )
+    seccomp_profile: dict[str, str] | None = Field(
+        default=None, description="The seccomp profile: `type` and `localhostProfile`."
+    )
 
 
 class JobResources(Part):
     """The flavors."""
 
-    default: str | None = None
-    """The flavor of a job that names none."""
-    label: str | None = None
-    """An annotation that carries the flavor's name, for clusters that key their queue on it."""
-    predefined: list[Flavor] = []
-    """The flavors; a later layer's entry replaces the whole entry of the same name."""
+    default: str | None = Field(default=None, description="The flavor of a job that names none.")
+    label: str | None = Field(
+        default=None,
+        description="An annotation that carries the flavor's name, for queues keyed on it.",
+    )
+    predefined: list[Flavor] = Field(
+        default=[],
+        description="The flavors; a later layer's entry replaces the whole entry of the same name.",
+    )
 
-    @model_validator(mode="after")
-    def _names_once(self) -> JobResources:
-        names = [flavor.name for flavor in self.predefined]
-        twice = [
-            (f"predefined[{index}].name", f"'{name}' is there already")
-            for index, name in enumerate(names)
-            if name in names[:index]
-        ]
-        if twice:
-            raise several(twice)
-        return self
+    @field_validator("label")
+    @classmethod
+    def _is_a_key(cls, label: str | None) -> str | None:
+        problem = label_key_problem(label) if label else None
+        if problem:
+            raise ValueError(f"'{label}' is no annotation key: {problem}")
+        return label
+
+    @field_validator("predefined")
+    @classmethod
+    def _names_once(cls, flavors: list[Flavor]) -> list[Flavor]:
+        _refuse_twice([flavor.name for flavor in flavors])
+        return flavors
+
+
+def _refuse_twice(names: list[str]) -> None:
+    twice = [
+        ((index, "name"), f"'{name}' is there already")
+        for index, name in enumerate(names)
+        if name in names[:index]
+    ]
+    if twice:
+        raise several(twice)
 
 
 class JobSettings(Part):
     """What every job gets."""
 
-    default_image: str | None = None
-    image_prefix: str | None = None
-    """Put before references that name no registry."""
-    image_pull_policy: ImagePullPolicy | None = None
-    image_pull_secrets: list[str] = []
-    annotations: list[JobAnnotation] = []
-    user_configmap: str | None = None
-    """A ConfigMap of the namespace whose key ceph.gid becomes a supplemental group."""
-    priority_class_name: str | None = None
-    security_context: SecurityContext | None = None
-    resources: JobResources = JobResources()
+    default_image: str | None = Field(
+        default=None,
+        description="The image of a job that names none, neither itself nor in its flavor.",
+    )
+    image_prefix: str | None = Field(
+        default=None, description="Put before references that name no registry."
+    )
+    image_pull_policy: ImagePullPolicy | None = Field(
+        default=None,
+        description="`Always`, `IfNotPresent` or `Never`; null leaves it to Kubernetes.",
+    )
+    image_pull_secrets: list[ObjectName] = Field(
+        default=[], description="Secrets with which the cluster pulls images."
+    )
+    annotations: list[JobAnnotation] = Field(
+        default=[], description='Annotations for every job: `{"key", "value", "valueType"}`.'
+    )
+    user_configmap: ObjectName | None = Field(
+        default=None,
+        description="A ConfigMap of the namespace whose key ceph.gid becomes a supplemental group.",
+    )
+    priority_class_name: ObjectName | None = Field(
+        default=None, description="The PriorityClass of jobs whose flavor names none."
+    )
+    security_context: SecurityContext | None = Field(
+        default=None, description="The pod's securityContext."
+    )
+    resources: JobResources = Field(
+        default=JobResources.model_construct(), description="The flavors."
+    )
 
 
 class JobsQueue(Part):
     """Where a published queue is found, and what counts as a GPU."""
 
-    namespace: Namespace | None = None
-    configmap: str | None = None
-    gpu_resources: list[str] | None = None
-    """Resource names; null: every extended resource named */gpu."""
+    namespace: Namespace | None = Field(
+        default=None, description="The namespace of the published queue."
+    )
+    configmap: ObjectName | None = Field(default=None, description="The ConfigMap that holds it.")
+    gpu_resources: list[str] | None = Field(
+        default=None, description="Resource names; null: every extended resource named */gpu."
+    )
 
 
 class KubeConfig(Part):
     """Where the cluster is looked for."""
 
-    type: ClusterType = ClusterType.DEFAULT
-    file: str | None = None
-    context: str | None = None
+    type: ClusterType = Field(
+        default=ClusterType.DEFAULT,
+        description=(
+            "`default` (KUBECONFIG, ~/.kube/config, in-cluster, else the embedded cluster), "
+            "`cluster` (in-cluster alone), `file`, or `local` (the embedded cluster)."
+        ),
+    )
+    file: str | None = Field(default=None, description="The kubeconfig of type `file`.")
+    context: str | None = Field(
+        default=None, description="The kubeconfig's context; null is its current one."
+    )
 
     @model_validator(mode="after")
-    def _file_is_named(self) -> KubeConfig:
-        if self.type is ClusterType.FILE and not self.file:
-            raise several([("file", "is needed with type 'file'")])
+    def _file_is_named(self, info: ValidationInfo) -> KubeConfig:
+        if info.context == WHOLE and self.type is ClusterType.FILE and not self.file:
+            raise several([(("file",), "is needed with type 'file'")])
         return self
 
 
 class Harbor(Part):
-    """The earlier tool's single Harbor project."""
+    """The earlier tool's single Harbor project; read as one more of harborProjects."""
 
-    url: str | None = None
-    project: str | None = None
+    url: str | None = Field(default=None, description="The registry's URL.")
+    project: str | None = Field(default=None, description="The project's name.")
 
 
 class HarborProject(Part):
     """A project of a Harbor registry."""
 
-    name: str = Field(min_length=1)
-    base_url: str
-    token: str | None = Field(default=None, repr=False)
-    """HTTP Basic: base64 of user:secret."""
-    username: str | None = None
-    password_file: str | None = None
-    ca_file: str | None = None
-    """The CA of a registry with a private one."""
-    insecure: bool = False
-    """Do not verify certificates; warned of at each use."""
-    pull_secret: str | None = None
-    """The Secret with which the cluster pulls images of this project."""
+    name: str = Field(min_length=1, description="The project's name.")
+    base_url: str = Field(description="The registry's URL.")
+    token: str | None = Field(
+        default=None,
+        repr=False,
+        description="HTTP Basic: base64 of user:secret. Better: passwordFile, or docker login.",
+    )
+    username: str | None = Field(default=None, description="The user, with passwordFile.")
+    password_file: str | None = Field(default=None, description="A file that holds the password.")
+    ca_file: str | None = Field(
+        default=None, description="The CA of a registry with a private one."
+    )
+    insecure: bool = Field(
+        default=False, description="Do not verify certificates; warned of at each use."
+    )
+    pull_secret: ObjectName | None = Field(
+        default=None, description="The Secret with which the cluster pulls images of this project."
+    )
 
 
 class NewVersion(Part):
     """The earlier tool's version notice; ignored."""
 
-    repository: str | None = None
-    package_json_path: str | None = None
-    custom_message: str | None = None
-    check: bool | None = None
+    repository: str | None = Field(default=None, description="Ignored.")
+    package_json_path: str | None = Field(default=None, description="Ignored.")
+    custom_message: str | None = Field(default=None, description="Ignored.")
+    check: bool | None = Field(default=None, description="Ignored.")
 
 
 class Local(Part):
     """The embedded cluster."""
 
-    enabled: bool = True
-    """Whether jobs may run on this machine when no cluster is configured."""
+    enabled: bool = Field(
+        default=True,
+        description="Whether jobs may run on this machine when no cluster is configured.",
+    )
 
 
 class ClusterFacts(Part):
     """What the site knows of its cluster."""
 
-    fixed_nodes: bool = False
-    """No autoscaler adds nodes: what fits on none can never run."""
+    fixed_nodes: bool = Field(
+        default=False, description="No autoscaler adds nodes: what fits on none can never run."
+    )
 
 
 class Settings(Part):
     """jobman's settings."""
 
-    namespace: Namespace | None = None
-    user: str | None = None
-    """Who I am, where one certificate is handed to all."""
-    job: JobSettings = JobSettings()
-    jobs_queue: JobsQueue = JobsQueue()
-    kube_config: KubeConfig = KubeConfig()
-    harbor: Harbor | None = None
-    harbor_projects: list[HarborProject] = []
-    shared_namespace: str | None = None
-    shared_configmap: str | None = None
-    new_version: NewVersion | None = None
-    local: Local = Local()
-    cluster: ClusterFacts = ClusterFacts()
+    json_schema: str | None = Field(
+        default=None, alias="$schema", description="The JSON Schema of the file, for editors."
+    )
+    namespace: Namespace | None = Field(
+        default=None, description="The namespace; null is the kubeconfig's."
+    )
+    user: str | None = Field(
+        default=None,
+        description="Who I am, where one certificate is handed to all; null asks the cluster.",
+    )
+    job: JobSettings = Field(
+        default=JobSettings.model_construct(), description="What every job gets."
+    )
+    jobs_queue: JobsQueue = Field(
+        default=JobsQueue.model_construct(),
+        description="Where a published queue is found, and what counts as a GPU.",
+    )
+    kube_config: KubeConfig = Field(
+        default=KubeConfig.model_construct(), description="Where the cluster is looked for."
+    )
+    harbor: Harbor | None = Field(
+        default=None, description="The earlier tool's single Harbor project."
+    )
+    harbor_projects: list[HarborProject] = Field(
+        default=[], description="Harbor projects whose images are listed and found; merged by name."
+    )
+    shared_namespace: str | None = Field(
+        default=None, description="Read for the earlier tool's sake; without effect."
+    )
+    shared_configmap: str | None = Field(
+        default=None, description="Read for the earlier tool's sake; without effect."
+    )
+    new_version: NewVersion | None = Field(
+        default=None, description="The earlier tool's version notice; ignored."
+    )
+    local: Local = Field(default=Local.model_construct(), description="The embedded cluster.")
+    cluster: ClusterFacts = Field(
+        default=ClusterFacts.model_construct(), description="What the site knows of its cluster."
+    )
 
     @field_validator("harbor_projects")
     @classmethod
     def _names_once(cls, projects: list[HarborProject]) -> list[HarborProject]:
-        names = [project.name for project in projects]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                raise ValueError(f"the name '{name}' is there twice")
+        _refuse_twice([project.name for project in projects])
         return projects

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
-import secrets
 from collections.abc import Iterable
 
 LAST = "LAST"
@@ -80,6 +79,8 @@ def env_name_problem(name: str) -> str | None:
 
 def random_suffix(length: int = 5) -> str:
     """Random characters of the alphabet that Kubernetes uses: no vowels, no look-alikes."""
+    import secrets  # slow to import, and this module is in every command
+
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
