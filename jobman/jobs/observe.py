@@ -64,6 +64,8 @@ class Observation:
 
     def __init__(self, client: Client, job_name: str, namespace: str | None) -> None:
         self.job = client.get(JOBS, job_name, namespace=namespace)
+        self._of_job = f"{JOB_NAME}={job_name}"
+        self._first_pods = client.list(PODS, namespace=namespace, labels=self._of_job)
         self.pods: dict[str, Pod] = {}
         self.deleted = False
         self._client = client
@@ -74,6 +76,8 @@ class Observation:
         self._watches: list[Watch[Any]] = []
         self._began = time.monotonic()
         self._asks_events = False
+        for pod in self._first_pods.items:
+            self._on_pod("ADDED", pod)
 
     def view(self) -> JobView:
         """The job's state at this moment; of a deleted job, what it had come to."""
@@ -138,7 +142,11 @@ class Observation:
             known=[self.job],
         )
         of_job = self._client.watch(
-            PODS, namespace=self._namespace, labels=f"{JOB_NAME}={meta.name}"
+            PODS,
+            namespace=self._namespace,
+            labels=self._of_job,
+            resource_version=self._first_pods.resource_version,
+            known=self._first_pods.items,
         )
         try:
             self._read(itself, self._on_job)

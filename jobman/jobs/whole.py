@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -55,7 +56,14 @@ def read(client: Client, name: str, *, namespace: str | None = None) -> WholeJob
     pods = [pod for pod in found if _is_owned(pod, uid)]
     uids = {uid, *(pod["metadata"]["uid"] for pod in pods)}
     about = (event for event in _events(client, name, pods, namespace) if _about(event) in uids)
-    return WholeJob(job, pods, sorted(about, key=lambda event: last_seen(_typed_event(event))))
+    return WholeJob(job, pods, sorted(about, key=_by_age))
+
+
+def _by_age(event: Plain) -> tuple[datetime, int]:
+    """By the second, as most events tell no more, then in the order in which they were written."""
+    version = str(event["metadata"].get("resourceVersion"))
+    moment = last_seen(_typed_event(event)).replace(microsecond=0)
+    return moment, int(version) if version.isascii() and version.isdigit() else 0
 
 
 def _typed_event(event: Plain) -> Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -228,13 +229,33 @@ def test_no_log_for_want_of_a_pod(run: Run, world: JobWorld) -> None:
 
 def test_following_says_what_it_waits_for(run: Run, world: JobWorld) -> None:
     world.jobs.put(a_job("a"))
+    world.pods.put(a_pod("a", **creating()))
+    world.log("a-x", Reply(200, LOG, TEXT))
+
+    def turn() -> None:
+        world.pods.update("a-x", status=exited(0))
+
+    for terminal in (False, True):
+        timer = threading.Timer(0.3, turn)
+        timer.start()
+        done = run("logs", "-f", "a", terminal=terminal, columns=20)
+        timer.join()
+        assert (done.code, done.raw) == (0, b"one\n\xfftwo")
+        if terminal:
+            assert done.talk == "\r\x1b[Kjob a: Starting: Co\r\x1b[K"
+        else:
+            assert done.talk == "job a: Starting: ContainerCreating\n"
+        world.pods.update("a-x", status=creating())
+
+
+def test_following_what_can_never_start(run: Run, world: JobWorld) -> None:
+    world.jobs.put(a_job("a"))
     world.pods.put(a_pod("a", **stuck("ErrImageNeverPull", "absent")))
     done = run("logs", "-f", "a")
     assert (done.code, done.out) == (1, "")
-    assert "job a: Pending\njob a: Stuck: ErrImageNeverPull: absent\n" in done.talk
-    assert "error: job a has no log: Stuck: ErrImageNeverPull: absent" in done.talk
-    on_terminal = run("logs", "-f", "a", terminal=True, columns=20)
-    assert "\r\x1b[Kjob a: Stuck: ErrIm\r\x1b[K" in on_terminal.talk
+    assert done.talk.splitlines()[0] == (
+        "error: job a has no log: Stuck: ErrImageNeverPull: absent"
+    )
 
 
 def test_following_a_job_that_is_over(run: Run, world: JobWorld) -> None:

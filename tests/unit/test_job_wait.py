@@ -78,6 +78,15 @@ def test_from_the_submission_to_the_exit_code(client: Client, world: JobWorld) -
     ]
 
 
+def test_a_job_that_is_over_has_its_exit_code_at_once(client: Client, world: JobWorld) -> None:
+    world.jobs.put(a_job("a", status={"conditions": [FAILED], "failed": 1}))
+    world.pods.put(a_pod("a", **exited(7)))
+    views: list[JobView] = []
+    view = until(client, "a", None, goal="finished", timeout_s=10, on_state=views.append)
+    assert (view.state, view.exit_code) == (State.FAILED, 7)
+    assert views == [view]
+
+
 def test_started_is_enough_where_asked(client: Client, world: JobWorld) -> None:
     world.jobs.put(a_job("a"))
     world.pods.put(a_pod("a", **running()))

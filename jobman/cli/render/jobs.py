@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from jobman.cli.render.table import Column
 from jobman.values.duration import format_age
-from jobman.values.enums import State
 
 if TYPE_CHECKING:
     from jobman.jobs.listing import JobRow
@@ -90,8 +89,3 @@ def csv_cells(rows: Sequence[JobRow]) -> list[list[str]]:
 
     plain = msgspec.to_builtins(rows, builtin_types=())
     return [["" if row[key] is None else str(row[key]) for key in CSV_TITLES] for row in plain]
-
-
-def states_help() -> str:
-    """The states, for help."""
-    return ", ".join(State)

@@ -39,8 +39,8 @@ class StatusLine:
             self.show("")
 
     def waiting(self, name: str, view: JobView) -> None:
-        """Say what the job waits for; nothing once it runs or is over."""
-        if view.state is State.RUNNING or view.finished:
+        """Say what the job waits for; nothing once it runs, is over or can never start."""
+        if view.finished or view.state in (State.RUNNING, State.STUCK):
             self.clear()
         else:
             self.show(f"job {name}: {describe(view)}")
