@@ -129,16 +129,18 @@ class Jobman:
         return Result(args, done.returncode, done.stdout, done.stderr)
 
     def start(self, *args: str, env: dict[str, str] | None = None) -> Running:
+        """The command in the background, its output as it comes."""
+        return Running(self.popen(*args, env=env))
+
+    def popen(self, *args: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """The command in the background."""
-        return Running(
-            subprocess.Popen(
-                [sys.executable, "-m", "jobman", *args],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=self.env | (env or {}),
-                cwd=self.cwd,
-            )
+        return subprocess.Popen(
+            [sys.executable, "-m", "jobman", *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.env | (env or {}),
+            cwd=self.cwd,
         )
 
     def submit(self, *args: str) -> str:
