@@ -19,7 +19,6 @@ from jobman.jobs.state import JobView
 from jobman.kube.client import Client
 from jobman.kube.logstream import LogStream
 from jobman.kube.objects import Pod
-from jobman.values.enums import State
 
 CHUNKS_AHEAD = 64
 """How many chunks of a log may wait to be written."""
@@ -76,7 +75,7 @@ def follow(
     with observation.watching(), closing(follower):
         view = observation.view()
         on_state(view)
-        while follower.turn(view) or not (view.finished or view.state is State.STUCK):
+        while follower.turn(view) or not observation.is_over(view):
             if not follower.reading:
                 observation.require_existing()
             observation.receive(timeout, follower.patience_s)

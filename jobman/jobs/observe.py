@@ -36,6 +36,9 @@ EVENTS_AFTER_S = 1.0
 LOOK_AGAIN_S = 5.0
 """Trouble that lasts turns a starting job into a stuck one without any change to watch."""
 
+LAG_S = 2.0
+"""How long the end of a pod may come after that of its Job."""
+
 _WAITING = frozenset({State.PENDING, State.STARTING, State.STUCK})
 
 Act = Callable[[], None]
@@ -76,8 +79,10 @@ class Observation:
         self._watches: list[Watch[Any]] = []
         self._began = time.monotonic()
         self._asks_events = False
+        self._over_since: float | None = None
         for pod in self._first_pods.items:
             self._on_pod("ADDED", pod)
+        self._began_unfinished = not self.view().finished
 
     def view(self) -> JobView:
         """The job's state at this moment; of a deleted job, what it had come to."""
@@ -93,7 +98,7 @@ class Observation:
     def receive(self, timeout: Timeout, patience_s: float = LOOK_AGAIN_S) -> None:
         """Wait for a change, `patience_s` at most, and take in all that have come."""
         self._ask_events_when_slow()
-        if not self._asks_events:
+        if not self._asks_events or self._over_since is not None:
             patience_s = min(patience_s, EVENTS_AFTER_S)
         try:
             acts = [self._inbox.get(timeout=timeout.bound(patience_s))]
@@ -108,6 +113,19 @@ class Observation:
         """Raise NotFoundError when the job was deleted before it had come to an end."""
         if self.deleted and not self.view().finished:
             raise self._gone()
+
+    def is_over(self, view: JobView) -> bool:
+        """Whether the job is over, its pods are known to be too, or it can never start.
+
+        The Job's end may be seen before that of its pod, which knows the exit code.
+        """
+        if not view.finished or view.state is State.SUCCEEDED or self.deleted:
+            return view.finished or view.state is State.STUCK
+        expected = view.active or (self._began_unfinished and not view.many)
+        if not expected or (view.exit_code is not None and not view.active):
+            return True
+        self._over_since = self._over_since or time.monotonic()
+        return time.monotonic() - self._over_since > LAG_S
 
     def outcome(self) -> JobView:
         """The view of a job that is over; NotFoundError if it is so for being deleted.

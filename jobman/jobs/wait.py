@@ -9,7 +9,6 @@ from jobman.jobs.follow import follow as follow
 from jobman.jobs.observe import Observation, Timeout
 from jobman.jobs.state import JobView
 from jobman.kube.client import Client
-from jobman.values.enums import State
 
 Goal = Literal["started", "finished"]
 
@@ -33,7 +32,7 @@ def until(
     with observation.watching():
         view = observation.view()
         on_state(view)
-        while not _reached(view, goal):
+        while not (observation.is_over(view) or _reached(view, goal)):
             observation.receive(timeout)
             observation.require_existing()
             view, before = observation.view(), view
@@ -43,6 +42,4 @@ def until(
 
 
 def _reached(view: JobView, goal: Goal) -> bool:
-    if view.finished or view.state is State.STUCK:
-        return True
     return goal == "started" and any(pod.has_started for pod in view.pods)

@@ -87,6 +87,44 @@ def test_a_job_that_is_over_has_its_exit_code_at_once(client: Client, world: Job
     assert views == [view]
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["it ran", "not seen yet"])
+def test_a_pod_that_is_seen_to_end_after_its_job_tells_the_exit_code(
+    client: Client, world: JobWorld, seen: bool
+) -> None:
+    world.jobs.put(a_job("a"))
+    if seen:
+        world.pods.put(a_pod("a", **running()))
+
+    begun = threading.Event()
+
+    def end() -> None:
+        assert begun.wait(5)
+        world.jobs.update("a", status={"conditions": [FAILED], "failed": 1})
+        time.sleep(0.2)
+        world.pods.put(a_pod("a", **exited(7)))
+
+    with meanwhile(end):
+        view = until(
+            client, "a", None, goal="finished", timeout_s=10, on_state=lambda _: begun.set()
+        )
+    assert (view.state, view.exit_code) == (State.FAILED, 7)
+
+
+def test_a_pod_that_never_shows_is_not_waited_for_long(client: Client, world: JobWorld) -> None:
+    world.jobs.put(a_job("a"))
+    begun = threading.Event()
+
+    def end() -> None:
+        assert begun.wait(5)
+        world.jobs.update("a", status={"conditions": [FAILED]})
+
+    with meanwhile(end):
+        view = until(
+            client, "a", None, goal="finished", timeout_s=10, on_state=lambda _: begun.set()
+        )
+    assert (view.state, view.exit_code) == (State.FAILED, None)
+
+
 def test_started_is_enough_where_asked(client: Client, world: JobWorld) -> None:
     world.jobs.put(a_job("a"))
     world.pods.put(a_pod("a", **running()))
