@@ -34,7 +34,7 @@ def main() -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     os.umask(0o077)
-    lock = _take_lock(state.lock)
+    _take_lock(state.lock)
     try:
         asyncio.run(_serve(state, _telling(arguments.ready_fd)))
     except Exception:
@@ -43,7 +43,6 @@ def main() -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             state.facts.unlink()
-        os.close(lock)
 
 
 def _parse() -> argparse.Namespace:
@@ -63,10 +62,10 @@ def _bound_log(path: Path) -> None:
         os.close(fd)
 
 
-def _take_lock(path: Path) -> int:
+def _take_lock(path: Path) -> None:
+    """Held until the process is no more, so that its release tells of that."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
-    return fd
 
 
 def _telling(ready_fd: int | None) -> Callable[[], None]:

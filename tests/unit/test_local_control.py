@@ -1,0 +1,269 @@
+"""Starting, finding and stopping a real daemon: once, quickly, privately, whatever was before."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobman.errors import NotFoundError, UnreachableError
+from jobman.local import control, layout
+from jobman.local.places import State
+
+PODS = "/api/v1/namespaces/default/pods"
+LIGHT = """
+import sys
+before = set(sys.modules)
+import jobman.local.control, jobman.local.zygote
+heavy = {"aiohttp", "msgspec", "pydantic", "cryptography", "psutil", "typer", "rich", "yaml",
+         "kubernetes", "asyncio", "ssl", "http.client"}
+print(sorted(heavy & set(sys.modules)))
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A state directory of the test's own; nothing runs on it afterwards."""
+    state = tmp_path / "state of a cluster"
+    yield state
+    control.reset(state)
+
+
+def started(place: Path) -> control.DaemonFacts:
+    control.ensure_started(place)
+    facts = control.status(place)
+    assert facts is not None
+    return facts
+
+
+def ask(place: Path, path: str, **more: Any) -> Any:
+    facts = control.status(place)
+    assert facts is not None
+    return control.ask(facts, path, **more)
+
+
+def create_pod(place: Path, name: str, script: str) -> None:
+    container = {"name": "main", "image": "busybox", "command": ["sh", "-c", script]}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    pod = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name}, "spec": spec}
+    answer = ask(place, PODS, method="POST", body=pod)
+    assert answer["kind"] == "Pod", answer
+
+
+def phase(place: Path, name: str, wanted: str, timeout_s: float = 20) -> dict[str, Any]:
+    """Wait for a pod's phase by a watch."""
+    deadline = time.monotonic() + timeout_s
+    while (pod := ask(place, f"{PODS}/{name}"))["status"]["phase"] != wanted:
+        assert time.monotonic() < deadline, pod["status"]
+        time.sleep(0.02)
+    return dict(pod)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that is only waiting to be reaped does not."""
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()
+    return bool(fields) and fields[0] != b"Z"
+
+
+def test_what_every_command_imports_is_light() -> None:
+    code = [sys.executable, "-c", LIGHT]
+    assert subprocess.run(code, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_many_starts_at_once_make_one_daemon(place: Path) -> None:
+    code = "import sys, pathlib; from jobman.local import control;"
+    code += "control.ensure_started(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(place)]
+    for starter in [subprocess.Popen(command) for _ in range(4)]:
+        assert starter.wait(60) == 0
+    facts = control.status(place)
+    assert facts is not None
+    daemons = [
+        path
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if str(place).encode() in _read(path) and b"jobman.local.daemon" in _read(path)
+    ]
+    assert [int(path.parent.name) for path in daemons] == [facts.pid]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_the_daemon_is_detached_and_its_files_are_private(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_SHELL", "x")
+    facts = started(place)
+    process = Path(f"/proc/{facts.pid}")
+    assert (process / "cwd").readlink() == Path("/")
+    assert b"SECRET_OF_THE_SHELL" not in (process / "environ").read_bytes()
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    assert fields[3] != str(os.getsid(0))
+    streams = [(process / "fd" / number).readlink() for number in "012"]
+    assert streams == [Path("/dev/null"), place / "daemon.log", place / "daemon.log"]
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    for path in place.rglob("*"):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        assert mode & 0o077 == 0, f"{path}: {mode:o}"
+
+
+def test_a_token_is_needed_and_new_at_each_start(place: Path) -> None:
+    first = started(place)
+    wrong = control.DaemonFacts(**{**vars(first), "token": "x" * len(first.token)})
+    assert control.ask(wrong, "/api/v1/namespaces")["code"] == 401
+    assert control.ask(first, "/api/v1/namespaces")["kind"] == "NamespaceList"
+    control.stop(place)
+    second = started(place)
+    assert second.token != first.token
+    assert second.ca == first.ca
+    stale = control.DaemonFacts(**{**vars(second), "token": first.token})
+    assert control.ask(stale, "/api/v1/namespaces")["code"] == 401
+
+
+def test_jobs_go_on_while_the_daemon_is_away(place: Path, tmp_path: Path) -> None:
+    go, count = tmp_path / "go", tmp_path / "count"
+    started(place)
+    script = f"echo >> '{count}'; while [ ! -e '{go}' ]; do sleep 0.02; done; "
+    create_pod(place, "a", script + "exit 3")
+    create_pod(place, "b", script + "exit 4")
+    for name in "ab":
+        phase(place, name, "Running")
+    assert control.stop(place) == 2
+    with pytest.raises(NotFoundError):
+        control.stop(place)
+    assert control.find(place) is None
+    started(place)
+    go.touch()
+    for name, code in (("a", 3), ("b", 4)):
+        (told,) = phase(place, name, "Failed")["status"]["containerStatuses"]
+        assert told["state"]["terminated"]["exitCode"] == code
+    assert count.read_text() == "\n\n"
+
+
+def test_a_killed_daemon_loses_nothing(place: Path, tmp_path: Path) -> None:
+    facts = started(place)
+    create_pod(place, "a", "sleep 0.5; exit 5")
+    phase(place, "a", "Running")
+    os.kill(facts.pid, signal.SIGKILL)
+    while control.find(place) is not None:
+        time.sleep(0.01)
+    again = started(place)
+    assert (again.pid, again.address) != (facts.pid, facts.address)
+    (told,) = phase(place, "a", "Failed")["status"]["containerStatuses"]
+    assert (told["state"]["terminated"]["exitCode"], told["restartCount"]) == (5, 0)
+
+
+def test_a_daemon_of_another_version_is_replaced(place: Path) -> None:
+    first = started(place)
+    create_pod(place, "a", "sleep 1000")
+    phase(place, "a", "Running")
+    path = State(place).facts
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "0.0.1"}))
+    second = started(place)
+    assert second.pid != first.pid
+    assert not alive(first.pid)
+    assert phase(place, "a", "Running")["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_stop_kill_ends_what_runs(place: Path) -> None:
+    started(place)
+    create_pod(place, "a", "trap '' TERM; sleep 1000 & sleep 1000")
+    phase(place, "a", "Running")
+    (directory,) = State(place).container_directories()
+    pid = int(json.loads((directory / layout.CLAIM).read_text())["pid"])
+    assert control.stop(place, kill=True) == 0
+    assert not alive(pid)
+
+
+def test_reset_leaves_nothing(place: Path) -> None:
+    facts = started(place)
+    create_pod(place, "a", "sleep 1000")
+    phase(place, "a", "Running")
+    (directory,) = State(place).container_directories()
+    pid = int(json.loads((directory / layout.CLAIM).read_text())["pid"])
+    control.reset(place)
+    assert not place.exists()
+    assert not alive(facts.pid)
+    assert not alive(pid)
+    control.reset(place)
+
+
+def test_a_daemon_that_cannot_start_says_why(place: Path) -> None:
+    place.mkdir(mode=0o700)
+    State(place).database.mkdir()
+    with pytest.raises(UnreachableError) as error:
+        control.ensure_started(place)
+    assert "it ended while starting" in error.value.message
+    assert str(State(place).log) in error.value.message
+    assert error.value.hint is not None
+
+
+def test_a_user_to_rehearse_roles_with(place: Path) -> None:
+    facts = started(place)
+    path = control.make_user(place, "alice@example.org", ["team-a"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (token,) = [
+        line.split()[-1] for line in path.read_text().splitlines() if line.strip()[:6] == "token:"
+    ]
+    alice = control.DaemonFacts(**{**vars(facts), "token": token})
+    review = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}
+    url = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    who = control.ask(alice, url, method="POST", body=review)["status"]["userInfo"]
+    assert (who["username"], who["groups"]) == (
+        "alice@example.org",
+        ["team-a", "system:authenticated"],
+    )
+    assert control.ask(alice, PODS)["code"] == 403
+
+
+def test_simulated_nodes_run_pods_without_a_process(place: Path) -> None:
+    started(place)
+    control.simulate(place, {"nodes": "3", "cpu": "8", "gpus": "2", "gpu_product": "A100"})
+    nodes = "/api/v1/nodes?labelSelector=local.jobman%2Fsimulated"
+    _until(lambda: len(ask(place, nodes)["items"]) == 3)
+    first = ask(place, nodes)["items"][0]
+    assert first["status"]["allocatable"]["nvidia.com/gpu"] == "2"
+    create_pod(place, "a", "sleep 1000")
+    pod = phase(place, "a", "Succeeded")
+    assert pod["spec"]["nodeName"].startswith("simulated-")
+    assert not list(State(place).pods.iterdir())
+    control.simulate(place, {"nodes": "0"})
+    _until(lambda: not ask(place, nodes)["items"])
+    create_pod(place, "b", "true")
+    assert not phase(place, "b", "Succeeded")["spec"]["nodeName"].startswith("simulated-")
+
+
+def _until(holds: Any, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_two_callers_in_one_process_get_one_daemon(place: Path) -> None:
+    pids: list[int] = []
+
+    def start() -> None:
+        pids.append(started(place).pid)
+
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(pids) == 3
+    assert len(set(pids)) == 1
