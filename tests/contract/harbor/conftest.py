@@ -36,6 +36,7 @@ class Description:
 
     def __init__(self, path: Path) -> None:
         self._spec = yaml.safe_load(path.read_text())
+        self._validators: dict[tuple[str, str], jsonschema.Draft4Validator] = {}
         self._routes = [
             (re.compile("^" + re.sub(r"\{\w+\}", "[^/]+", template) + "$"), template)
             for template in self._spec["paths"]
@@ -66,12 +67,20 @@ class Description:
         if str(status) not in answers:
             yield f"{template}: no answer {status}"
             return
-        schema = self._followed(answers[str(status)]).get("schema")
-        if schema is None:
-            return
-        whole = {**self._nullable(schema), "definitions": self._nullable(self._spec["definitions"])}
-        for error in jsonschema.Draft4Validator(whole).iter_errors(body):
+        validator = self._validator(template, str(status))
+        for error in validator.iter_errors(body) if validator else ():
             yield f"{template} {status}: {error.json_path}: {error.message}"
+
+    def _validator(self, template: str, status: str) -> jsonschema.Draft4Validator | None:
+        answer = self._spec["paths"][template]["get"]["responses"][status]
+        schema = self._followed(answer).get("schema")
+        if schema is None:
+            return None
+        if (template, status) not in self._validators:
+            definitions = self._nullable(self._spec["definitions"])
+            whole = {**self._nullable(schema), "definitions": definitions}
+            self._validators[template, status] = jsonschema.Draft4Validator(whole)
+        return self._validators[template, status]
 
     def _followed(self, node: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in node:
