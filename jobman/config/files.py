@@ -45,7 +45,8 @@ def read(path: Path, *, only: str | None = None) -> Layer:
         return layer
     if _holds_secret(whole) and _others_may_read(path):
         layer.warnings.append(f"{path}: holds a credential and others may read it; chmod 600 it")
-    ignored = [key for key in whole if only is not None and key not in (only, "$schema")]
+    whole.pop("$schema", None)  # for editors
+    ignored = [key for key in whole if only is not None and key != only]
     layer.warnings += [
         f"{path}: {key}: is ignored here; a working directory may set {only}.* alone"
         for key in ignored

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from jobman.config import problems as wrong
+from jobman.config.names import FlavorName, Labels, ObjectName
 from jobman.config.resources import DEFAULT_GPU, STRICT, Resources, is_extended, is_gpu
 from jobman.config.toleration import TolerationObject
 from jobman.errors import ConfigError, UsageError
 from jobman.values import quantity
 from jobman.values.duration import parse_duration
-from jobman.values.names import (
-    dns_subdomain_problem,
-    label_key_problem,
-    label_value_problem,
-    nearest,
-)
+from jobman.values.names import nearest
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -38,17 +34,7 @@ def _duration_text(value: Any) -> str:
     return str(value)
 
 
-def _flavor_name(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("a name is needed: letters, digits, '-', '_' and '.'")
-    problem = label_value_problem(value)
-    if problem:
-        raise ValueError(f"'{visible(value, limit=80)}' is no flavor name: {problem}")
-    return value
-
-
 DurationText = Annotated[str, BeforeValidator(_duration_text, json_schema_input_type=str | float)]
-FlavorName = Annotated[str, BeforeValidator(_flavor_name, json_schema_input_type=str)]
 
 
 class Flavor(BaseModel):
@@ -62,11 +48,11 @@ class Flavor(BaseModel):
         description="requests and limits; null hides the flavor of that name"
     )
     image: str | None = Field(default=None, description="the image of jobs that name none")
-    node_selector: dict[str, str] = Field(default={}, description="labels a node must have")
+    node_selector: Labels = Field(default={}, description="labels a node must have")
     tolerations: list[TolerationObject] = Field(default=[], description="taints that do not matter")
-    priority_class_name: str | None = Field(default=None, description="the PriorityClass")
-    runtime_class_name: str | None = Field(default=None, description="the RuntimeClass")
-    local_queue: str | None = Field(default=None, description="Kueue's LocalQueue")
+    priority_class_name: ObjectName | None = Field(default=None, description="the PriorityClass")
+    runtime_class_name: ObjectName | None = Field(default=None, description="the RuntimeClass")
+    local_queue: ObjectName | None = Field(default=None, description="Kueue's LocalQueue")
     time_limit: DurationText | None = Field(
         default=None, description="the time limit of jobs that give none, like 90s, 2h30m or 7d"
     )
@@ -78,30 +64,6 @@ class Flavor(BaseModel):
         if not isinstance(value, dict):
             return value
         return {k: item for k, item in value.items() if item is not None or k == "resources"}
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Flavor:
-        problems = [*self._label_problems(), *self._name_problems()]
-        if problems:
-            raise wrong.several(problems)
-        return self
-
-    def _label_problems(self) -> Iterator[tuple[wrong.Path, str]]:
-        for key, value in self.node_selector.items():
-            problem = label_key_problem(key) or label_value_problem(value)
-            if problem:
-                yield ("nodeSelector", key), f"is no label: {problem}"
-
-    def _name_problems(self) -> Iterator[tuple[wrong.Path, str]]:
-        names = {
-            "priorityClassName": self.priority_class_name,
-            "runtimeClassName": self.runtime_class_name,
-            "localQueue": self.local_queue,
-        }
-        for key, name in names.items():
-            problem = dns_subdomain_problem(name) if name is not None else None
-            if problem:
-                yield (key,), f"'{name}' is no name: {problem}"
 
     @property
     def requests(self) -> Mapping[str, str]:

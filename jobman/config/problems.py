@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from jobman.values.names import nearest
 from jobman.values.text import visible
 
 Part = str | int
 Path = tuple[Part, ...]
+Found = tuple[Path, str]
+"""A problem found by a validator: where below its own value, and what."""
+SEVERAL: LiteralString = "several"
 SECRETS = frozenset({"token", "password"})
 
 
@@ -45,9 +48,29 @@ def json_path(parts: Iterable[Part]) -> str:
     return text
 
 
-def several(problems: Sequence[tuple[Path, str]]) -> PydanticCustomError:
+def several(found: Sequence[Found]) -> PydanticCustomError:
     """An error for a validator that found problems at paths below its own value."""
-    return PydanticCustomError("several", "several problems", {"problems": list(problems)})
+    return PydanticCustomError(SEVERAL, "several problems", {"problems": list(found)})
+
+
+def checked(value: Any, handler: ValidatorFunctionWrapHandler, found: Sequence[Found]) -> Any:
+    """`value` through a wrapped validator, with more problems than it finds by itself."""
+    if not found:
+        return handler(value)
+    lines: list[InitErrorDetails] = []
+    try:
+        handler(value)
+    except ValidationError as error:
+        lines = [_again(details) for details in error.errors()]
+    lines.append(InitErrorDetails(type=several(found), input=value))
+    raise ValidationError.from_exception_data("settings", lines)
+
+
+def _again(details: ErrorDetails) -> InitErrorDetails:
+    """A line of an error, to be raised once more."""
+    context = details.get("ctx", {})
+    kind: Any = several(context["problems"]) if details["type"] == SEVERAL else details["type"]
+    return InitErrorDetails(type=kind, loc=details["loc"], input=details["input"], ctx=context)
 
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from jobman.config.problems import Path, several
+from jobman.config.problems import Found, checked
 from jobman.values import quantity
 from jobman.values.names import label_key_problem, nearest
+from jobman.values.quantity import Quantity
 
 DEFAULT_GPU = "nvidia.com/gpu"
 STANDARD = ("cpu", "memory", "ephemeral-storage")
@@ -65,48 +74,53 @@ class Resources(BaseModel):
         default={}, description="what a container may use at most; for GPUs filled in"
     )
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _absent_is_empty(cls, value: Any) -> Any:
-        return without_nulls(value)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Resources:
+    def _consistent(cls, value: Any, handler: ModelWrapValidatorHandler[Resources]) -> Resources:
         """Names and amounts that a server takes; what needs a limit gets it."""
-        problems = [*self._name_problems(), *self._fractions(), *self._over_limit()]
-        if problems:
-            raise several(problems)
-        exact = {name: text for name, text in self.requests.items() if is_exact(name)}
+        if not isinstance(value, dict):
+            return handler(value)
+        known = without_nulls(value)
+        made: Resources = checked(known, handler, list(_problems(known)))
+        exact = {name: text for name, text in made.requests.items() if is_exact(name)}
         # frozen: this is the model's own construction
-        object.__setattr__(self, "limits", {**exact, **self.limits})
-        return self
+        object.__setattr__(made, "limits", {**exact, **made.limits})
+        return made
 
-    def _amounts(self) -> Iterator[tuple[Path, str, str]]:
-        for part, amounts in (("requests", self.requests), ("limits", self.limits)):
-            for name, text in amounts.items():
-                yield (part, name), name, text
 
-    def _name_problems(self) -> Iterator[tuple[Path, str]]:
-        for at, name, _ in self._amounts():
+def _problems(value: Mapping[str, Any]) -> Iterator[Found]:
+    """What is wrong beyond the types, which are the model's own affair."""
+    requests, limits = _readable(value, "requests"), _readable(value, "limits")
+    for part in ("requests", "limits"):
+        for name in _object(value, part):
             problem = _resource_name_problem(name)
             if problem:
-                yield at, problem
+                yield (part, name), problem
+    for part, amounts in (("requests", requests), ("limits", limits)):
+        for name, (text, amount) in amounts.items():
+            if is_extended(name) and not amount.is_whole:
+                yield (part, name), f"'{text}' is no whole number; {name} cannot be divided"
+    for name in [name for name in requests if name in limits]:
+        (request, requested), (limit, limited) = requests[name], limits[name]
+        if requested > limited:
+            yield ("requests", name), f"{request} is over the limit ({limit})"
+        elif is_exact(name) and requested != limited:
+            message = f"{request} must equal the limit ({limit}): it cannot be overcommitted"
+            yield ("requests", name), message
 
-    def _fractions(self) -> Iterator[tuple[Path, str]]:
-        for at, name, text in self._amounts():
-            if is_extended(name) and not quantity.parse(text).is_whole:
-                yield at, f"'{text}' is no whole number; {name} cannot be divided"
 
-    def _over_limit(self) -> Iterator[tuple[Path, str]]:
-        for name in self.requests:
-            if name not in self.limits:
-                continue
-            request, limit = self.requests[name], self.limits[name]
-            if quantity.parse(request) > quantity.parse(limit):
-                yield ("requests", name), f"{request} is over the limit ({limit})"
-            elif is_exact(name) and quantity.parse(request) != quantity.parse(limit):
-                message = f"{request} must equal the limit ({limit}): it cannot be overcommitted"
-                yield ("requests", name), message
+def _object(value: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    found = value.get(part)
+    return found if isinstance(found, dict) else {}
+
+
+def _readable(value: Mapping[str, Any], part: str) -> dict[str, tuple[str, Quantity]]:
+    """The amounts that are quantities, as they were written and as numbers."""
+    found = {}
+    for name, text in _object(value, part).items():
+        with suppress(ValueError):
+            found[name] = str(text), quantity.parse(_quantity_text(text))
+    return found
 
 
 def _resource_name_problem(name: str) -> str | None:

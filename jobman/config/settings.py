@@ -6,41 +6,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 
 from jobman.config.flavors import Flavor
-from jobman.config.problems import several
+from jobman.config.names import AnnotationKey, Namespace, ObjectName
+from jobman.config.problems import Found, checked, several
 from jobman.config.resources import without_nulls
 from jobman.values.enums import ClusterType, ImagePullPolicy
-from jobman.values.names import dns_label_problem, dns_subdomain_problem, label_key_problem
 
 WHOLE = {"whole": True}
 """The validation context of the merged settings; a layer alone may lack what another one has."""
 
 
-def _namespace(value: Any) -> Any:
-    problem = dns_label_problem(value) if isinstance(value, str) else None
-    if problem:
-        raise ValueError(f"'{value}' is no namespace: {problem}")
-    return value
-
-
-def _object_name(value: Any) -> Any:
-    problem = dns_subdomain_problem(value) if isinstance(value, str) and value else None
-    if problem:
-        raise ValueError(f"'{value}' is no name: {problem}")
-    return value
-
-
-Namespace = Annotated[str, BeforeValidator(_namespace)]
-ObjectName = Annotated[str, BeforeValidator(_object_name)]
 Id = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 
 
@@ -64,19 +48,11 @@ class Part(BaseModel):
 class JobAnnotation(Part):
     """An annotation put on every job."""
 
-    key: str = Field(description="The annotation's key.")
+    key: AnnotationKey = Field(description="The annotation's key.")
     value: str = Field(
         description="Its value, or with valueType `env` the environment variable that holds it."
     )
     value_type: Literal["string", "env"] = Field(default="string", description="`string` or `env`.")
-
-    @field_validator("key")
-    @classmethod
-    def _is_a_key(cls, key: str) -> str:
-        problem = label_key_problem(key)
-        if problem:
-            raise ValueError(f"'{key}' is no annotation key: {problem}")
-        return key
 
 
 class SecurityContext(Part):
@@ -104,7 +80,7 @@ class JobResources(Part):
     """The flavors."""
 
     default: str | None = Field(default=None, description="The flavor of a job that names none.")
-    label: str | None = Field(
+    label: AnnotationKey | None = Field(
         default=None,
         description="An annotation that carries the flavor's name, for queues keyed on it.",
     )
@@ -113,29 +89,21 @@ class JobResources(Part):
         description="The flavors; a later layer's entry replaces the whole entry of the same name.",
     )
 
-    @field_validator("label")
+    @field_validator("predefined", mode="wrap")
     @classmethod
-    def _is_a_key(cls, label: str | None) -> str | None:
-        problem = label_key_problem(label) if label else None
-        if problem:
-            raise ValueError(f"'{label}' is no annotation key: {problem}")
-        return label
-
-    @field_validator("predefined")
-    @classmethod
-    def _names_once(cls, flavors: list[Flavor]) -> list[Flavor]:
-        _refuse_twice([flavor.name for flavor in flavors])
-        return flavors
+    def _names_once(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return checked(value, handler, _twice(value))
 
 
-def _refuse_twice(names: list[str]) -> None:
-    twice = [
+def _twice(entries: Any) -> list[Found]:
+    """The entries of a list whose name an earlier one has."""
+    listed = entries if isinstance(entries, list) else []
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
+    return [
         ((index, "name"), f"'{name}' is there already")
         for index, name in enumerate(names)
-        if name in names[:index]
+        if isinstance(name, str) and name in names[:index]
     ]
-    if twice:
-        raise several(twice)
 
 
 class JobSettings(Part):
@@ -266,9 +234,6 @@ class ClusterFacts(Part):
 class Settings(Part):
     """jobman's settings."""
 
-    json_schema: str | None = Field(
-        default=None, alias="$schema", description="The JSON Schema of the file, for editors."
-    )
     namespace: Namespace | None = Field(
         default=None, description="The namespace; null is the kubeconfig's."
     )
@@ -306,8 +271,7 @@ class Settings(Part):
         default=ClusterFacts.model_construct(), description="What the site knows of its cluster."
     )
 
-    @field_validator("harbor_projects")
+    @field_validator("harbor_projects", mode="wrap")
     @classmethod
-    def _names_once(cls, projects: list[HarborProject]) -> list[HarborProject]:
-        _refuse_twice([project.name for project in projects])
-        return projects
+    def _names_once(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return checked(value, handler, _twice(value))

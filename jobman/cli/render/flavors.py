@@ -80,31 +80,34 @@ def cells(
 ) -> list[str]:
     """A row's cells, for COLUMNS and DESCRIPTION, and with `wide` for WIDE_COLUMNS."""
     amounts = {**flavor.requests, **flavor.limits}
+    shown = {name: amount(flavor.requests, flavor.limits, name) for name in amounts}
     gpus = _gpus(amounts, gpu_resources)
-    shown = [
+    one_gpu = gpus if len(gpus) == 1 else []
+    own = [
         flavor.name + (" (default)" if flavor.default else ""),
-        amount(flavor, "cpu"),
-        amount(flavor, "memory"),
-        _gpu_cell(flavor, gpus),
+        shown.get("cpu", "-"),
+        shown.get("memory", "-"),
+        shown[one_gpu[0]] if one_gpu else str(flavor.gpus or "-"),
         flavor.description or "-",
     ]
-    if wide:
-        known = {"cpu", "memory", *(gpus if len(gpus) == 1 else ())}
-        others = [f"{name} {amount(flavor, name)}" for name in amounts if name not in known]
-        nodes = [f"{key}={value}" for key, value in flavor.node_selector.items()]
-        shown += [
-            ", ".join(others) or "-",
-            flavor.image or "-",
-            ", ".join(nodes) or "-",
-            flavor.time_limit or "-",
-            flavor.layer or "-",
-        ]
-    return shown
+    if not wide:
+        return own
+    known = {"cpu", "memory", *one_gpu}
+    others = [f"{name} {text}" for name, text in shown.items() if name not in known]
+    nodes = [f"{key}={value}" for key, value in flavor.node_selector.items()]
+    return [
+        *own,
+        ", ".join(others) or "-",
+        flavor.image or "-",
+        ", ".join(nodes) or "-",
+        flavor.time_limit or "-",
+        flavor.layer or "-",
+    ]
 
 
-def amount(flavor: FlavorRow | Flavor, resource: str) -> str:
+def amount(requests: Mapping[str, str], limits: Mapping[str, str], resource: str) -> str:
     """How much of a resource: `2`, or `2/4` where request and limit differ, or `-`."""
-    request, limit = flavor.requests.get(resource), flavor.limits.get(resource)
+    request, limit = requests.get(resource), limits.get(resource)
     if request is None or limit is None:
         return request or limit or "-"
     same = quantity.parse(request) == quantity.parse(limit)
@@ -114,7 +117,3 @@ def amount(flavor: FlavorRow | Flavor, resource: str) -> str:
 def _gpus(amounts: Mapping[str, str], gpu_resources: Iterable[str] | None) -> list[str]:
     known = None if gpu_resources is None else frozenset(gpu_resources)
     return [name for name in amounts if (is_gpu(name) if known is None else name in known)]
-
-
-def _gpu_cell(flavor: FlavorRow, gpus: list[str]) -> str:
-    return amount(flavor, gpus[0]) if len(gpus) == 1 else str(flavor.gpus) if flavor.gpus else "-"

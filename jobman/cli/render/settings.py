@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jobman.cli.render.flavors import amount
 from jobman.cli.render.table import Column
 from jobman.config.layers import LoadedSettings, Source
 from jobman.config.merge import NAMED_LISTS, entry_path
@@ -22,7 +23,7 @@ _USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 def shown(loaded: LoadedSettings) -> dict[str, Any]:
     """The settings in force as JSON, those that no layer sets with their defaults, masked."""
-    settings = loaded.values.model_dump(by_alias=True, mode="json", exclude={"json_schema"})
+    settings = loaded.values.model_dump(by_alias=True, mode="json")
     flavors = [flavor.seed_json() for flavor in loaded.values.job.resources.predefined]
     settings["job"]["resources"]["predefined"] = flavors
     return dict(masked(settings))
@@ -53,10 +54,19 @@ def _leaves(value: Any, at: Path) -> Iterator[tuple[Path, str, str]]:
             yield from _leaves(item, (*at, key))
     elif path in NAMED_LISTS and value:
         for entry in value:
-            rest = {key: item for key, item in entry.items() if key != "name" and item is not None}
-            yield at, entry_path(path, entry["name"]), _compact(rest)
+            yield at, entry_path(path, entry["name"]), _entry(entry)
     else:
         yield at, path, _scalar(value)
+
+
+def _entry(entry: Mapping[str, Any]) -> str:
+    """An entry of a named list in a few words: of a flavor its amounts come first."""
+    left_out = ("name", "description", "resources")
+    rest = {k: item for k, item in entry.items() if k not in left_out and item is not None}
+    resources = entry.get("resources") or {}
+    requests, limits = resources.get("requests", {}), resources.get("limits", {})
+    amounts = [f"{name} {amount(requests, limits, name)}" for name in {**requests, **limits}]
+    return ", ".join([*amounts, *(f"{key} {_scalar(item)}" for key, item in rest.items())]) or "-"
 
 
 def _scalar(value: Any) -> str:
