@@ -75,7 +75,7 @@ def follow(
     with observation.watching(), closing(follower):
         view = observation.view()
         on_state(view)
-        while follower.turn(view) or not observation.is_over(view):
+        while follower.turn(view) or not observation.is_over(view, with_pods=True):
             if not follower.reading:
                 observation.require_existing()
             observation.receive(timeout, follower.patience_s)

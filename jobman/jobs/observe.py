@@ -114,15 +114,17 @@ class Observation:
         if self.deleted and not self.view().finished:
             raise self._gone()
 
-    def is_over(self, view: JobView) -> bool:
-        """Whether the job is over, its pods are known to be too, or it can never start.
+    def is_over(self, view: JobView, *, with_pods: bool = False) -> bool:
+        """Whether the job is over, or can never start.
 
-        The Job's end may be seen before that of its pod, which knows the exit code.
+        The Job's end may be seen before those of its pods. They are waited for, though not for
+        ever, as long as the exit code is not known, or in any case when `with_pods`.
         """
-        if not view.finished or view.state is State.SUCCEEDED or self.deleted:
+        if not view.finished or self.deleted:
             return view.finished or view.state is State.STUCK
-        expected = view.active or (self._began_unfinished and not view.many)
-        if not expected or (view.exit_code is not None and not view.active):
+        ended = sum(pod.finished for pod in view.pods)
+        missing = self._began_unfinished and ended < max(view.succeeded + view.failed, 1)
+        if (view.state is State.SUCCEEDED and not with_pods) or not (view.active or missing):
             return True
         self._over_since = self._over_since or time.monotonic()
         return time.monotonic() - self._over_since > LAG_S

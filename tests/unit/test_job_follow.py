@@ -128,6 +128,23 @@ def test_a_job_that_is_over_is_read_once(client: Client, world: JobWorld) -> Non
     ]
 
 
+def test_a_pod_that_is_seen_after_the_end_of_its_job_is_read(
+    client: Client, world: JobWorld
+) -> None:
+    world.jobs.put(a_job("a"))
+    world.log("a-x", log_of(stamped("quick")))
+    complete = {"type": "Complete", "status": "True"}
+
+    def end(view: JobView) -> None:
+        if view.state is State.PENDING:
+            world.jobs.update("a", status={"conditions": [complete], "succeeded": 1})
+        elif not view.pods:
+            world.pods.put(a_pod("a", **exited(0)))
+
+    view, out = run(client, on_state=end)
+    assert (view.state, out) == (State.SUCCEEDED, b"quick\n")
+
+
 def test_the_window_is_for_the_first_connection_alone(client: Client, world: JobWorld) -> None:
     world.jobs.put(a_job("a"))
     world.pods.put(a_pod("a", **running()))
