@@ -35,19 +35,18 @@ def wait(app: AppContext, jobs: Sequence[Submitted], timeout_s: float | None) ->
 
     end = None if timeout_s is None else time.monotonic() + timeout_s
     codes: list[int] = []
-    with _left_running(app, jobs):
-        for job in jobs:
-            left_s = None if end is None else max(end - time.monotonic(), 0)
-            with _status_line(app, job) as show:
-                view = until(
-                    app.client,
-                    job.name,
-                    job.namespace,
-                    goal="finished",
-                    timeout_s=left_s,
-                    on_state=show,
-                )
-            codes.append(outcome(app, job, view))
+    for job in jobs:
+        left_s = None if end is None else max(end - time.monotonic(), 0)
+        with _going_on(app, job), _status_line(app, job) as show:
+            view = until(
+                app.client,
+                job.name,
+                job.namespace,
+                goal="finished",
+                timeout_s=left_s,
+                on_state=show,
+            )
+        codes.append(outcome(app, job, view))
     return codes[0] if len(codes) == 1 else int(any(codes))
 
 
@@ -56,7 +55,7 @@ def follow(app: AppContext, job: Submitted, timeout_s: float | None) -> int:
     from jobman.cli.render.forms import binary
     from jobman.jobs.wait import follow as follow_log
 
-    with _left_running(app, [job]), _status_line(app, job) as show:
+    with _going_on(app, job), _status_line(app, job) as show:
         view = follow_log(
             app.client,
             job.name,
@@ -109,8 +108,8 @@ def again(app: AppContext, command: str, job: Submitted) -> str:
 
 
 @contextmanager
-def _left_running(app: AppContext, jobs: Sequence[Submitted]) -> Iterator[None]:
-    """Whatever ends the waiting early, the job goes on, and the way back is told.
+def interruptible(app: AppContext, jobs: Sequence[Submitted]) -> Iterator[None]:
+    """Ctrl-C ends what is inside, not the jobs that `jobs` holds by then; the way back is told.
 
     A second Ctrl-C ends jobman at once.
     """
@@ -118,16 +117,25 @@ def _left_running(app: AppContext, jobs: Sequence[Submitted]) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if not jobs:
+            raise
         goes = "the job goes on" if len(jobs) == 1 else "the jobs go on"
         app.say(f"interrupted; {goes}. Come back with: {_ways_back(app, jobs)}")
         raise typer.Exit(INTERRUPTED) from None
-    except WaitTimeoutError as error:
-        error.hint = error.hint or f"come back with: {_ways_back(app, jobs)}"
-        raise
+
+
+@contextmanager
+def _going_on(app: AppContext, job: Submitted) -> Iterator[None]:
+    """Whatever else ends the waiting early, the error tells where the job is found."""
+    try:
+        yield
     except NotFoundError:
         raise
+    except WaitTimeoutError as error:
+        error.hint = error.hint or f"come back with: {again(app, 'logs -f', job)}"
+        raise
     except JobmanError as error:
-        error.hint = error.hint or f"look with: {again(app, 'details', jobs[0])}"
+        error.hint = error.hint or f"look with: {again(app, 'details', job)}"
         raise
 
 

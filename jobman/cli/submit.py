@@ -141,23 +141,34 @@ def _submit(
     app: AppContext, made: Sequence[Draft], options: SubmitOptions, timeout_s: float | None
 ) -> int:
     """Create, tell the names, wait if asked to; the exit code."""
+    jobs: list[Submitted] = []
+    with awaiting.interruptible(app, jobs):
+        _create_and_tell(app, made, jobs, follow=options.follow)
+        if options.follow:
+            return awaiting.follow(app, jobs[0], timeout_s)
+        return awaiting.wait(app, jobs, timeout_s) if options.wait else 0
+
+
+def _create_and_tell(
+    app: AppContext, made: Sequence[Draft], jobs: list[Submitted], *, follow: bool
+) -> None:
+    """Create the jobs, each noted in `jobs` and named on stdout; on stderr beside a log."""
     created: list[dict[str, Any]] = []
     whole = app.output(Output.NAME) is not Output.NAME
     try:
         for found in _create(app, made):
             created.append(found)
-            if options.follow:
-                app.say(found["metadata"]["name"])
+            metadata = found["metadata"]
+            namespace = metadata.get("namespace") or app.client.namespace
+            jobs.append(Submitted(metadata["name"], namespace))
+            if follow:
+                app.say(jobs[-1].name)
             elif not whole:
                 write(app, [found], Output.NAME)
     finally:
         if whole and created:
             write(app, created, Output.NAME)
         app.out.flush()
-    jobs = [Submitted(f["metadata"]["name"], f["metadata"]["namespace"]) for f in created]
-    if options.follow:
-        return awaiting.follow(app, jobs[0], timeout_s)
-    return awaiting.wait(app, jobs, timeout_s) if options.wait else 0
 
 
 def _stamper(app: AppContext, user: str) -> Callable[[], Stamp]:

@@ -17,7 +17,7 @@ spec:
   - name: shell
     image: %s
     imagePullPolicy: IfNotPresent
-    command: [sh, -c, "echo $$(A) $(A); exit 5"]
+    command: [sh, -c, 'echo "$1" "$2"; exit 5', sh, $$(A), $(A)]
     env: [{name: A, value: x}]
 """
 
@@ -63,9 +63,11 @@ def test_a_held_job_has_no_pod(jobman: Any) -> None:
     assert whole(jobman, "held")["pods"] == []
 
 
-def test_a_job_that_is_deleted_at_its_end(jobman: Any) -> None:
-    done = jobman("submit", "--ttl", "0s", "--follow", "--", "echo", "gone soon").ok()
+def test_a_job_that_is_deleted_at_its_end(jobman: Any, kubectl: Any) -> None:
+    words = ["sh", "-c", "echo gone soon; sleep 1"]
+    done = jobman("submit", "-j", "brief", "--ttl", "0s", "--follow", "--", *words).ok()
     assert done.text == "gone soon\n"
+    kubectl("wait", "--for=delete", "job/brief", "--timeout=30s").ok()
 
 
 def test_a_secret_as_variables(jobman: Any, api: k8s.ApiClient, namespace: str) -> None:
