@@ -71,6 +71,8 @@ def _slowly(text: str) -> Any:
         value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise BodyError(_go_text(error, text)) from None
+    except ValueError as error:  # a constant that JSON does not have, a number of 5,000 digits
+        raise BodyError(str(error)) from None
     except RecursionError:
         raise BodyError("exceeded max depth") from None
     return _without_surrogates(value) if _SURROGATE.search(text) else value

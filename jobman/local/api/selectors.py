@@ -310,8 +310,12 @@ def _terms(text: str) -> Iterator[Term]:
 
 
 def _unescaped(value: str) -> str:
-    if bad := re.search(r"\\([^\\,=]|$)|(?<!\\)(?:\\\\)*=", value):
-        raise ValueError(f"invalid field selector: invalid value: {bad[0]}")
+    for token in re.findall(r"\\.?|[,=]", value, re.DOTALL):
+        if token in (",", "="):
+            problem = f"unescaped character in value: {ord(token)}"
+            raise ValueError(f"invalid field selector: {problem}")
+        if token[1:] not in ("\\", ",", "="):
+            raise ValueError(f"invalid field selector: invalid escape sequence: {token}")
     return re.sub(r"\\(.)", r"\1", value)
 
 

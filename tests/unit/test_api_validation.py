@@ -1,0 +1,439 @@
+"""Rules that no recording covers, by tables: one broken field, the cause told."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from jobman.local.api import defaults, schema, validation
+from jobman.local.api.cause import Cause
+from jobman.local.api.resources import RESOURCES
+
+KINDS = {resource.kind: resource for resource in RESOURCES}
+BOT = {"kind": "Bot", "name": "b"}
+MAIN = {"name": "main", "image": "busybox"}
+
+
+def made(kind: str, **fields: Any) -> dict[str, Any]:
+    """A new object as the server has it before it looks at the rules."""
+    name = fields.pop("name", "x")
+    body = {"metadata": {"name": name, **fields.pop("metadata", {})}, **fields}
+    obj, _ = schema.check(KINDS[kind], body, "Strict")
+    if KINDS[kind].namespaced:
+        obj["metadata"]["namespace"] = "default"
+    obj["metadata"]["uid"] = "u"
+    defaults.apply(kind, obj)
+    if kind == "Job":
+        defaults.generate_selector(obj)
+    return obj
+
+
+def pod(container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    return made("Pod", spec={"containers": [{**MAIN, **(container or {})}], **spec})
+
+
+def job(**spec: Any) -> dict[str, Any]:
+    template = {"spec": {"restartPolicy": "Never", "containers": [MAIN]}}
+    return made("Job", spec={"template": template, **spec})
+
+
+def told(obj: dict[str, Any]) -> list[str]:
+    return [f"{c.field}: {c.message}" for c in validation.validate_create(obj["kind"], obj)]
+
+
+MAIN_PATH = "spec.containers[0]"
+
+
+@pytest.mark.parametrize(
+    ("container", "cause"),
+    [
+        (
+            {"image": " a"},
+            'image: Invalid value: " a": must not have leading or trailing whitespace',
+        ),
+        ({"name": "a.b"}, 'name: Invalid value: "a.b": must not contain dots'),
+        ({"env": [{"value": "1"}]}, "env[0].name: Required value"),
+        (
+            {
+                "env": [
+                    {
+                        "name": "A",
+                        "value": "1",
+                        "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
+                    }
+                ]
+            },
+            'env[0].valueFrom: Invalid value: "": may not be specified when `value` is not',
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {}}]},
+            'env[0].valueFrom: Invalid value: "": must specify one of: `fieldRef`,',
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}]},
+            "env[0].valueFrom.secretKeyRef.key: Required value",
+        ),
+        ({"envFrom": [{"configMapRef": {}}]}, "envFrom[0].configMapRef.name: Required value"),
+        (
+            {"ports": [{"containerPort": 70000}]},
+            "ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535",
+        ),
+        ({"ports": [{"name": "http"}]}, "ports[0].containerPort: Required value"),
+        (
+            {"ports": [{"containerPort": 1, "protocol": "FOO"}]},
+            'ports[0].protocol: Unsupported value: "FOO": supported values: "SCTP", "TCP"',
+        ),
+        ({"volumeMounts": [{"mountPath": "/a"}]}, "volumeMounts[0].name: Required value"),
+        (
+            {"terminationMessagePolicy": "Never"},
+            'terminationMessagePolicy: Unsupported value: "Never": supported values:',
+        ),
+        ({"livenessProbe": {}}, "livenessProbe: Required value: must specify a handler type"),
+        (
+            {"resources": {"requests": {"pods": "1"}}},
+            'resources.requests[pods]: Invalid value: "pods": must be a standard resource for',
+        ),
+    ],
+)
+def test_containers(container: dict[str, Any], cause: str) -> None:
+    found = told(pod(container))
+    assert found[0].startswith(f"{MAIN_PATH}.{cause}")
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "cause"),
+    [
+        (
+            {"volumes": [{"name": "v", "configMap": {}}]},
+            "volumes[0].configMap.name: Required value",
+        ),
+        (
+            {"volumes": [{"name": "v", "secret": {}}]},
+            "volumes[0].secret.secretName: Required value",
+        ),
+        (
+            {"volumes": [{"name": "v", "hostPath": {"path": "/a/../b"}}]},
+            "volumes[0].hostPath.path: Invalid value: \"/a/../b\": must not contain '..'",
+        ),
+        (
+            {"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/a"}}]},
+            "volumes[0].hostPath: Forbidden: may not specify more than 1 volume type",
+        ),
+        (
+            {"volumes": [{"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}]},
+            'volumes[1].name: Duplicate value: "v"',
+        ),
+        (
+            {"volumes": [{"name": "v", "configMap": {"name": "c", "defaultMode": 9999}}]},
+            "volumes[0].configMap.defaultMode: Invalid value: 9999: must be a number between 0",
+        ),
+        (
+            {
+                "volumes": [
+                    {"name": "v", "configMap": {"name": "c", "items": [{"key": "k", "path": "/x"}]}}
+                ]
+            },
+            'volumes[0].configMap.items[0].path: Invalid value: "/x": must be a relative path',
+        ),
+        (
+            {"volumes": [{"name": "v", "persistentVolumeClaim": {}}]},
+            "volumes[0].persistentVolumeClaim.claimName: Required value",
+        ),
+        (
+            {"activeDeadlineSeconds": 0},
+            "activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647",
+        ),
+        (
+            {"hostname": "A"},
+            'hostname: Invalid value: "A": a lowercase RFC 1123 label must consist',
+        ),
+        ({"dnsPolicy": "Mine"}, 'dnsPolicy: Unsupported value: "Mine": supported values:'),
+        (
+            {"tolerations": [{"operator": "Equal", "value": "x"}]},
+            'tolerations[0].operator: Invalid value: "Equal": operator must be Exists when `ke',
+        ),
+        (
+            {"tolerations": [{"key": "a", "operator": "Exists", "effect": "Never"}]},
+            'tolerations[0].effect: Unsupported value: "Never": supported values: "NoSchedule"',
+        ),
+        (
+            {"tolerations": [{"key": "a", "operator": "Exists", "tolerationSeconds": 5}]},
+            "tolerations[0].effect: Invalid value: \"\": effect must be 'NoExecute' when",
+        ),
+        ({"initContainers": [MAIN]}, 'initContainers[0].name: Duplicate value: "main"'),
+        (
+            {
+                "affinity": {
+                    "nodeAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}
+                    }
+                }
+            },
+            "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.",
+        ),
+    ],
+)
+def test_pods(spec: dict[str, Any], cause: str) -> None:
+    (found,) = told(pod(**spec))
+    assert found.startswith(f"spec.{cause}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "cause"),
+    [
+        (
+            {"maxFailedIndexes": 1},
+            "maxFailedIndexes: Invalid value: 1: requires indexed completion mode",
+        ),
+        (
+            {"completionMode": "Indexed", "completions": 2, "maxFailedIndexes": 1},
+            "backoffLimitPerIndex: Required value: when maxFailedIndexes is specified",
+        ),
+        (
+            {"completionMode": "Indexed", "completions": 1, "parallelism": 100001},
+            "parallelism: Invalid value: 100001: must be less than or equal to 100000",
+        ),
+        (
+            {"podFailurePolicy": {"rules": [{"action": "FailJob"}]}},
+            'podFailurePolicy.rules[0]: Invalid value: {"action":"FailJob"}: specifying one of',
+        ),
+        (
+            {
+                "podFailurePolicy": {
+                    "rules": [{"action": "Count", "onExitCodes": {"operator": "In", "values": [0]}}]
+                }
+            },
+            "podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: must not be 0",
+        ),
+        (
+            {"successPolicy": {"rules": [{"succeededCount": 1}]}},
+            'successPolicy: Invalid value: {"rules":[{"succeededCount":1}]}: requires indexed',
+        ),
+        (
+            {"podReplacementPolicy": "Always"},
+            'podReplacementPolicy: Unsupported value: "Always": supported values: "Failed",',
+        ),
+    ],
+)
+def test_jobs(spec: dict[str, Any], cause: str) -> None:
+    (found,) = told(job(**spec))
+    assert found.startswith(f"spec.{cause}")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "cause"),
+    [
+        (
+            {"finalizers": ["mine"]},
+            'metadata.finalizers: Invalid value: "mine": name is neither a standard finalizer',
+        ),
+        (
+            {"finalizers": ["orphan", "foregroundDeletion"]},
+            'metadata.finalizers: Invalid value: ["orphan","foregroundDeletion"]: finalizer',
+        ),
+        (
+            {"labels": {"/x": "1"}},
+            'metadata.labels: Invalid value: "/x": prefix part must be non-empty',
+        ),
+        ({"labels": {"é": "1"}}, 'metadata.labels: Invalid value: "é": name part must consist of'),
+        (
+            {"annotations": {"a": "x" * 262144}},
+            "metadata.annotations: Too long: may not be more than 262144 bytes",
+        ),
+        (
+            {
+                "ownerReferences": [
+                    {"apiVersion": "v1", "kind": "Pod", "name": n, "uid": n, "controller": True}
+                    for n in "ab"
+                ]
+            },
+            "metadata.ownerReferences: Invalid value: [",
+        ),
+    ],
+)
+def test_metadata(metadata: dict[str, Any], cause: str) -> None:
+    (found,) = told(made("ConfigMap", metadata=metadata))
+    assert found.startswith(cause)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "cause"),
+    [
+        (
+            "ConfigMap",
+            {"data": {"a": "x" * 1048577}},
+            "[]: Too long: may not be more than 1048576 bytes",
+        ),
+        ("ConfigMap", {"data": {"..": "x"}}, "data[..]: Invalid value: \"..\": must not be '..'"),
+        ("Secret", {"type": "kubernetes.io/ssh-auth"}, "data[ssh-privatekey]: Required value"),
+        (
+            "Node",
+            {"spec": {"taints": [{"key": "a", "effect": "Never"}]}},
+            'spec.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule"',
+        ),
+        (
+            "Node",
+            {"status": {"capacity": {"cpu": "-1"}}},
+            'status.capacity[cpu]: Invalid value: "-1": must be greater than or equal to 0',
+        ),
+        (
+            "PersistentVolumeClaim",
+            {"spec": {"accessModes": ["Mine"], "resources": {"requests": {"storage": "1Gi"}}}},
+            'spec.accessModes: Unsupported value: "Mine": supported values:',
+        ),
+        (
+            "PersistentVolumeClaim",
+            {"spec": {"accessModes": ["ReadWriteOnce"]}},
+            "spec.resources[storage]: Required value",
+        ),
+        (
+            "ResourceQuota",
+            {"spec": {"hard": {"pods": "1500m"}}},
+            'spec.hard[pods]: Invalid value: "1500m": must be an integer',
+        ),
+        (
+            "LimitRange",
+            {"spec": {"limits": [{"type": "Pod"}, {"type": "Pod"}]}},
+            'spec.limits[1].type: Duplicate value: "Pod"',
+        ),
+        (
+            "PriorityClass",
+            {"value": 1000000001},
+            "value: Forbidden: maximum allowed value of a user defined priority is 1000000000",
+        ),
+        (
+            "Role",
+            {"rules": [{"apiGroups": [""], "resources": ["pods"]}]},
+            "rules[0].verbs: Required value: verbs must contain at least one value",
+        ),
+        (
+            "RoleBinding",
+            {"roleRef": {"kind": "Role", "name": "r"}, "subjects": [BOT]},
+            'subjects[0].kind: Unsupported value: "Bot": supported values: "Group"',
+        ),
+        ("RoleBinding", {"roleRef": {"kind": "Role"}}, "roleRef.name: Required value"),
+        (
+            "Event",
+            {"involvedObject": {"namespace": "other"}},
+            'involvedObject.namespace: Invalid value: "other": does not match event.namespace',
+        ),
+        (
+            "Lease",
+            {"spec": {"leaseDurationSeconds": 0}},
+            "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
+        ),
+        (
+            "Namespace",
+            {"name": "a.b"},
+            'metadata.name: Invalid value: "a.b": must not contain dots',
+        ),
+    ],
+)
+def test_other_kinds(kind: str, fields: dict[str, Any], cause: str) -> None:
+    found = told(made(kind, **fields))
+    assert found[0].startswith(cause)
+
+
+@pytest.mark.parametrize("name", ["system:node", "a b", "Ä"])
+def test_roles_may_have_any_name_that_fits_a_path(name: str) -> None:
+    assert told(made("Role", name=name)) == []
+
+
+def changed(before: dict[str, Any], **spec: Any) -> list[str]:
+    after = copy.deepcopy(before)
+    for key, value in spec.items():
+        if value is None:
+            after["spec"].pop(key)
+        else:
+            after["spec"][key] = value
+    causes = validation.validate_update(before["kind"], before, after)
+    return [f"{cause.field}: {cause.message.splitlines()[0]}" for cause in causes]
+
+
+DEADLINE = "spec.activeDeadlineSeconds: Invalid value: "
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "causes"),
+    [
+        (None, 5, []),
+        (10, 5, []),
+        (10, 0, []),
+        (5, 10, [f"{DEADLINE}10: must be less than or equal to previous value"]),
+        (5, None, [f"{DEADLINE}null: must not update from a positive integer to nil value"]),
+        (5, -1, [f"{DEADLINE}-1: must be between 0 and 2147483647, inclusive"]),
+    ],
+)
+def test_a_pods_deadline_only_comes_nearer(
+    before: int | None, after: int | None, causes: list[str]
+) -> None:
+    start = pod(**({} if before is None else {"activeDeadlineSeconds": before}))
+    assert changed(start, activeDeadlineSeconds=after) == causes
+
+
+def test_what_else_of_a_pod_may_change() -> None:
+    start = pod(tolerations=[{"key": "a", "operator": "Exists", "effect": "NoExecute"}])
+    image = [{**start["spec"]["containers"][0], "image": "other"}]
+    longer = [{**start["spec"]["tolerations"][0], "tolerationSeconds": 9}, {"operator": "Exists"}]
+    assert changed(start, containers=image) == []
+    assert changed(start, tolerations=longer) == []
+    assert changed(start, tolerations=longer[1:]) == [
+        (
+            "spec.tolerations: Forbidden: existing toleration can not be modified except its"
+            " tolerationSeconds"
+        )
+    ]
+    assert changed(start, containers=[*image, {**MAIN, "name": "more"}]) == [
+        "spec.containers: Forbidden: pod updates may not add or remove containers"
+    ]
+    (cause,) = changed(start, nodeName="n")
+    assert cause.startswith("spec: Forbidden: pod updates may not change fields other than")
+
+
+def test_a_started_jobs_template_is_fixed_and_a_suspended_ones_is_not() -> None:
+    for suspend, fields in ((True, []), (False, ["spec.template.spec"])):
+        before = job(suspend=suspend)
+        after = copy.deepcopy(before)
+        after["spec"]["template"]["spec"]["nodeSelector"] = {"gpu": "a100"}
+        causes = validation.validate_update("Job", before, after)
+        assert [cause.field for cause in causes] == fields
+
+
+def test_a_finished_jobs_status_cannot_be_taken_back() -> None:
+    done = {
+        "conditions": [{"type": t, "status": "True"} for t in ("SuccessCriteriaMet", "Complete")]
+    }
+    before, after = job(), job()
+    before["status"], after["status"] = {**done, "succeeded": 1}, {}
+    assert validation.validate_status("Job", before, after) == [
+        Cause(
+            "FieldValueInvalid",
+            "status.conditions",
+            "Invalid value: cannot disable the terminal Complete=True condition",
+        ),
+        Cause(
+            "FieldValueInvalid",
+            "status.succeeded",
+            "Invalid value: 0: cannot decrease the succeeded counter",
+        ),
+        Cause(
+            "FieldValueInvalid",
+            "status.conditions",
+            "Invalid value: cannot disable the SuccessCriteriaMet=True condition",
+        ),
+    ]
+    assert validation.validate_status("Job", before, before) == []
+
+
+def test_being_deleted_no_finalizer_may_come() -> None:
+    before = made("ConfigMap", metadata={"finalizers": ["a/b"]})
+    before["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    after = copy.deepcopy(before)
+    after["metadata"]["finalizers"].append("c/d")
+    causes = validation.validate_update("ConfigMap", before, after)
+    assert {cause.field for cause in causes} == {"metadata.finalizers"}
+    after["metadata"]["finalizers"] = []
+    assert validation.validate_update("ConfigMap", before, after) == []
