@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from jobman.local.api.registry import Registry
-from jobman.local.controllers.events import EventExpiry
+from jobman.local.controllers.event_expiry import EventExpiry
 from jobman.local.controllers.garbage import GarbageCollector
 from jobman.local.controllers.job import JobController
 from jobman.local.controllers.namespaces import DefaultsController, NamespaceController

@@ -1,69 +1,152 @@
-"""Events about objects, in the two shapes that Kubernetes' parts write, and their end.
+"""Events about objects, in the two shapes that Kubernetes' parts write.
 
-Nobody waits for an event: one that cannot be written is dropped.
+Nobody waits for an event: one that cannot be written is dropped, and floods are dammed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections import OrderedDict
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
-from jobman.local.api.metadata import now
 from jobman.local.api.registry import Registry
 from jobman.local.api.status import ApiError
-from jobman.values.duration import parse_rfc3339
+from jobman.local.controllers.clock import Clock, SystemClock, stamp
 
 Object = dict[str, Any]
 
-KEPT_S = 3600.0
-_REPEATS_KNOWN = 4096
+# As in Kubernetes: more than so many events that differ in their text alone become one,
+_ALIKE_MOST = 10
+_ALIKE_WITHIN_S = 600.0
+# and an object that has had so many gets another one only every five minutes.
+_BURST = 25
+_REFILL_S = 300.0
+_SERIES_WITHIN_S = 360.0
+_KNOWN_MOST = 4096
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Recent(Generic[K, V]):
+    """What is known of the keys used last."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """What is known, if it still is."""
+        if key in self._known:
+            self._known.move_to_end(key)
+        return self._known.get(key)
+
+    def put(self, key: K, value: V) -> None:
+        """Know it; the key that was used longest ago may be forgotten."""
+        self._known[key] = value
+        self._known.move_to_end(key)
+        if len(self._known) > _KNOWN_MOST:
+            self._known.popitem(last=False)
+
+
+@dataclass
+class _Alike:
+    """The texts of events that are otherwise the same, since `last`."""
+
+    texts: set[str]
+    last: datetime
+
+
+@dataclass
+class _Allowance:
+    """How many more events an object may have."""
+
+    left: float
+    at: datetime
 
 
 class EventRecorder:
     """Writes events as kubelets and controllers do: a repeated one is counted."""
 
-    def __init__(self, registry: Registry, component: str, host: str = "") -> None:
+    def __init__(
+        self, registry: Registry, component: str, host: str = "", *, clock: Clock | None = None
+    ) -> None:
         self._registry = registry
         self._component = component
         self._host = host
-        self._written: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
+        self._clock: Clock = clock or SystemClock()
+        self._written: _Recent[tuple[str, ...], tuple[str, str]] = _Recent()
+        self._alike: _Recent[tuple[str, ...], _Alike] = _Recent()
+        self._allowances: _Recent[str, _Allowance] = _Recent()
 
     def event(
         self, obj: Object, kind: str, reason: str, message: str, *, field_path: str = ""
     ) -> None:
         """Record that something happened to `obj`; `kind` is Normal or Warning."""
-        key = (obj["metadata"]["uid"], field_path, kind, reason, message)
+        uid = obj["metadata"]["uid"]
+        if not self._is_allowed(uid):
+            return
+        alike = (uid, field_path, kind, reason)
+        if self._is_flood(alike, message):
+            key: tuple[str, ...] = alike
+            message = f"(combined from similar events): {message}"
+        else:
+            key = (*alike, message)
         with contextlib.suppress(ApiError):
-            if not self._counted(key):
-                self._write(key, obj)
+            if not self._counted(key, message):
+                place = self._write(obj, kind, reason, message, field_path)
+                self._written.put(key, place)
 
-    def _counted(self, key: tuple[str, ...]) -> bool:
+    def _is_allowed(self, uid: str) -> bool:
+        now = self._clock.now()
+        known = self._allowances.get(uid) or _Allowance(_BURST, now)
+        refilled = (now - known.at).total_seconds() / _REFILL_S
+        left = min(_BURST, known.left + refilled)
+        allowed = left >= 1
+        self._allowances.put(uid, _Allowance(left - 1 if allowed else left, now))
+        return allowed
+
+    def _is_flood(self, alike: tuple[str, ...], message: str) -> bool:
+        """Whether there were too many events of late that differ in nothing but the text."""
+        now = self._clock.now()
+        known = self._alike.get(alike)
+        if known is None or (now - known.last).total_seconds() > _ALIKE_WITHIN_S:
+            known = _Alike(set(), now)
+        known.last = now
+        if len(known.texts) < _ALIKE_MOST:
+            known.texts.add(message)
+        self._alike.put(alike, known)
+        return message not in known.texts
+
+    def _counted(self, key: tuple[str, ...], message: str) -> bool:
+        """Count the event again, if it is there."""
         place = self._written.get(key)
         if place is None or self._registry.find("events", *place) is None:
             return False
 
         def count(event: Object) -> None:
             event["count"] = event.get("count", 1) + 1
-            event["lastTimestamp"] = now()
+            event["lastTimestamp"] = stamp(self._clock.now())
+            event["message"] = message
 
-        self._written.move_to_end(key)
         self._registry.modify("events", *place, count)
         return True
 
-    def _write(self, key: tuple[str, ...], obj: Object) -> None:
-        _, field_path, kind, reason, message = key
+    def _write(
+        self, obj: Object, kind: str, reason: str, message: str, field_path: str
+    ) -> tuple[str, str]:
+        moment = stamp(self._clock.now())
         source = {"component": self._component} | ({"host": self._host} if self._host else {})
         event = {
             **_head(obj, field_path),
             "reason": reason,
             "message": message,
             "source": source,
-            "firstTimestamp": now(),
-            "lastTimestamp": now(),
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
             "count": 1,
             "type": kind,
             "eventTime": None,
@@ -71,21 +154,46 @@ class EventRecorder:
             "reportingInstance": self._host,
         }
         made = self._registry.create("events", _namespace(obj), event)
-        self._written[key] = (made["metadata"]["namespace"], made["metadata"]["name"])
-        if len(self._written) > _REPEATS_KNOWN:
-            self._written.popitem(last=False)
+        return made["metadata"]["namespace"], made["metadata"]["name"]
 
 
 class SchedulerRecorder:
-    """Writes events as the scheduler does: no counts, an eventTime to the microsecond."""
+    """Writes events as the scheduler does: an eventTime to the microsecond, and series."""
 
-    def __init__(self, registry: Registry, instance: str) -> None:
+    def __init__(self, registry: Registry, instance: str, *, clock: Clock | None = None) -> None:
         self._registry = registry
         self._instance = instance
+        self._clock: Clock = clock or SystemClock()
+        self._written: _Recent[tuple[str, ...], tuple[datetime, str, str]] = _Recent()
 
     def event(self, pod: Object, kind: str, reason: str, action: str, message: str) -> None:
         """Record what was done with a pod."""
-        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        key = (pod["metadata"]["uid"], kind, reason, message)
+        with contextlib.suppress(ApiError):
+            if not self._continued(key):
+                place = self._write(pod, kind, reason, action, message)
+                self._written.put(key, (self._clock.now(), *place))
+
+    def _continued(self, key: tuple[str, ...]) -> bool:
+        """Count the event in its series, if it is there."""
+        known, now = self._written.get(key), self._clock.now()
+        if known is None or (now - known[0]).total_seconds() > _SERIES_WITHIN_S:
+            return False
+        place = known[1:]
+        if self._registry.find("events", *place) is None:
+            return False
+
+        def count(event: Object) -> None:
+            seen = event.get("series", {}).get("count", 1)
+            event["series"] = {"count": seen + 1, "lastObservedTime": _micro(now)}
+
+        self._registry.modify("events", *place, count)
+        self._written.put(key, (now, *place))
+        return True
+
+    def _write(
+        self, pod: Object, kind: str, reason: str, action: str, message: str
+    ) -> tuple[str, str]:
         event = {
             **_head(pod, ""),
             "reason": reason,
@@ -94,45 +202,17 @@ class SchedulerRecorder:
             "firstTimestamp": None,
             "lastTimestamp": None,
             "type": kind,
-            "eventTime": moment,
+            "eventTime": _micro(self._clock.now()),
             "action": action,
             "reportingComponent": "default-scheduler",
             "reportingInstance": self._instance,
         }
-        with contextlib.suppress(ApiError):
-            self._registry.create("events", _namespace(pod), event)
-
-
-class EventExpiry:
-    """Takes events away an hour after they happened last."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-
-    async def run(self) -> None:
-        """Sleep until the oldest is due, until cancelled."""
-        while True:
-            await asyncio.sleep(max(self._expire(datetime.now(UTC)), 60.0))
-
-    def _expire(self, moment: datetime) -> float:
-        """Remove what is over; the seconds until the next one is."""
-        next_s = KEPT_S
-        for event in self._registry.list("events"):
-            left = KEPT_S - (moment - _last(event)).total_seconds()
-            if left <= 0:
-                about = event["metadata"]
-                self._registry.delete("events", about["namespace"], about["name"])
-            else:
-                next_s = min(next_s, left)
-        return next_s
-
-
-def _last(event: Object) -> datetime:
-    text = event.get("lastTimestamp") or event.get("eventTime")
-    return parse_rfc3339(text or event["metadata"]["creationTimestamp"])
+        made = self._registry.create("events", _namespace(pod), event)
+        return made["metadata"]["namespace"], made["metadata"]["name"]
 
 
 def _head(obj: Object, field_path: str) -> Object:
+    """What every event begins with. Its name ends with a time, never the same one twice."""
     about = obj["metadata"]
     involved = {
         "kind": obj["kind"],
@@ -141,17 +221,29 @@ def _head(obj: Object, field_path: str) -> Object:
         "uid": about["uid"],
         "apiVersion": obj["apiVersion"],
         "resourceVersion": about.get("resourceVersion", ""),
+        "fieldPath": field_path,
     }
-    if field_path:
-        involved["fieldPath"] = field_path
     return {
         "kind": "Event",
         "apiVersion": "v1",
-        "metadata": {"name": f"{about['name']}.{time.time_ns():x}"},
+        "metadata": {"name": f"{about['name']}.{_unique_ns():x}"},
         "involvedObject": {key: value for key, value in involved.items() if value},
     }
+
+
+_last_ns = 0
+
+
+def _unique_ns() -> int:
+    global _last_ns  # noqa: PLW0603 - the one counter of this process
+    _last_ns = max(time.time_ns(), _last_ns + 1)
+    return _last_ns
 
 
 def _namespace(obj: Object) -> str:
     """Events about what has no namespace are in the default one."""
     return str(obj["metadata"].get("namespace") or "default")
+
+
+def _micro(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

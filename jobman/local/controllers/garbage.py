@@ -1,23 +1,56 @@
 """Garbage collection: what depends on what was deleted goes too, or is set free.
 
-Background: the owner is gone, then its dependents go. Foreground: the owner waits for them.
-Orphan: they lose the reference first. What is born with an owner that is not there goes at once.
+Background: the owner is gone, then its dependents go. Foreground: the owner waits for those
+that block it. Orphan: they lose the reference first. What is born with an owner that is not
+there goes at once.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
 from typing import Any
+
+import msgspec
 
 from jobman.local.api.deletion import FOREGROUND, ORPHAN
 from jobman.local.api.registry import DeleteOptions, Registry
-from jobman.local.api.resources import RESOURCES
+from jobman.local.api.resources import RESOURCES, Resource
 from jobman.local.api.status import ApiError
+from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.workqueue import Controller
-from jobman.local.store import Change, Key
+from jobman.local.store import Change, Key, Record
 
 Object = dict[str, Any]
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """An ownerReference."""
+
+    apiVersion: str = ""  # noqa: N815
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    blockOwnerDeletion: bool | None = None  # noqa: N815
+
+
+class _Metadata(msgspec.Struct):
+    ownerReferences: list[Owner] = []  # noqa: N815
+    finalizers: list[str] = []
+    deletionTimestamp: str = ""  # noqa: N815
+
+    def waits_for_dependents(self) -> bool:
+        """Whether it is being deleted in the foreground."""
+        return bool(self.deletionTimestamp) and FOREGROUND in self.finalizers
+
+
+class _Envelope(msgspec.Struct):
+    metadata: _Metadata
+
+
+_DECODER = msgspec.json.Decoder(_Envelope)
+# Most objects have neither owners nor are they being deleted: one look at the bytes tells.
+_MARKS = (b'"ownerReferences"', b'"deletionTimestamp"')
 
 
 class GarbageCollector(Controller[Key]):
@@ -25,102 +58,188 @@ class GarbageCollector(Controller[Key]):
 
     resources = tuple(r.name for r in RESOURCES if r.stored and r.kind != "Event")
 
-    def __init__(self, registry: Registry) -> None:
-        super().__init__(registry)
-        self._alive: dict[str, Key] = {}
-        self._dependents: defaultdict[str, set[Key]] = defaultdict(set)
+    def __init__(self, registry: Registry, *, clock: Clock | None = None) -> None:
+        super().__init__(registry, clock=clock)
+        self._owners: dict[Key, tuple[str, ...]] = {}
+        self._dependents: dict[str, set[Key]] = {}
+
+    def begin(self) -> None:
+        """Learn all references anew before the first is looked at."""
+        self._owners.clear()
+        self._dependents.clear()
+        super().begin()
+
+    # -- what happens ----------------------------------------------------------------------------
 
     def keys_of(self, change: Change) -> list[Key]:
         """The object itself where it may have work for us; its dependents once it is gone."""
         record, key = change.record, change.record.key
-        owners = _owner_uids(record.object())
         if change.type == "DELETED":
-            self._alive.pop(record.uid, None)
-            for uid in owners:
-                self._dependents[uid].discard(key)
-            return [*self._dependents.pop(record.uid, ()), *self._waiting_owners(owners)]
-        self._alive[record.uid] = key
-        for uid in owners:
-            self._dependents[uid].add(key)
-        deleted = "deletionTimestamp" in record.object()["metadata"]
-        return [key] if owners or deleted else []
+            freed = self._learn(key, ())
+            waiting = [found for uid in freed if (found := self._key_of(change, uid))]
+            return [*sorted(self._dependents.get(record.uid, ())), *waiting]
+        if not any(mark in record.body for mark in _MARKS):
+            if key in self._owners:
+                self._learn(key, ())
+            return []
+        about = _metadata(record)
+        before = self._learn(key, tuple(owner.uid for owner in about.ownerReferences))
+        dropped = [uid for uid in before if uid not in self._owners.get(key, ())]
+        keys = [found for uid in dropped if (found := self._key_of(change, uid))]
+        if about.deletionTimestamp or any(map(self._is_gone_for(key), about.ownerReferences)):
+            keys.append(key)
+        return keys
 
-    def _waiting_owners(self, uids: list[str]) -> list[Key]:
-        """Owners that may wait for the last of their dependents."""
-        return [self._alive[uid] for uid in uids if uid in self._alive]
+    def _learn(self, key: Key, uids: tuple[str, ...]) -> tuple[str, ...]:
+        """Note an object's owners, and return those that it had."""
+        before = self._owners.pop(key, ())
+        for uid in before:
+            dependents = self._dependents.get(uid, set())
+            dependents.discard(key)
+            if not dependents:
+                self._dependents.pop(uid, None)
+        for uid in uids:
+            self._dependents.setdefault(uid, set()).add(key)
+        if uids:
+            self._owners[key] = uids
+        return before
 
-    def sync(self, key: Key) -> float | None:
-        """Collect, set free, or let go one object."""
-        obj = self.registry.find(*key)
-        if obj is None:
-            return None
-        finalizers = obj["metadata"].get("finalizers", [])
-        if "deletionTimestamp" in obj["metadata"]:
-            if ORPHAN in finalizers:
-                self._set_free(obj)
-                self._let_go(key, ORPHAN)
-            elif FOREGROUND in finalizers and not self._delete_dependents(obj):
-                self._let_go(key, FOREGROUND)
-        elif self._is_garbage(obj):
-            self._delete(key, obj["metadata"]["uid"])
+    def _key_of(self, change: Change, uid: str) -> Key | None:
+        """The place of an owner that the object had, if that owner waits for its dependents."""
+        for record in (change.previous, change.record):
+            owners = _metadata(record).ownerReferences if record is not None else []
+            for owner in owners:
+                if owner.uid == uid:
+                    found = self._record_of(owner, change.record.key.namespace)
+                    if found is not None and b'"deletionTimestamp"' in found.body:
+                        return found.key
         return None
 
-    def _is_garbage(self, obj: Object) -> bool:
-        """Whether all of its owners are gone."""
-        owners = _owner_uids(obj)
-        return bool(owners) and not any(uid in self._alive for uid in owners)
+    def _record_of(self, owner: Owner, namespace: str) -> Record | None:
+        """The owner, if it is there and is that very one."""
+        resource = _resource_of(owner.apiVersion, owner.kind)
+        if resource is None:
+            return None
+        place = namespace if resource.namespaced else ""
+        record = self.registry.store.get(Key(resource.name, place, owner.name))
+        return record if record is not None and record.uid == owner.uid else None
 
-    def _set_free(self, owner: Object) -> None:
-        uid = owner["metadata"]["uid"]
+    def _is_gone_for(self, key: Key) -> Callable[[Owner], bool]:
+        return lambda owner: self._is_gone(owner, key.namespace)
 
-        def change(obj: Object) -> None:
-            about = obj["metadata"]
-            left = [ref for ref in about.get("ownerReferences", []) if ref.get("uid") != uid]
-            about["ownerReferences"] = left
-            if not left:
-                del about["ownerReferences"]
+    def _is_gone(self, owner: Owner, namespace: str) -> bool:
+        """Whether the owner is not there; of kinds that we do not know nobody can tell."""
+        known = _resource_of(owner.apiVersion, owner.kind) is not None
+        return known and self._record_of(owner, namespace) is None
 
-        for key in self._dependents.pop(uid, set()):
-            with contextlib.suppress(ApiError):
-                self.registry.modify(*key, change)
+    # -- what is done ----------------------------------------------------------------------------
 
-    def _delete_dependents(self, owner: Object) -> bool:
-        """Delete what is not deleted yet; whether something that blocks the owner is left."""
-        uid, blocked = owner["metadata"]["uid"], False
-        for key in tuple(self._dependents.get(uid, ())):
-            dependent = self.registry.find(*key)
-            if dependent is None:
-                continue
-            blocked = blocked or _blocks(dependent, uid)
-            if "deletionTimestamp" not in dependent["metadata"]:
-                self._delete(key, dependent["metadata"]["uid"])
-        return blocked and any(
-            _blocks(found, uid)
-            for key in self._dependents.get(uid, ())
-            if (found := self.registry.find(*key)) is not None
+    async def sync(self, key: Key) -> float | None:
+        """Collect, set free, or let go of one object."""
+        record = self.registry.store.get(key)
+        if record is None:
+            return None
+        about = _metadata(record)
+        if not about.deletionTimestamp:
+            self._collect(record, about)
+        elif ORPHAN in about.finalizers:
+            self._set_free_dependents(record)
+            self._let_go(record, ORPHAN)
+        elif FOREGROUND in about.finalizers and not self._is_blocked(record):
+            self._let_go(record, FOREGROUND)
+        return None
+
+    def _collect(self, record: Record, about: _Metadata) -> None:
+        """Delete what has no owner any more; keep what has one, without the other references."""
+        namespace = record.key.namespace
+        gone = [o for o in about.ownerReferences if self._is_gone(o, namespace)]
+        going = [o for o in about.ownerReferences if self._waits(o, namespace)]
+        if not gone and not going:
+            return
+        if len(gone) + len(going) < len(about.ownerReferences):
+            self._set_free(record.key, {owner.uid for owner in (*gone, *going)})
+            return
+        blocking = going and self._has_blocking(record.uid)
+        self._delete(record, "Foreground" if blocking else _asked_for(about))
+
+    def _waits(self, owner: Owner, namespace: str) -> bool:
+        record = self._record_of(owner, namespace)
+        return record is not None and _metadata(record).waits_for_dependents()
+
+    def _has_blocking(self, uid: str) -> bool:
+        return any(self._blocks(key, uid) for key in self._dependents.get(uid, ()))
+
+    def _blocks(self, key: Key, uid: str) -> bool:
+        record = self.registry.store.get(key)
+        return record is not None and any(
+            owner.uid == uid and owner.blockOwnerDeletion
+            for owner in _metadata(record).ownerReferences
         )
 
-    def _delete(self, key: Key, uid: str) -> None:
-        with contextlib.suppress(ApiError):
-            self.registry.delete(*key, DeleteOptions(uid=uid))
+    def _is_blocked(self, owner: Record) -> bool:
+        """Delete the dependents; whether one that blocks the owner is left."""
+        for key in sorted(self._dependents.get(owner.uid, ())):
+            record = self.registry.store.get(key)
+            if record is not None and not (about := _metadata(record)).deletionTimestamp:
+                self._collect(record, about)
+        return self._has_blocking(owner.uid)
 
-    def _let_go(self, key: Key, finalizer: str) -> None:
+    def _set_free_dependents(self, owner: Record) -> None:
+        for key in sorted(self._dependents.get(owner.uid, ())):
+            self._set_free(key, {owner.uid})
+
+    def _set_free(self, key: Key, uids: set[str]) -> None:
         def change(obj: Object) -> None:
-            left = [f for f in obj["metadata"].get("finalizers", []) if f != finalizer]
-            obj["metadata"]["finalizers"] = left
-            if not left:
-                del obj["metadata"]["finalizers"]
+            about = obj["metadata"]
+            left = [ref for ref in about.get("ownerReferences", []) if ref.get("uid") not in uids]
+            if left:
+                about["ownerReferences"] = left
+            else:
+                about.pop("ownerReferences", None)
 
-        with contextlib.suppress(ApiError):
+        self._modify(key, change)
+
+    def _let_go(self, record: Record, finalizer: str) -> None:
+        def change(obj: Object) -> None:
+            about = obj["metadata"]
+            left = [name for name in about.get("finalizers", []) if name != finalizer]
+            if left:
+                about["finalizers"] = left
+            else:
+                about.pop("finalizers", None)
+
+        self._modify(record.key, change)
+
+    def _modify(self, key: Key, change: Callable[[Object], None]) -> None:
+        try:
             self.registry.modify(*key, change)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    def _delete(self, record: Record, propagation: Any) -> None:
+        options = DeleteOptions(propagation=propagation, uid=record.uid)
+        try:
+            self.registry.delete(*record.key, options)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
 
 
-def _owner_uids(obj: Object) -> list[str]:
-    return [ref.get("uid", "") for ref in obj["metadata"].get("ownerReferences", [])]
+def _metadata(record: Record) -> _Metadata:
+    return _DECODER.decode(record.body).metadata
 
 
-def _blocks(obj: Object, owner_uid: str) -> bool:
-    return any(
-        ref.get("uid") == owner_uid and ref.get("blockOwnerDeletion")
-        for ref in obj["metadata"].get("ownerReferences", [])
+def _asked_for(about: _Metadata) -> str:
+    """The propagation that finalizers on the object ask for."""
+    if ORPHAN in about.finalizers:
+        return "Orphan"
+    return "Foreground" if FOREGROUND in about.finalizers else "Background"
+
+
+@cache
+def _resource_of(api_version: str, kind: str) -> Resource | None:
+    return next(
+        (r for r in RESOURCES if r.stored and (r.group_version, r.kind) == (api_version, kind)),
+        None,
     )

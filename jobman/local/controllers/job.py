@@ -2,161 +2,347 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections import defaultdict
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
 
+from jobman.local.api import selectors
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
-from jobman.local.controllers import job_plan
+from jobman.local.controllers import job_plan, job_status
+from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.events import EventRecorder
-from jobman.local.controllers.job_plan import NewPod, Plan
-from jobman.local.controllers.job_pods import TRACKING, PodFacts, facts, new_pod
+from jobman.local.controllers.job_backoff import Backoff
+from jobman.local.controllers.job_index import JobPods
+from jobman.local.controllers.job_plan import Plan
+from jobman.local.controllers.job_pods import (
+    CONTROLLER_UID,
+    TRACKING,
+    JobPod,
+    has_controller,
+    pod_of,
+)
+from jobman.local.controllers.job_template import new_pod, owner_reference
 from jobman.local.controllers.workqueue import Controller
-from jobman.local.store import Change, Record
+from jobman.local.store import Change, Key, Record
 
 Object = dict[str, Any]
 
 JOBS = "jobs.batch"
-_FORBIDDEN_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+COMPONENT = "job-controller"
+_MANAGED_HERE = ("", "kubernetes.io/job-controller")
+_LONGEST_REFUSED_S = 60.0
+_STEPS_IN_A_ROW = 16
 
 
-class JobKey(NamedTuple):
-    """A Job by its place and, for the pods of one that is gone, its uid."""
+@dataclass
+class _Memory:
+    """What is known of a Job besides its object: it could be found out anew."""
 
-    namespace: str
-    name: str
-    uid: str
+    backoff: Backoff
+    generation: int = 0
+    refusals: int = 0
+    create_from: datetime | None = None
 
 
-class JobController(Controller[JobKey]):
-    """Brings each Job in order whenever it or one of its pods changes."""
+@dataclass
+class _Orphans:
+    """Pods without a controller, by the uid of the Job that their label names."""
+
+    by_uid: dict[str, set[Key]] = field(default_factory=dict)
+
+    def put(self, uid: str, key: Key) -> None:
+        self.by_uid.setdefault(uid, set()).add(key)
+
+    def take(self, uid: str) -> set[Key]:
+        return self.by_uid.pop(uid, set())
+
+
+class JobController(Controller[Key]):
+    """Brings each Job in order whenever it or one of its pods changes.
+
+    A key is a Job's, or that of a pod whose Job does not care for it any more.
+    """
 
     resources = (JOBS, "pods")
 
-    def __init__(self, registry: Registry) -> None:
-        super().__init__(registry)
-        self._recorder = EventRecorder(registry, "job-controller")
-        self._pods: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-        self._refused: dict[str, int] = {}
+    def __init__(self, registry: Registry, *, clock: Clock | None = None) -> None:
+        super().__init__(registry, clock=clock)
+        self._recorder = EventRecorder(registry, COMPONENT, clock=self.clock)
+        self._forget_all()
 
-    def keys_of(self, change: Change) -> list[JobKey]:
+    def _forget_all(self) -> None:
+        self._pods = JobPods()
+        self._jobs: dict[str, Key] = {}
+        self._by_hand: dict[str, Key] = {}
+        self._memory: dict[str, _Memory] = {}
+        self._orphans = _Orphans()
+
+    def begin(self) -> None:
+        """Jobs first, then their pods with those that were counted before."""
+        self._forget_all()
+        store = self.registry.store
+        for record in store.list(JOBS):
+            self._changed(Change("ADDED", record.rv, record, None))
+        for record in store.list("pods"):
+            pod = pod_of(record)
+            if pod.owner in self._jobs:
+                self._pods.remember(pod)
+            self._changed(Change("ADDED", record.rv, record, None))
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def keys_of(self, change: Change) -> list[Key]:
         """The Job itself, or the one that a pod belongs to."""
-        record = change.record
-        if record.key.resource == JOBS:
-            return [JobKey(record.key.namespace, record.key.name, record.uid)]
-        key = _job_of(record)
-        if key is None:
-            return []
-        place = (record.key.namespace, record.key.name)
-        if change.type == "DELETED":
-            self._pods[key.uid].discard(place)
-        else:
-            self._pods[key.uid].add(place)
-        return [key]
+        if change.record.key.resource == JOBS:
+            return self._job_changed(change)
+        return self._pod_changed(change)
 
-    def sync(self, key: JobKey) -> float | None:
+    def _job_changed(self, change: Change) -> list[Key]:
+        record = change.record
+        if change.type == "DELETED":
+            self._jobs.pop(record.uid, None)
+            self._by_hand.pop(record.uid, None)
+            self._forget(record.uid)
+            return [self._pod_key(pod) for pod in self._pods.of(record.uid) if pod.tracked]
+        self._jobs[record.uid] = record.key
+        if b'"manualSelector":true' in record.body:
+            self._by_hand[record.uid] = record.key
+        return [record.key]
+
+    def _pod_changed(self, change: Change) -> list[Key]:
+        pod, key = pod_of(change.record), change.record.key
+        if change.previous is not None and change.type != "ADDED":
+            before = pod_of(change.previous)
+            if before == pod and change.type == "MODIFIED":
+                return []
+            if before.owner != pod.owner:
+                self._pods.drop(before.owner, pod.uid)
+        if change.type == "DELETED":
+            self._pods.drop(pod.owner, pod.uid)
+            return [self._jobs[pod.owner]] if pod.owner in self._jobs else []
+        if not pod.owner:
+            return self._nobodys(change.record, pod)
+        self._pods.put(pod)
+        if pod.owner in self._jobs:
+            return [self._jobs[pod.owner]]
+        return [key] if pod.tracked else []
+
+    def _nobodys(self, record: Record, pod: JobPod) -> list[Key]:
+        """A pod without a Job: the one whose selector it meets adopts it."""
+        if has_controller(record):
+            return []
+        uid = record.labels.get(CONTROLLER_UID, "")
+        wanted = [uid] if uid in self._jobs else []
+        for uid in (*wanted, *self._by_hand):
+            self._orphans.put(uid, record.key)
+        keys = [self._jobs[uid] for uid in (*wanted, *self._by_hand)]
+        return keys or ([record.key] if pod.tracked else [])
+
+    def _pod_key(self, pod: JobPod) -> Key:
+        return Key("pods", pod.namespace, pod.name)
+
+    # -- what is done ----------------------------------------------------------------------------
+
+    async def sync(self, key: Key) -> float | None:
         """Plan the Job's next steps and take them."""
-        job = self.registry.find(JOBS, key.namespace, key.name)
-        pods = self._facts_of(key.uid)
-        if job is None or job["metadata"]["uid"] != key.uid:
-            for pod in pods:
-                self._untrack(pod)
-            self._forget(key.uid)
+        record = self.registry.store.get(key)
+        if record is None:
             return None
-        plan = job_plan.plan(job, pods, datetime.now(UTC))
-        if plan.first_status is not None:
-            self._write_status(key, plan.first_status)
-        for pod in plan.untrack:
-            self._untrack(pod)
-        refused_s = self._create(job, plan)
-        self._write_status(key, plan.status)
-        for pod in plan.delete:
-            self._delete(job, pod)
-        for kind, reason, message in plan.events:
-            self._recorder.event(job, kind, reason, message)
-        waits = [wait for wait in (plan.again_s, refused_s) if wait is not None]
+        if key.resource == "pods":
+            self._let_go_of_stray(record)
+            return None
+        job = record.object()
+        if job["spec"].get("managedBy", "") not in _MANAGED_HERE:
+            return None
+        uid = record.uid
+        if job_status.finished_at(job.get("status", {})) is not None:
+            self._finish(uid)
+            return None
+        self._adopt(job)
+        self._release(job)
+        memory = self._recall(job)
+        now = self.clock.now()
+        plan = job_plan.plan(
+            job,
+            self._pods.of(uid),
+            now,
+            backoff=memory.backoff,
+            may_create=memory.create_from is None or now >= memory.create_from,
+        )
+        await self._carry_out(job, plan, memory)
+        return self._next_look_s(plan, memory)
+
+    def _recall(self, job: Object) -> _Memory:
+        about = job["metadata"]
+        memory = self._memory.get(about["uid"])
+        if memory is None:
+            memory = _Memory(self._pods.backoff_of(about["uid"]))
+            self._memory[about["uid"]] = memory
+        if memory.generation != about.get("generation", 0):
+            # Somebody changed the Job: what was refused may be granted now.
+            memory.generation, memory.create_from = about.get("generation", 0), None
+        return memory
+
+    def _next_look_s(self, plan: Plan, memory: _Memory) -> float | None:
+        waits = [] if plan.again_s is None else [plan.again_s]
+        if memory.create_from is not None:
+            waits.append((memory.create_from - self.clock.now()).total_seconds())
         return min(waits, default=None)
 
-    def _facts_of(self, uid: str) -> list[PodFacts]:
-        found = []
-        for place in sorted(self._pods.get(uid, ())):
-            pod = self.registry.find("pods", *place)
-            if pod is not None:
-                found.append(facts(pod))
-        return found
+    async def _carry_out(self, job: Object, plan: Plan, memory: _Memory) -> None:
+        """The plan's steps, in its order; requests have their turn in between."""
+        for count, pod in enumerate(plan.drop):
+            self._untrack(pod)
+            self._stop(job, pod)
+            await self._breathe(count)
+        for count, pod in enumerate(plan.stop):
+            self._stop(job, pod)
+            await self._breathe(count)
+        missing = await self._create(job, plan, memory)
+        self._write_status(job, job_plan.with_active(plan.noted, missing))
+        memory.backoff = plan.backoff
+        for count, pod in enumerate(plan.untrack):
+            self._untrack(pod)
+            await self._breathe(count)
+        self._write_status(job, job_plan.with_active(plan.status, missing))
+        for kind, reason, message in plan.events:
+            self._recorder.event(job, kind, reason, message)
+
+    async def _breathe(self, count: int) -> None:
+        if count % _STEPS_IN_A_ROW == _STEPS_IN_A_ROW - 1:
+            await asyncio.sleep(0)
+
+    async def _create(self, job: Object, plan: Plan, memory: _Memory) -> int:
+        """Make the planned pods, and tell how many could not be made."""
+        for count, new in enumerate(plan.create):
+            try:
+                made = self.registry.create("pods", job["metadata"]["namespace"], new_pod(job, new))
+            except ApiError as error:
+                self._refused(job, error, memory)
+                return len(plan.create) - count
+            text = f"Created pod: {made['metadata']['name']}"
+            self._recorder.event(job, "Normal", "SuccessfulCreate", text)
+            await self._breathe(count)
+        if plan.create:
+            memory.refusals, memory.create_from = 0, None
+        return 0
+
+    def _refused(self, job: Object, error: ApiError, memory: _Memory) -> None:
+        """The cluster would not have a pod: say so, and try again after a growing pause."""
+        pause_s = min(2.0 ** min(memory.refusals, 30), _LONGEST_REFUSED_S)
+        memory.refusals += 1
+        memory.create_from = self.clock.now() + timedelta(seconds=pause_s)
+        text = f"Error creating: {error.message}"
+        self._recorder.event(job, "Warning", "FailedCreate", text)
+
+    def _stop(self, job: Object, pod: JobPod) -> None:
+        try:
+            self.registry.delete("pods", pod.namespace, pod.name, DeleteOptions(uid=pod.uid))
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+            return
+        self._recorder.event(job, "Normal", "SuccessfulDelete", f"Deleted pod: {pod.name}")
+
+    def _write_status(self, job: Object, status: Object) -> None:
+        about = job["metadata"]
+
+        def change(found: Object) -> None:
+            if found["metadata"]["uid"] == about["uid"]:
+                found["status"] = status
+
+        with _absent_is_fine():
+            self.registry.modify(
+                JOBS, about["namespace"], about["name"], change, subresource="status"
+            )
+
+    # -- whose pods ------------------------------------------------------------------------------
+
+    def _finish(self, uid: str) -> None:
+        """A finished Job keeps its pods, but holds on to none."""
+        self._forget(uid)
+        for pod in self._pods.of(uid):
+            if pod.tracked:
+                self._untrack(pod)
 
     def _forget(self, uid: str) -> None:
-        self._refused.pop(uid, None)
-        if not self._pods.get(uid):
-            self._pods.pop(uid, None)
+        self._memory.pop(uid, None)
+        self._pods.forget(uid)
 
-    def _create(self, job: Object, plan: Plan) -> float | None:
-        """Create the planned pods; where the cluster refuses one, say so and when to try again."""
-        for number, new in enumerate(plan.create):
-            refusal = self._refusal(job, new)
-            if refusal is None:
-                continue
-            missing = len(plan.create) - number
-            plan.status["active"] = plan.status.get("active", 0) - missing
-            if not plan.status["active"]:
-                del plan.status["active"]
-            self._recorder.event(job, "Warning", "FailedCreate", f"Error creating: {refusal}")
-            return self._pause_s(job["metadata"]["uid"])
-        self._refused.pop(job["metadata"]["uid"], None)
-        return None
-
-    def _pause_s(self, uid: str) -> float:
-        count = self._refused.get(uid, 0)
-        self._refused[uid] = count + 1
-        return _FORBIDDEN_PAUSES_S[min(count, len(_FORBIDDEN_PAUSES_S) - 1)]
-
-    def _refusal(self, job: Object, new: NewPod) -> str | None:
-        """Create a pod; None, or why the cluster would not have it."""
-        namespace = job["metadata"]["namespace"]
-        try:
-            made = self.registry.create("pods", namespace, new_pod(job, new.index, new.failures))
-        except ApiError as error:
-            return error.message
-        name = made["metadata"]["name"]
-        self._recorder.event(job, "Normal", "SuccessfulCreate", f"Created pod: {name}")
-        return None
-
-    def _delete(self, job: Object, pod: PodFacts) -> None:
-        """Stop a pod that the Job does not need: it is let go first, so that it does not count."""
-        self._untrack(pod)
-        namespace = job["metadata"]["namespace"]
-        with contextlib.suppress(ApiError):
-            self.registry.delete("pods", namespace, pod.name, DeleteOptions(uid=pod.uid))
-            self._recorder.event(job, "Normal", "SuccessfulDelete", f"Deleted pod: {pod.name}")
-
-    def _untrack(self, pod: PodFacts) -> None:
-        """Take the finalizer off: the pod is counted, or does not count."""
-        if not pod.tracked:
+    def _adopt(self, job: Object) -> None:
+        """Take in the pods that nobody controls and that the selector means."""
+        about = job["metadata"]
+        if "deletionTimestamp" in about:
             return
+        accepts = selectors.of_object(job["spec"].get("selector", {}))
+        for key in sorted(self._orphans.take(about["uid"])):
+            record = self.registry.store.get(key)
+            if record is None or key.namespace != about["namespace"] or has_controller(record):
+                continue
+            pod = pod_of(record)
+            if not pod.deleting and accepts(record.labels):
+                self._modify(pod, lambda found: _take_in(found, job))
 
-        def change(obj: Object) -> None:
-            left = [f for f in obj["metadata"].get("finalizers", []) if f != TRACKING]
-            obj["metadata"]["finalizers"] = left
-            if not left:
-                del obj["metadata"]["finalizers"]
+    def _release(self, job: Object) -> None:
+        """Let go of pods whose labels were changed so that they are not the Job's any more."""
+        accepts = selectors.of_object(job["spec"].get("selector", {}))
+        uid = job["metadata"]["uid"]
+        for pod in self._pods.of(uid):
+            if not accepts(pod.labels or {}):
+                self._modify(pod, lambda found: _set_free(found, uid))
 
-        about = pod.pod["metadata"]
-        with contextlib.suppress(ApiError):
-            self.registry.modify("pods", about["namespace"], about["name"], change)
+    def _let_go_of_stray(self, record: Record) -> None:
+        """A pod is tracked, and its Job is gone."""
+        pod = pod_of(record)
+        if pod.tracked and pod.owner not in self._jobs:
+            self._untrack(pod)
 
-    def _write_status(self, key: JobKey, status: Object) -> None:
-        def change(obj: Object) -> None:
-            obj["status"] = status
+    def _untrack(self, pod: JobPod) -> None:
+        """Take the finalizer off: the pod is counted, or does not count."""
+        if pod.tracked:
+            self._modify(pod, _without_tracking)
 
-        with contextlib.suppress(ApiError):
-            self.registry.modify(JOBS, key.namespace, key.name, change, subresource="status")
+    def _modify(self, pod: JobPod, change: Callable[[Object], None]) -> None:
+        record = self.registry.store.get(self._pod_key(pod))
+        if record is not None and record.uid == pod.uid:
+            with _absent_is_fine():
+                self.registry.modify("pods", pod.namespace, pod.name, change)
 
 
-def _job_of(record: Record) -> JobKey | None:
-    """The Job that controls a pod, by its owner reference."""
-    for owner in record.object()["metadata"].get("ownerReferences", []):
-        if owner.get("kind") == "Job" and owner.get("controller"):
-            return JobKey(record.key.namespace, owner.get("name", ""), owner.get("uid", ""))
-    return None
+@contextlib.contextmanager
+def _absent_is_fine() -> Any:
+    try:
+        yield
+    except ApiError as error:
+        if error.code != 404:
+            raise
+
+
+def _without_tracking(pod: Object) -> None:
+    about = pod["metadata"]
+    left = [name for name in about.get("finalizers", []) if name != TRACKING]
+    if left:
+        about["finalizers"] = left
+    else:
+        about.pop("finalizers", None)
+
+
+def _take_in(pod: Object, job: Object) -> None:
+    about = pod["metadata"]
+    about.setdefault("ownerReferences", []).append(owner_reference(job))
+    if TRACKING not in about.get("finalizers", []):
+        about.setdefault("finalizers", []).append(TRACKING)
+
+
+def _set_free(pod: Object, uid: str) -> None:
+    about = pod["metadata"]
+    left = [ref for ref in about.get("ownerReferences", []) if ref.get("uid") != uid]
+    if left:
+        about["ownerReferences"] = left
+    else:
+        about.pop("ownerReferences", None)
+    _without_tracking(pod)

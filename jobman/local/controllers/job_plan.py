@@ -1,335 +1,369 @@
 """What a Job needs next, from the Job, its pods and the time. Pure.
 
-A Plan is carried out in its order: the first status (pods that ended are noted by uid), the
-pods' finalizers, the final status (they are counted), deletions, creations, events. Killed at
-any step and planned anew, no pod is counted twice or not at all.
+A Plan is carried out in its order: pods are stopped and made; the first status notes by uid the
+pods that ended; they are let go of (their finalizers); the second status counts them. Killed at
+any step and planned anew, no pod is counted twice or not at all. A verdict is told twice too:
+what the Job will be (SuccessCriteriaMet, FailureTarget), and, when nothing of it runs any more,
+what it is (Complete, Failed).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from jobman.local.controllers import indexes, job_verdict
-from jobman.local.controllers.job_pods import PodFacts
-from jobman.local.controllers.job_verdict import Verdict
+from jobman.local.controllers import job_policies, job_replicas, job_status
+from jobman.local.controllers.clock import stamp
+from jobman.local.controllers.indexes import IndexSet
+from jobman.local.controllers.job_backoff import Backoff
+from jobman.local.controllers.job_pods import JobPod
+from jobman.local.controllers.job_status import Verdict
+from jobman.local.controllers.job_template import NewPod
 
 Object = dict[str, Any]
 
-BACKOFF_S = 10.0
-BACKOFF_MAX_S = 600.0
-CREATED_AT_ONCE = 500
-
-
-@dataclass(frozen=True)
-class NewPod:
-    """A pod to create: its index and how often that failed before."""
-
-    index: int | None = None
-    failures: int = 0
+# The uids that a status holds at once: it stays small, and a big Job does not starve others.
+UNCOUNTED_MOST = 500
 
 
 @dataclass
 class Plan:
-    """What to do, and after how many seconds to look again (None: at the next change)."""
+    """What to do.
 
-    first_status: Object | None = None
-    untrack: list[PodFacts] = field(default_factory=list)
-    status: Object = field(default_factory=dict)
-    delete: list[PodFacts] = field(default_factory=list)
+    `drop`: delete these pods and count them not; `stop`: delete these, which count as the verdict
+    says. `noted` is the first status, `status` the second; both are for the case that every pod
+    of `create` can be made (see `with_active`). `again_s`: look again then at the latest.
+    """
+
+    drop: list[JobPod] = field(default_factory=list)
+    stop: list[JobPod] = field(default_factory=list)
     create: list[NewPod] = field(default_factory=list)
+    noted: Object = field(default_factory=dict)
+    untrack: list[JobPod] = field(default_factory=list)
+    status: Object = field(default_factory=dict)
     events: list[tuple[str, str, str]] = field(default_factory=list)
     again_s: float | None = None
-
-    def look_again(self, after_s: float) -> None:
-        """Look again after so many seconds, or earlier."""
-        self.again_s = after_s if self.again_s is None else min(self.again_s, after_s)
+    backoff: Backoff = field(default_factory=Backoff)
 
 
-@dataclass
-class Tally:
-    """How a Job stands once everything that ended is counted."""
-
-    succeeded: int
-    failed: int
-    completed: set[int]
-    failed_indexes: set[int]
-    active: list[PodFacts]
-    terminating: list[PodFacts]
-
-
-def plan(job: Object, pods: Sequence[PodFacts], now: datetime) -> Plan:
-    """The next steps of a Job."""
-    if is_over(job) or "deletionTimestamp" in job["metadata"]:
-        return Plan(untrack=[pod for pod in pods if pod.tracked], status=job.get("status", {}))
-    made = Plan(status=copy.deepcopy(job.get("status", {})))
-    _suspension(job, made, now)
-    _note_ended(job, pods, made)
-    tally = _tally(job, pods, made)
-    verdict = _standing_verdict(made.status) or job_verdict.decide(job, pods, tally, made, now)
-    if verdict is not None:
-        _carry_out(verdict, made, tally, now)
-    elif job["spec"].get("suspend"):
-        made.delete = tally.active
-    else:
-        _replicas(job, pods, tally, made, now)
-    _count(job, tally, made)
-    return made
-
-
-def is_over(job: Object) -> bool:
-    """Whether a Job is Complete or Failed."""
-    return any(
-        condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True"
-        for condition in job.get("status", {}).get("conditions", [])
-    )
-
-
-def condition(kind: str, value: str, reason: str, message: str, now: datetime) -> Object:
-    """A Job's condition."""
-    moment = stamp(now)
-    return {
-        "type": kind,
-        "status": value,
-        "lastProbeTime": moment,
-        "lastTransitionTime": moment,
-        "reason": reason,
-        "message": message,
-    }
-
-
-def stamp(moment: datetime) -> str:
-    """A point in time as statuses carry it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _suspension(job: Object, made: Plan, now: datetime) -> None:
-    """The Suspended condition and the start time follow spec.suspend."""
-    status, suspended = made.status, bool(job["spec"].get("suspend"))
-    conditions = status.setdefault("conditions", [])
-    there = next((c for c in conditions if c["type"] == "Suspended"), None)
-    was = there is not None and there["status"] == "True"
-    if suspended and not was:
-        _set(conditions, condition("Suspended", "True", "JobSuspended", "Job suspended", now))
-        status.pop("startTime", None)
-        made.events.append(("Normal", "Suspended", "Job suspended"))
-    elif was and not suspended:
-        _set(conditions, condition("Suspended", "False", "JobResumed", "Job resumed", now))
-        status["startTime"] = stamp(now)
-        made.events.append(("Normal", "Resumed", "Job resumed"))
-    elif not suspended:
-        status.setdefault("startTime", stamp(now))
-    if not conditions:
-        del status["conditions"]
-
-
-def _set(conditions: list[Object], new: Object) -> None:
-    conditions[:] = [c for c in conditions if c["type"] != new["type"]] + [new]
-
-
-def _note_ended(job: Object, pods: Sequence[PodFacts], made: Plan) -> None:
-    """Pods that ended and are not counted go by uid into the first status, then are let go."""
-    noted = made.status.get("uncountedTerminatedPods", {})
-    good, bad = list(noted.get("succeeded", [])), list(noted.get("failed", []))
-    indexed = job["spec"].get("completionMode") == "Indexed"
-    known = {*good, *bad}
-    for pod in pods:
-        if not pod.tracked:
-            continue
-        if pod.uid in known:
-            made.untrack.append(pod)
-        elif pod.phase == "Succeeded":
-            made.untrack.append(pod)
-            if not indexed:
-                good.append(pod.uid)
-        elif pod.phase == "Failed" or (pod.terminating and _counts_at_once(job)):
-            made.untrack.append(pod)
-            bad.append(pod.uid)
-    fresh = {key: uids for key, uids in (("succeeded", good), ("failed", bad)) if uids}
-    made.status["uncountedTerminatedPods"] = fresh
-
-
-def _counts_at_once(job: Object) -> bool:
-    """Whether a pod that is being deleted is a failure before it has ended."""
-    return bool(job["spec"].get("podReplacementPolicy") != "Failed")
-
-
-def _tally(job: Object, pods: Sequence[PodFacts], made: Plan) -> Tally:
-    status = made.status
-    noted = status["uncountedTerminatedPods"]
-    indexed = job["spec"].get("completionMode") == "Indexed"
-    completed = indexes.parse(status.get("completedIndexes", ""))
-    completions = job["spec"].get("completions")
-    if indexed:
-        completed |= {
-            pod.index
-            for pod in pods
-            if pod.phase == "Succeeded" and pod.index is not None and pod.index < completions
-        }
-        completed = {index for index in completed if index < completions}
-    succeeded = status.get("succeeded", 0) + len(noted.get("succeeded", []))
-    return Tally(
-        succeeded=len(completed) if indexed else succeeded,
-        failed=status.get("failed", 0) + len(noted.get("failed", [])),
-        completed=completed,
-        failed_indexes=indexes.parse(status.get("failedIndexes", "")),
-        active=[pod for pod in pods if pod.active],
-        terminating=[pod for pod in pods if pod.terminating and not pod.finished],
-    )
-
-
-def _standing_verdict(status: Object) -> Verdict | None:
-    """A verdict that was reached before, and waits for the pods to end."""
-    for found in status.get("conditions", []):
-        if found["type"] in ("FailureTarget", "SuccessCriteriaMet") and found["status"] == "True":
-            good = found["type"] == "SuccessCriteriaMet"
-            return Verdict(good, found["reason"], found["message"])
-    return None
-
-
-def _carry_out(verdict: Verdict, made: Plan, tally: Tally, now: datetime) -> None:
-    """Say what it will be; when the last pod has gone, say what it is."""
-    good = verdict.good
-    first, last = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
-    conditions = made.status.setdefault("conditions", [])
-    if not good:
-        # The pods that are stopped are failures of the Job, at once.
-        stopped = [pod for pod in tally.active if pod.tracked]
-        noted = made.status["uncountedTerminatedPods"]
-        if stopped:
-            noted["failed"] = [*noted.get("failed", []), *(pod.uid for pod in stopped)]
-        made.untrack += stopped
-        tally.failed += len(stopped)
-    if not any(c["type"] == first for c in conditions):
-        conditions.append(condition(first, "True", verdict.reason, verdict.message, now))
-        made.first_status = copy.deepcopy(made.status)
-    made.delete = tally.active
-    tally.terminating = tally.terminating + [p for p in tally.active if _goes_slowly(p)]
-    tally.active = []
-    if tally.terminating:
-        return
-    conditions.append(condition(last, "True", verdict.reason, verdict.message, now))
-    if good:
-        made.status["completionTime"] = stamp(now)
-        made.events.append(("Normal", "Completed", "Job completed"))
-    else:
-        made.events.append(("Warning", verdict.reason, verdict.message))
-
-
-def _goes_slowly(pod: PodFacts) -> bool:
-    """Whether a deletion of the pod has to wait for its node."""
-    return bool(pod.pod["spec"].get("nodeName"))
-
-
-def _replicas(
-    job: Object, pods: Sequence[PodFacts], tally: Tally, made: Plan, now: datetime
-) -> None:
-    """As many active pods as are wanted: too many are deleted, missing ones made after a pause."""
-    spec = job["spec"]
-    wanted = spec.get("parallelism", 1)
-    if spec.get("completions") is not None:
-        wanted = min(wanted, spec["completions"] - tally.succeeded - len(tally.failed_indexes))
-    elif tally.succeeded:
-        wanted = min(wanted, len(tally.active))
-    wanted = max(wanted, 0)
-    if spec.get("completionMode") == "Indexed":
-        beyond = [p for p in tally.active if (p.index or 0) >= (spec.get("completions") or 0)]
-        made.delete = beyond
-    excess = len(tally.active) - len(made.delete) - wanted
-    if excess > 0:
-        kept = [pod for pod in tally.active if pod not in made.delete]
-        made.delete += sorted(kept, key=_dispensable)[:excess]
-        return
-    occupied = len(tally.active)
-    if spec.get("podReplacementPolicy") == "Failed":
-        occupied += len(tally.terminating)
-    missing = min(wanted - occupied, CREATED_AT_ONCE)
-    if missing <= 0:
-        return
-    if spec.get("completionMode") == "Indexed":
-        _create_indexes(job, pods, tally, made, now, missing)
-        return
-    pause_s = _pause_s(pods, now)
-    if pause_s > 0:
-        made.look_again(pause_s)
-    else:
-        made.create = [NewPod() for _ in range(missing)]
-        if missing == CREATED_AT_ONCE:
-            made.look_again(0)
-
-
-def _dispensable(pod: PodFacts) -> tuple[bool, bool, str]:
-    """The order in which too many pods go: those that do not run yet first."""
-    return pod.phase == "Running", pod.ready, pod.name
-
-
-def _create_indexes(
+def plan(
     job: Object,
-    pods: Sequence[PodFacts],
-    tally: Tally,
-    made: Plan,
+    pods: Iterable[JobPod],
     now: datetime,
-    missing: int,
-) -> None:
-    """The lowest indexes that are neither done nor given up nor at work."""
-    per_index = "backoffLimitPerIndex" in job["spec"]
-    taken = {pod.index for pod in tally.active} | tally.completed | tally.failed_indexes
-    if job["spec"].get("podReplacementPolicy") == "Failed":
-        taken |= {pod.index for pod in tally.terminating}
-    by_index: dict[int | None, list[PodFacts]] = {}
-    for pod in pods:
-        by_index.setdefault(pod.index, []).append(pod)
-    pause_s = 0.0 if per_index else _pause_s(pods, now)
-    for index in range(job["spec"]["completions"]):
-        if index in taken:
-            continue
-        if len(made.create) >= missing:
-            break
-        own = by_index.get(index, [])
-        wait_s = _pause_s(own, now) if per_index else pause_s
-        if wait_s > 0:
-            made.look_again(wait_s)
+    *,
+    backoff: Backoff | None = None,
+    may_create: bool = True,
+) -> Plan:
+    """The next steps of a Job that is not finished.
+
+    `pods` are those that are tracked or not finished; `backoff` is of those seen before.
+    """
+    return _Planning(job, list(pods), now, backoff or Backoff(), may_create).result()
+
+
+class _Planning:
+    """One look at a Job."""
+
+    def __init__(
+        self, job: Object, pods: list[JobPod], now: datetime, backoff: Backoff, may_create: bool
+    ) -> None:
+        self.job, self.spec, self.now = job, job["spec"], now
+        self.may_create = may_create
+        self.status = copy.deepcopy(job.get("status", {}))
+        self.indexed = self.spec.get("completionMode") == "Indexed"
+        self.completions: int | None = self.spec.get("completions")
+        self.pods = sorted(pods, key=_by_index) if self.indexed else pods
+        self.active = [pod for pod in self.pods if pod.active]
+        self.terminating = sum(pod.deleting and not pod.finished for pod in self.pods)
+        self.ready = sum(pod.ready for pod in self.active)
+        self.plan = Plan(backoff=backoff)
+        uncounted = self.status.get("uncountedTerminatedPods", {})
+        tracked = {pod.uid for pod in self.pods if pod.tracked}
+        self.good: list[str] = list(uncounted.get("succeeded", []))
+        self.bad: list[str] = list(uncounted.get("failed", []))
+        self._count_released(tracked)
+
+    def result(self) -> Plan:
+        """All steps."""
+        if "startTime" not in self.status and not self.suspended:
+            self.status["startTime"] = stamp(self.now)
+        self._count_ended()
+        verdict = self._verdict()
+        if verdict is not None:
+            self._stop_all()
         else:
-            made.create.append(NewPod(index, job_verdict.index_failures(own)))
+            verdict = self._go_on()
+        self._track(verdict)
+        return self.plan
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the Job is to have no pods."""
+        return bool(self.spec.get("suspend"))
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the Job is going."""
+        return "deletionTimestamp" in self.job["metadata"]
+
+    # -- counting ------------------------------------------------------------------------------
+
+    def _count_released(self, tracked: set[str]) -> None:
+        """The noted pods that were let go of, before this process may have been killed."""
+        for kind, uids in (("succeeded", self.good), ("failed", self.bad)):
+            released = [uid for uid in uids if uid not in tracked]
+            if released:
+                uids[:] = [uid for uid in uids if uid in tracked]
+                if kind == "failed" or not self.indexed:
+                    self.status[kind] = self.status.get(kind, 0) + len(released)
+
+    def _count_ended(self) -> None:
+        """How many have succeeded and failed, with those that ended since the last look."""
+        noted = {*self.good, *self.bad}
+        fresh = [p for p in self.pods if p.tracked and p.uid not in noted and self._is_valid(p)]
+        succeeded = [pod for pod in fresh if pod.phase == "Succeeded"]
+        failed = [pod for pod in fresh if job_policies.is_failed(pod, self.spec)]
+        counted = sum(job_policies.ruling(pod, self.spec).counts for pod in failed)
+        self.succeeded = self.status.get("succeeded", 0) + len(self.good) + len(succeeded)
+        self.failed = self.status.get("failed", 0) + len(self.bad) + counted
+        self.plan.backoff = self.plan.backoff.after(
+            (pod.finished_at for pod in succeeded), (pod.finished_at for pod in failed)
+        )
+        if self.indexed:
+            self._count_indexes(succeeded)
+
+    def _is_valid(self, pod: JobPod) -> bool:
+        """Whether it has its place in the Job: an index below completions."""
+        if not self.indexed:
+            return True
+        return pod.index is not None and pod.index < (self.completions or 0)
+
+    def _count_indexes(self, succeeded: list[JobPod]) -> None:
+        below = self.completions or 0
+        self.completed_before = IndexSet.parse(self.status.get("completedIndexes", ""), below)
+        new = IndexSet.of(pod.index for pod in succeeded if pod.index is not None)
+        self.completed = self.completed_before | new
+        self.succeeded = len(self.completed)
+        if self.per_index:
+            before = IndexSet.parse(self.status.get("failedIndexes", ""), below)
+            given_up = IndexSet.of(
+                pod.index
+                for pod in self.pods
+                if pod.index is not None
+                and pod.tracked
+                and self._is_valid(pod)
+                and job_policies.fails_index(pod, self.spec)
+            )
+            self.failed_indexes = before | given_up
+
+    @property
+    def per_index(self) -> bool:
+        """Whether each index has its own limit."""
+        return self.indexed and "backoffLimitPerIndex" in self.spec
+
+    # -- the verdict ---------------------------------------------------------------------------
+
+    def _verdict(self) -> Verdict | None:
+        """Whether the Job is to end, for what was said before or for what there is to see now."""
+        standing = job_status.standing_verdict(self.status)
+        if standing is not None:
+            return standing
+        message = job_policies.fails_job(self.pods, self.spec)
+        if message is not None:
+            return Verdict(False, "PodFailurePolicy", message)
+        too_often = self.failed > self.spec.get("backoffLimit", 6)
+        if too_often or job_policies.past_restarts(self.pods, self.spec):
+            return job_status.BACKOFF_LIMIT
+        if self._is_late():
+            return job_status.DEADLINE
+        return self._verdict_on_indexes()
+
+    def _is_late(self) -> bool:
+        """Whether the deadline is over; if not yet, look again when it is."""
+        deadline_s, start = self.spec.get("activeDeadlineSeconds"), self.status.get("startTime")
+        if deadline_s is None or start is None or self.suspended:
+            return False
+        left_s = deadline_s - (self.now - datetime.fromisoformat(start)).total_seconds()
+        if left_s > 0:
+            self._look_again(left_s)
+        return bool(left_s <= 0)
+
+    def _verdict_on_indexes(self) -> Verdict | None:
+        if not self.indexed:
+            return None
+        if self.per_index and len(self.failed_indexes):
+            most = self.spec.get("maxFailedIndexes")
+            if most is not None and len(self.failed_indexes) > most:
+                return job_status.MAX_FAILED_INDEXES
+            if len(self.failed_indexes) + self.succeeded >= (self.completions or 0):
+                return job_status.FAILED_INDEXES
+        message = job_policies.success(self.spec, self.completed)
+        return None if message is None else Verdict(True, "SuccessPolicy", message)
+
+    # -- pods ----------------------------------------------------------------------------------
+
+    def _stop_all(self) -> None:
+        """The Job ends: nothing of it may run on."""
+        self.plan.stop = self.active
+        self.terminating += len(self.active)
+        self.active, self.ready = [], 0
+
+    def _go_on(self) -> Verdict | None:
+        """As many pods as are wanted; the verdict if none is any more."""
+        if not self.deleted:
+            self._replicas()
+        left = len(self.active) + len(self.plan.create)
+        if self.completions is None:
+            done = self.succeeded > 0 and left == 0
+        else:
+            done = self.succeeded >= self.completions and left == 0
+        if done:
+            return job_status.COMPLETIONS
+        if not self.deleted:
+            self.plan.events += job_status.follow_suspension(self.status, self.suspended, self.now)
+        return None
+
+    def _replicas(self) -> None:
+        if self.suspended:
+            self._drop(self.active)
+            return
+        wanted = job_replicas.wanted(self.spec, self.succeeded, len(self.active))
+        excess = len(self.active) - wanted
+        removed = job_replicas.to_remove(self.active, excess, self.completions, self.indexed)
+        if removed:
+            self._drop(removed)
+            return
+        missing = wanted - len(self.active)
+        if job_policies.replaces_only_failed(self.spec):
+            missing -= self.terminating
+        missing = min(missing, job_replicas.CREATED_AT_ONCE)
+        if missing > 0:
+            self._create(missing)
+
+    def _drop(self, pods: list[JobPod]) -> None:
+        """Too many: these go, and are no failures."""
+        gone = {pod.uid for pod in pods}
+        self.plan.drop = list(pods)
+        self.terminating += len(pods)
+        self.active = [pod for pod in self.active if pod.uid not in gone]
+        self.ready = sum(pod.ready for pod in self.active)
+
+    def _create(self, missing: int) -> None:
+        pause_s = 0.0 if self.per_index else self.plan.backoff.left_s(self.now)
+        if pause_s > 0:
+            self._look_again(pause_s)
+        elif not self.may_create:
+            return
+        elif not self.indexed:
+            self.plan.create = [NewPod()] * missing
+        else:
+            taken = job_replicas.taken(
+                self.pods,
+                self.completed | (self.failed_indexes if self.per_index else IndexSet()),
+                only_failed=job_policies.replaces_only_failed(self.spec),
+            )
+            delayed = self._delayed() if self.per_index else {}
+            self.plan.create, wait_s = job_replicas.next_indexes(
+                taken, missing, self.completions or 0, delayed, self.spec, self.now
+            )
+            if wait_s is not None:
+                self._look_again(wait_s)
+
+    def _look_again(self, wait_s: float) -> None:
+        known = self.plan.again_s
+        self.plan.again_s = wait_s if known is None else min(known, wait_s)
+
+    def _delayed(self) -> dict[int, JobPod]:
+        """The last failed pod of each index that has no successor yet: it bears the counts."""
+        done = job_replicas.held(self.active, self.completed | self.failed_indexes)
+        found: dict[int, JobPod] = {}
+        for pod in self.pods:
+            if pod.index is None or not pod.tracked or not self._is_valid(pod):
+                continue
+            if pod.index in done or not job_policies.is_failed(pod, self.spec):
+                continue
+            last = found.get(pod.index)
+            if last is None or _is_later(pod, last):
+                found[pod.index] = pod
+        return found
+
+    # -- the status ----------------------------------------------------------------------------
+
+    def _track(self, verdict: Verdict | None) -> None:
+        """Note the pods that ended, let go of them, count them; then say the verdict."""
+        delayed = {pod.uid for pod in self._delayed().values()} if self.per_index else set()
+        full = False
+        completed: list[int] = []
+        for pod in self.pods:
+            if not pod.tracked or not self._may_let_go(pod, verdict, delayed):
+                continue
+            if len(self.plan.untrack) >= UNCOUNTED_MOST:
+                full = True
+                break
+            self.plan.untrack.append(pod)
+            if pod.phase == "Succeeded" and pod.uid not in self.bad:
+                self._note_success(pod, completed)
+            elif self._is_failure(pod, verdict):
+                self.bad.append(pod.uid)
+        if self.indexed:
+            self._write_indexes(completed)
+        self._write_counts(verdict, full=full)
+
+    def _may_let_go(self, pod: JobPod, verdict: Verdict | None, delayed: set[str]) -> bool:
+        if self.deleted or verdict is not None or pod.phase == "Succeeded":
+            return True
+        return job_policies.is_failed(pod, self.spec) and pod.uid not in delayed
+
+    def _note_success(self, pod: JobPod, completed: list[int]) -> None:
+        if not self.indexed:
+            if pod.uid not in self.good:
+                self.good.append(pod.uid)
+        elif pod.index is not None and self._is_valid(pod):
+            completed.append(pod.index)
+
+    def _is_failure(self, pod: JobPod, verdict: Verdict | None) -> bool:
+        """Whether to count it: it failed, or the Job did while it ran."""
+        stopped = verdict is not None and not verdict.good
+        if not (job_policies.is_failed(pod, self.spec) or stopped):
+            return False
+        fresh = pod.uid not in self.bad and self._is_valid(pod)
+        return fresh and job_policies.ruling(pod, self.spec).counts
+
+    def _write_indexes(self, completed: list[int]) -> None:
+        done = self.completed_before | IndexSet.of(completed)
+        self.status["succeeded"] = len(done)
+        self.status["completedIndexes"] = str(done)
+        if self.per_index:
+            self.status["failedIndexes"] = str(self.failed_indexes)
+
+    def _write_counts(self, verdict: Verdict | None, *, full: bool) -> None:
+        status, plan = self.status, self.plan
+        status["active"] = len(self.active) + len(plan.create)
+        status["terminating"], status["ready"] = self.terminating, self.ready
+        noted = {"succeeded": self.good, "failed": self.bad}
+        status["uncountedTerminatedPods"] = {kind: uids for kind, uids in noted.items() if uids}
+        if verdict is not None:
+            job_status.announce(status, verdict, self.now)
+        plan.noted = job_status.in_order(status)
+        untracked = {pod.uid for pod in plan.untrack}
+        self._count_released({p.uid for p in self.pods if p.tracked} - untracked)
+        status["uncountedTerminatedPods"] = {kind: uids for kind, uids in noted.items() if uids}
+        if verdict is not None and not full and not self.terminating and not self.good + self.bad:
+            plan.events.append(job_status.conclude(status, verdict, self.now))
+        plan.status = job_status.in_order(status)
 
 
-def _pause_s(pods: Sequence[PodFacts], now: datetime) -> float:
-    """How long the next pod has to wait: ten seconds after a failure, doubling with each."""
-    ends = [p.finished_at for p in pods if p.phase == "Failed" and p.finished_at is not None]
-    good = [p.finished_at for p in pods if p.phase == "Succeeded" and p.finished_at is not None]
-    since = max(good, default=None)
-    ends = [end for end in ends if since is None or end > since]
-    if not ends:
-        return 0.0
-    pause = min(BACKOFF_S * 2 ** (len(ends) - 1), BACKOFF_MAX_S)
-    return (max(ends) + timedelta(seconds=pause) - now).total_seconds()
+def with_active(status: Object, missing: int) -> Object:
+    """A status where fewer pods could be made than planned."""
+    return job_status.in_order({**status, "active": status.get("active", 0) - missing})
 
 
-def _count(job: Object, tally: Tally, made: Plan) -> None:
-    """The final status; the first one, where pods must be noted before they are let go."""
-    status = made.status
-    uids = {pod.uid for pod in made.delete}
-    staying = [pod for pod in tally.active if pod.uid not in uids]
-    if status["uncountedTerminatedPods"] and made.first_status is None:
-        made.first_status = copy.deepcopy(status)
-    status["uncountedTerminatedPods"] = {}
-    if not job["spec"].get("suspend") or status.get("startTime"):
-        going = sum(1 for p in made.delete if p not in tally.terminating and _goes_slowly(p))
-        status["terminating"] = len(tally.terminating) + going
-        status["ready"] = sum(pod.ready for pod in staying)
-    counts = {
-        "active": len(staying) + len(made.create),
-        "succeeded": tally.succeeded,
-        "failed": tally.failed,
-    }
-    for key, count in counts.items():
-        status.pop(key, None)
-        if count:
-            status[key] = count
-    if job["spec"].get("completionMode") == "Indexed" and tally.completed:
-        status["completedIndexes"] = indexes.write(tally.completed)
-    if "backoffLimitPerIndex" in job["spec"]:
-        status["failedIndexes"] = indexes.write(tally.failed_indexes)
+def _by_index(pod: JobPod) -> int:
+    return -1 if pod.index is None else pod.index
+
+
+def _is_later(pod: JobPod, last: JobPod) -> bool:
+    return last.all_failures <= pod.all_failures and pod.finished_at >= last.finished_at

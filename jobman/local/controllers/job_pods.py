@@ -1,37 +1,49 @@
-"""A Job's pods: what each one tells about the Job, and how the next one looks. Pure."""
+"""A Job's pods: what each one tells about the Job. Pure."""
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
-from jobman.values.duration import parse_rfc3339
+import msgspec
 
-Object = dict[str, Any]
+from jobman.local.store import Record
 
 TRACKING = "batch.kubernetes.io/job-tracking"
+CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 INDEX = "batch.kubernetes.io/job-completion-index"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"
-_INDEX_FIELD = f"metadata.labels['{INDEX}']"
+IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class PodFacts:
-    """What a Job's controller asks of a pod; `failures` is how often its index failed before."""
+@dataclass(frozen=True, slots=True)
+class JobPod:
+    """What a Job's controller asks of a pod.
 
+    `failures` and `ignored`: how often its index failed before. `exits`: (container, exit code)
+    of those that ended, init containers last. `conditions`: (type, status).
+    """
+
+    namespace: str
     name: str
     uid: str
-    phase: str
-    ready: bool
-    terminating: bool
-    tracked: bool
-    index: int | None
-    failures: int
-    restarts: int
-    finished_at: datetime | None
-    pod: Object
+    owner: str = ""
+    labels: Mapping[str, str] | None = None
+    phase: str = "Pending"
+    node: str = ""
+    ready: bool = False
+    deleting: bool = False
+    tracked: bool = True
+    index: int | None = None
+    failures: int = 0
+    ignored: int = 0
+    restarts: int = 0
+    created: str = ""
+    finished_at: datetime = _LONG_AGO
+    exits: tuple[tuple[str, int], ...] = ()
+    conditions: tuple[tuple[str, str], ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -41,80 +53,122 @@ class PodFacts:
     @property
     def active(self) -> bool:
         """Whether it still works at its part of the Job."""
-        return not self.finished and not self.terminating
+        return not self.finished and not self.deleting
+
+    @property
+    def all_failures(self) -> int:
+        """How often its index failed before, for whatever reason."""
+        return self.failures + self.ignored
 
 
-def facts(pod: Object) -> PodFacts:
+class _Owner(msgspec.Struct):
+    kind: str = ""
+    uid: str = ""
+    controller: bool = False
+
+
+class _Metadata(msgspec.Struct):
+    creationTimestamp: str  # noqa: N815
+    deletionTimestamp: str = ""  # noqa: N815
+    deletionGracePeriodSeconds: int = 0  # noqa: N815
+    finalizers: list[str] = []
+    annotations: dict[str, str] = {}
+    ownerReferences: list[_Owner] = []  # noqa: N815
+
+
+class _Terminated(msgspec.Struct):
+    exitCode: int = 0  # noqa: N815
+    finishedAt: str | None = None  # noqa: N815
+
+
+class _State(msgspec.Struct):
+    terminated: _Terminated | None = None
+
+
+class _Container(msgspec.Struct):
+    name: str = ""
+    restartCount: int = 0  # noqa: N815
+    state: _State = msgspec.field(default_factory=_State)
+
+
+class _Condition(msgspec.Struct):
+    type: str = ""
+    status: str = ""
+    lastTransitionTime: str | None = None  # noqa: N815
+
+
+class _Status(msgspec.Struct):
+    phase: str = "Pending"
+    conditions: list[_Condition] = []
+    containerStatuses: list[_Container] = []  # noqa: N815
+    initContainerStatuses: list[_Container] = []  # noqa: N815
+
+
+class _Spec(msgspec.Struct):
+    nodeName: str = ""  # noqa: N815
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Metadata
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+_DECODER = msgspec.json.Decoder(_Pod)
+
+
+def pod_of(record: Record) -> JobPod:
     """The facts of one pod."""
-    about, state = pod["metadata"], pod.get("status", {})
-    conditions = {c.get("type"): c.get("status") for c in state.get("conditions", [])}
-    containers = [*state.get("initContainerStatuses", []), *state.get("containerStatuses", [])]
-    annotations = about.get("annotations", {})
-    return PodFacts(
-        name=about["name"],
-        uid=about["uid"],
-        phase=state.get("phase", "Pending"),
-        ready=conditions.get("Ready") == "True",
-        terminating="deletionTimestamp" in about,
-        tracked=TRACKING in about.get("finalizers", []),
-        index=_number(annotations.get(INDEX)),
-        failures=_number(annotations.get(FAILURES)) or 0,
-        restarts=sum(container.get("restartCount", 0) for container in containers),
-        finished_at=_finished_at(pod, containers),
-        pod=pod,
+    pod = _DECODER.decode(record.body)
+    about, status = pod.metadata, pod.status
+    containers = [*status.containerStatuses, *status.initContainerStatuses]
+    conditions = tuple((c.type, c.status) for c in status.conditions)
+    owner = next((ref for ref in about.ownerReferences if ref.controller), _Owner())
+    return JobPod(
+        namespace=record.key.namespace,
+        name=record.key.name,
+        uid=record.uid,
+        owner=owner.uid if owner.kind == "Job" else "",
+        labels=record.labels,
+        phase=status.phase,
+        node=pod.spec.nodeName,
+        ready=("Ready", "True") in conditions,
+        deleting=bool(about.deletionTimestamp),
+        tracked=TRACKING in about.finalizers,
+        index=_number(about.annotations.get(INDEX)),
+        failures=_number(about.annotations.get(FAILURES)) or 0,
+        ignored=_number(about.annotations.get(IGNORED_FAILURES)) or 0,
+        restarts=sum(container.restartCount for container in containers),
+        created=about.creationTimestamp,
+        finished_at=_finished_at(pod),
+        exits=tuple(
+            (c.name, c.state.terminated.exitCode) for c in containers if c.state.terminated
+        ),
+        conditions=conditions,
     )
 
 
-def _finished_at(pod: Object, containers: list[Object]) -> datetime | None:
-    """When its last container ended; for a pod without any, when it was deleted or made."""
-    ends = [
-        container["state"]["terminated"]["finishedAt"]
-        for container in containers
-        if container.get("state", {}).get("terminated", {}).get("finishedAt")
-    ]
-    about = pod["metadata"]
-    text = max(ends) if ends else about.get("deletionTimestamp") or about["creationTimestamp"]
-    return parse_rfc3339(text)
+def has_controller(record: Record) -> bool:
+    """Whether somebody, a Job or not, controls the pod."""
+    return any(ref.controller for ref in _DECODER.decode(record.body).metadata.ownerReferences)
+
+
+def _finished_at(pod: _Pod) -> datetime:
+    """When its last container ended; else when it got unready, was deleted, was made."""
+    ended = [c.state.terminated for c in pod.status.containerStatuses]
+    times = [each.finishedAt for each in ended if each is not None and each.finishedAt]
+    if times and len(times) == len(ended):
+        return max(datetime.fromisoformat(text) for text in times)
+    for condition in pod.status.conditions:
+        since = condition.lastTransitionTime
+        if condition.type == "Ready" and condition.status == "False" and since:
+            return datetime.fromisoformat(since)
+    about = pod.metadata
+    if about.deletionTimestamp:
+        grace = timedelta(seconds=about.deletionGracePeriodSeconds)
+        return datetime.fromisoformat(about.deletionTimestamp) - grace
+    return datetime.fromisoformat(about.creationTimestamp)
 
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() else None
-
-
-def new_pod(job: Object, index: int | None, failures: int) -> Object:
-    """The next pod of a Job, for one index of an Indexed one."""
-    about, template = job["metadata"], job["spec"]["template"]
-    metadata = copy.deepcopy(template.get("metadata", {}))
-    spec = copy.deepcopy(template["spec"])
-    base = about["name"] if index is None else f"{about['name']}-{index}"
-    metadata["generateName"] = f"{base}-"
-    metadata["finalizers"] = [*metadata.get("finalizers", []), TRACKING]
-    metadata["ownerReferences"] = [owner(job)]
-    if index is not None:
-        metadata.setdefault("labels", {})[INDEX] = str(index)
-        metadata.setdefault("annotations", {})[INDEX] = str(index)
-        if "backoffLimitPerIndex" in job["spec"]:
-            metadata["annotations"][FAILURES] = str(failures)
-        spec.setdefault("hostname", base)
-        for container in [*spec.get("initContainers", []), *spec.get("containers", [])]:
-            _tell_index(container)
-    return {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec}
-
-
-def owner(job: Object) -> Object:
-    """The ownerReference of what a Job made."""
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "name": job["metadata"]["name"],
-        "uid": job["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-
-
-def _tell_index(container: Object) -> None:
-    env = container.setdefault("env", [])
-    if not any(variable.get("name") == "JOB_COMPLETION_INDEX" for variable in env):
-        field = {"apiVersion": "v1", "fieldPath": _INDEX_FIELD}
-        env.append({"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": field}})

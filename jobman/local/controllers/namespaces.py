@@ -31,7 +31,7 @@ class NamespaceController(Controller[str]):
             return [key.name] if change.type != "DELETED" else []
         return [key.namespace] if change.type == "DELETED" else []
 
-    def sync(self, key: str) -> float | None:
+    async def sync(self, key: str) -> float | None:
         """Delete what is inside; finalize when nothing is left."""
         namespace = self.registry.find(NAMESPACES, "", key)
         if namespace is None or "deletionTimestamp" not in namespace["metadata"]:
@@ -66,7 +66,7 @@ class DefaultsController(Controller[str]):
         lost = change.type == "DELETED" and key.name in ("default", "kube-root-ca.crt")
         return [key.namespace] if lost else []
 
-    def sync(self, key: str) -> float | None:
+    async def sync(self, key: str) -> float | None:
         """Create what is not there."""
         namespace = self.registry.find(NAMESPACES, "", key)
         if namespace is None or "deletionTimestamp" in namespace["metadata"]:

@@ -34,7 +34,7 @@ class QuotaController(Controller[str]):
                 return []
         return [key.namespace]
 
-    def sync(self, key: str) -> float | None:
+    async def sync(self, key: str) -> float | None:
         """Write the status of each quota of the namespace."""
         for found in self.registry.list(QUOTAS, key):
             hard = found.get("spec", {}).get("hard", {})

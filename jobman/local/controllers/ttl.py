@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from jobman.local.api.registry import DeleteOptions
 from jobman.local.api.status import ApiError
+from jobman.local.controllers import job_status
 from jobman.local.controllers.workqueue import Controller
-from jobman.local.store import Change
-from jobman.values.duration import parse_rfc3339
+from jobman.local.store import Change, Key
 
-Object = dict[str, Any]
 JOBS = "jobs.batch"
+_MARK = b'"ttlSecondsAfterFinished":'
 
 
-class TtlController(Controller[tuple[str, str]]):
+class TtlController(Controller[Key]):
     """Sleeps until a finished Job's time is over."""
 
     resources = (JOBS,)
 
-    def keys_of(self, change: Change) -> list[tuple[str, str]]:
+    def keys_of(self, change: Change) -> list[Key]:
         """Jobs that have such a time."""
-        key = change.record.key
-        return [(key.namespace, key.name)] if change.type != "DELETED" else []
+        record = change.record
+        return [record.key] if change.type != "DELETED" and _MARK in record.body else []
 
-    def sync(self, key: tuple[str, str]) -> float | None:
+    async def sync(self, key: Key) -> float | None:
         """Delete the Job, or tell when to."""
-        job = self.registry.find(JOBS, *key)
-        ttl = (job or {}).get("spec", {}).get("ttlSecondsAfterFinished")
-        if job is None or ttl is None or "deletionTimestamp" in job["metadata"]:
+        record = self.registry.store.get(key)
+        job = record.object() if record is not None else None
+        if job is None or "deletionTimestamp" in job["metadata"]:
             return None
-        end = _finished_at(job)
-        if end is None:
+        ttl_s = job["spec"].get("ttlSecondsAfterFinished")
+        finished = job_status.finished_at(job.get("status", {}))
+        if ttl_s is None or finished is None:
             return None
-        left_s = (end + timedelta(seconds=ttl) - datetime.now(UTC)).total_seconds()
+        left_s = (finished + timedelta(seconds=ttl_s) - self.clock.now()).total_seconds()
         if left_s > 0:
             return left_s
         options = DeleteOptions(propagation="Foreground", uid=job["metadata"]["uid"])
-        with contextlib.suppress(ApiError):
-            self.registry.delete(JOBS, *key, options)
+        try:
+            self.registry.delete(*key, options)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
         return None
-
-
-def _finished_at(job: Object) -> datetime | None:
-    for condition in job.get("status", {}).get("conditions", []):
-        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
-            return parse_rfc3339(condition["lastTransitionTime"])
-    return None

@@ -8,27 +8,33 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from jobman.local.api.registry import Registry
+from jobman.local.controllers.clock import Clock, SystemClock, Timer
 from jobman.local.store import Change
 
 log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 60.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 60.0
 
 
 class WorkQueue(Generic[K]):
     """Keys in the order in which they came, each once."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._waiting: deque[K] = deque()
         self._known: set[K] = set()
-        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._timers: dict[K, tuple[datetime, Timer]] = {}
         self._failures: dict[K, int] = {}
         self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def add(self, key: K) -> None:
         """Look at `key` soon."""
@@ -39,20 +45,20 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, delay_s: float) -> None:
         """Look at `key` in a while; an earlier time that is set already stays."""
-        loop = asyncio.get_running_loop()
-        when = loop.time() + max(delay_s, 0)
-        timer = self._timers.get(key)
-        if timer is not None:
-            if timer.when() <= when:
+        due = self._clock.now() + timedelta(seconds=max(delay_s, 0))
+        known = self._timers.get(key)
+        if known is not None:
+            if known[0] <= due:
                 return
-            timer.cancel()
-        self._timers[key] = loop.call_at(when, self._due, key)
+            known[1].cancel()
+        timer = self._clock.call_later(max(delay_s, 0), lambda: self._due(key))
+        self._timers[key] = (due, timer)
 
     def retry(self, key: K) -> None:
         """Look at `key` again after a pause that doubles each time."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
-        self.add_after(key, min(_FIRST_PAUSE_S * 2**count, _LONGEST_PAUSE_S))
+        self.add_after(key, min(FIRST_PAUSE_S * 2.0 ** min(count, 30), LONGEST_PAUSE_S))
 
     def succeeded(self, key: K) -> None:
         """Forget the failures of `key`."""
@@ -67,15 +73,15 @@ class WorkQueue(Generic[K]):
         self._known.discard(key)
         return key
 
+    def close(self) -> None:
+        """Stop all timers."""
+        for _, timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
     def _due(self, key: K) -> None:
         self._timers.pop(key, None)
         self.add(key)
-
-    def close(self) -> None:
-        """Stop all timers."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
 
 
 class Controller(Generic[K]):
@@ -87,43 +93,53 @@ class Controller(Generic[K]):
 
     resources: tuple[str, ...] = ()
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, *, clock: Clock | None = None) -> None:
         self.registry = registry
-        self.queue: WorkQueue[K] = WorkQueue()
+        self.clock: Clock = clock or SystemClock()
+        self.queue: WorkQueue[K] = WorkQueue(self.clock)
 
     def keys_of(self, change: Change) -> list[K]:
-        """The keys that a change is about."""
+        """The keys that a change is about. It must neither raise nor write."""
         raise NotImplementedError
 
-    def sync(self, key: K) -> float | None:
+    async def sync(self, key: K) -> float | None:
         """Bring one key in order."""
         raise NotImplementedError
 
-    async def run(self) -> None:
-        """Look at everything there is, then at what changes, until cancelled."""
-        self.queue = WorkQueue()
-        unsubscribe = self.registry.store.subscribe(self._changed, *self.resources)
-        try:
-            self._begin()
-            while True:
-                self._look_at(await self.queue.get())
-                await asyncio.sleep(0)
-        finally:
-            unsubscribe()
-            self.queue.close()
-
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Forget everything and look at all there is, as if it were new."""
         for resource in self.resources:
             for record in self.registry.store.list(resource):
                 self._changed(Change("ADDED", record.rv, record, None))
 
-    def _changed(self, change: Change) -> None:
-        for key in self.keys_of(change):
-            self.queue.add(key)
+    def start(self) -> Callable[[], None]:
+        """Take up what there is and what changes; returns how to end that."""
+        self.queue = WorkQueue(self.clock)
+        unsubscribe = self.registry.store.subscribe(self._changed, *self.resources)
+        self.begin()
 
-    def _look_at(self, key: K) -> None:
+        def stop() -> None:
+            unsubscribe()
+            self.queue.close()
+
+        return stop
+
+    async def run(self) -> None:
+        """Look at everything there is, then at what changes, until cancelled."""
+        stop = self.start()
         try:
-            again_s = self.sync(key)
+            while True:
+                await self.step()
+                # Requests and the other parts of the cluster have their turn in between.
+                await asyncio.sleep(0)
+        finally:
+            stop()
+
+    async def step(self) -> None:
+        """Wait for the next key and bring it in order; a failure is logged and tried again."""
+        key = await self.queue.get()
+        try:
+            again_s = await self.sync(key)
         except Exception:
             log.exception("%s: %s", type(self).__name__, key)
             self.queue.retry(key)
@@ -131,3 +147,7 @@ class Controller(Generic[K]):
         self.queue.succeeded(key)
         if again_s is not None:
             self.queue.add_after(key, again_s)
+
+    def _changed(self, change: Change) -> None:
+        for key in self.keys_of(change):
+            self.queue.add(key)
