@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from jobman.local.api import decode, defaults, patch, schema, validation
+from jobman.local.api import decode, defaults, patch, schema, status, validation
 from jobman.local.api.resources import RESOURCES, Resource
 from jobman.local.api.status import ApiError, bad_request
 
@@ -99,7 +99,9 @@ def test_a_refusal_is_as_recorded(recorded: dict[str, Any]) -> None:
     made_uid = re.search(r"controller-uid\W+([0-9a-f-]{36})", json.dumps(wanted))
     obj = created(request, made_uid[1] if made_uid else "")
     causes = validation.validate_create(obj["kind"], obj)
-    assert told(causes) == wanted["details"]["causes"]
+    name = obj["metadata"].get("name", "")
+    resource = KINDS[obj["kind"]]
+    assert status.invalid(resource.kind, resource.group, name, causes).status == wanted
 
 
 def refused_400(request: dict[str, Any]) -> ApiError:

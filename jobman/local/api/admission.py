@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobman.local.api import limits, quota, status
+from jobman.local.api import defaults, limits, quota, status
 from jobman.local.api.resources import Resource
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def mutate(registry: Registry, resource: Resource, obj: Object) -> None:
         _set_service_account(registry, obj)
         _set_priority(registry, obj)
         _set_tolerations(obj)
+        obj["status"]["qosClass"] = defaults.qos_class(obj["spec"])
 
 
 def validate(registry: Registry, resource: Resource, obj: Object) -> None:

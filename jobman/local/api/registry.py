@@ -101,7 +101,8 @@ class Registry:
             made = self._stored(resource, made)
         elif self.find(resource.name, namespace, made["metadata"]["name"]) is not None:
             raise status.already_exists(resource.plural, resource.group, made["metadata"]["name"])
-        return Written(made, tuple(warnings), created=True)
+        surprises = validation.warnings(resource.kind, made)
+        return Written(made, (*warnings, *surprises), created=True)
 
     def update(
         self,
@@ -239,7 +240,10 @@ class Registry:
         defaults.apply(resource.kind, new)
         if new.get("spec") != old.get("spec"):
             metadata.count_generation(new)
-        causes = validation.validate_update(resource.kind, old, new)
+        rules = (
+            validation.validate_status if subresource == "status" else validation.validate_update
+        )
+        causes = rules(resource.kind, old, new)
         if causes:
             raise status.invalid(resource.kind, resource.group, old["metadata"]["name"], causes)
         return new if write.dry_run else self._keep(resource, new)

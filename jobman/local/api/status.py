@@ -113,8 +113,11 @@ def conflict(plural: str, group: str, name: str, why: str | None = None) -> ApiE
 
 
 def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiError:
-    """422 with each cause; `kind` in the singular, as Kubernetes has it here."""
-    texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    """422 with each cause; `kind` in the singular, as Kubernetes has it here.
+
+    A cause that two rules found is told once in the message and twice in the details.
+    """
+    texts = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
     joined = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     details = details_of(
         name,
