@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -166,9 +167,22 @@ def _create_and_tell(
             elif not whole:
                 write(app, [found], Output.NAME)
     finally:
-        if whole and created:
-            write(app, created, Output.NAME)
-        app.out.flush()
+        with _names_not_lost(app, jobs):
+            if whole and created:
+                write(app, created, Output.NAME)
+            app.out.flush()
+
+
+@contextmanager
+def _names_not_lost(app: AppContext, jobs: Sequence[Submitted]) -> Iterator[None]:
+    """Tell the jobs' names on stderr where stdout cannot take them (a full disk)."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        app.say(f"submitted all the same: {', '.join(job.name for job in jobs)}")
+        raise
 
 
 def _stamper(app: AppContext, user: str) -> Callable[[], Stamp]:

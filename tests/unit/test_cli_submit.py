@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -12,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from plugins.command_line import Done, Run
 from plugins.job_world import BATCH, CORE, JobWorld, a_pod, creating, exited, running, stuck
 from plugins.scripted_server import Asked, Reply
+
+from jobman.cli.app import app
+from jobman.cli.context import AppContext
 
 NO_GPU = {"name": "no-gpu", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}
 SMALL = {"name": "small-gpu", "resources": {"requests": {"cpu": 2, "nvidia.com/gpu": 1}}}
@@ -259,6 +264,16 @@ def test_the_embedded_cluster_needs_words(submit: Submit) -> None:
     assert done.talk.startswith("error: no command to run: on the embedded cluster no image")
 
 
+def test_a_kubeconfig_of_the_embedded_cluster(submit: Submit, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "kubeconfig").write_text("{}")
+    env = {"JOBMAN_LOCAL_STATE": str(state), "KUBECONFIG": str(state / "kubeconfig")}
+    container = main_of(printed(submit("--dry-run", "--", "x", env=env)))
+    assert container["workingDir"] == str(tmp_path / "a home")
+    assert submit(env=env).code == 2
+
+
 def test_a_server_dry_run(submit: Submit, world: JobWorld) -> None:
     manifest = printed(submit("--server-dry-run", "-j", "x", "--", "x"))
     assert (manifest["metadata"]["name"], manifest["status"]) == ("x", {})
@@ -466,6 +481,24 @@ def test_a_timeout_bounds_the_waiting(
     assert (done.code, done.out) == (124, "x\n")
     assert "the job goes on" in done.talk
     assert "jobman logs -f x" in done.talk
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.usefixtures("world")
+def test_a_full_disk_does_not_hide_the_name(submit: Submit, tmp_path: Path) -> None:
+    submit("-j", "first", "--", "x")
+    err = io.StringIO()
+    environ = {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "config")}
+    command: Any = typer.main.get_command(app)
+    full = Path("/dev/full").open("w")  # noqa: SIM115 closing it fails too
+    context = AppContext(out=full, err=err, environ=environ)
+    with pytest.raises(SystemExit) as ended:
+        command.main(["submit", "-j", "second", "--", "x"], prog_name="jobman", obj=context)
+    with contextlib.suppress(OSError):
+        full.close()
+    assert ended.value.code == 1
+    assert "submitted all the same: second" in err.getvalue()
+    assert "error: No space left on device" in err.getvalue()
 
 
 @pytest.fixture
