@@ -31,6 +31,7 @@ PAGE_SIZE = 100
 TAGGED_IMAGES = "tags=*,type=IMAGE"
 Params = Mapping[str, str | int]
 Artifacts = Mapping[str, "list[HarborArtifact] | None"]
+WITH_SCANS: Params = {"with_label": "true", "with_scan_overview": "true"}
 T = TypeVar("T")
 
 
@@ -43,15 +44,20 @@ class Harbor:
         self.project = transport.project
         self.problems: list[JobmanError] = []
 
-    def list(self) -> list[Image]:
-        """All images, by name; the error of one whose tags cannot be read goes to `problems`."""
+    def images(self, *, scans: bool = False) -> list[Image]:
+        """All images, by name; the error of one whose tags cannot be read goes to `problems`.
+
+        `scans`: with labels and scan summaries, which cost the server more.
+        """
+        self.problems = []
         params = {"sort": "name"}
         repositories = {r.name: r for r in self._pages(self._path(), params, HarborRepository)}
+        extra = WITH_SCANS if scans else {}
         try:
-            artifacts = self._artifacts_at_once()
+            artifacts = self._artifacts_at_once(extra)
         except (UnauthorizedError, ForbiddenError, NotFoundError):
             # Harbor before 2.12, or a caller who may only list repository by repository.
-            artifacts = self._artifacts_one_by_one(repositories.values())
+            artifacts = self._artifacts_one_by_one(repositories.values(), extra)
         return [image(self.host, r, artifacts.get(r.name, [])) for r in repositories.values()]
 
     def get(self, name: str) -> Image | None:
@@ -63,8 +69,7 @@ class Harbor:
         repository = next((r for r in found if r.name == full), None)
         if repository is None:
             return None
-        extra: Params = {"with_label": "true", "with_scan_overview": "true"}
-        return image(self.host, repository, self._artifacts(name, TAGGED_IMAGES, extra))
+        return image(self.host, repository, self._artifacts(name, TAGGED_IMAGES, WITH_SCANS))
 
     def tag(self, name: str, tag: str) -> Tag | None:
         """The tag of an image; None where the image or the tag is not there."""
@@ -82,22 +87,25 @@ class Harbor:
         """Names are encoded twice: Harbor's own proxy decodes them once."""
         return self._path(quote(quote(name, safe=""), safe=""), "artifacts")
 
-    def _artifacts_at_once(self) -> Artifacts:
+    def _artifacts_at_once(self, extra: Params) -> Artifacts:
         path = f"/projects/{quote(self.project, safe='')}/artifacts"
-        params: Params = {"q": TAGGED_IMAGES, "with_tag": "true", "sort": "id"}
+        params: Params = {"q": TAGGED_IMAGES, "with_tag": "true", "sort": "id", **extra}
         found: defaultdict[str, list[HarborArtifact]] = defaultdict(list)
         for artifact in self._pages(path, params, HarborArtifact):
             found[artifact.repository_name].append(artifact)
         return found
 
-    def _artifacts_one_by_one(self, repositories: Iterable[HarborRepository]) -> Artifacts:
+    def _artifacts_one_by_one(
+        self, repositories: Iterable[HarborRepository], extra: Params
+    ) -> Artifacts:
         names = [r.name for r in repositories if r.artifact_count]
         with ThreadPoolExecutor(CONCURRENCY) as pool:
-            return dict(zip(names, pool.map(self._artifacts_or_problem, names), strict=True))
+            found = pool.map(lambda name: self._artifacts_or_problem(name, extra), names)
+            return dict(zip(names, found, strict=True))
 
-    def _artifacts_or_problem(self, full_name: str) -> list[HarborArtifact] | None:
+    def _artifacts_or_problem(self, full_name: str, extra: Params) -> list[HarborArtifact] | None:
         try:
-            return self._artifacts(full_name.partition("/")[2], TAGGED_IMAGES)
+            return self._artifacts(full_name.partition("/")[2], TAGGED_IMAGES, extra)
         except JobmanError as error:
             self.problems.append(error)
             return None

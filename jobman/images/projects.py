@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobman.config.settings import HarborProject, Settings
 from jobman.errors import JobmanError, UsageError
+from jobman.images import address
 from jobman.images.cache import Cache
 from jobman.images.credentials import of_project
-from jobman.images.harbor import Harbor
 from jobman.images.models import Image, Tag
-from jobman.images.transport import Transport
 from jobman.values.names import nearest
+
+if TYPE_CHECKING:
+    from jobman.images.harbor import Harbor
 
 
 class Project:
     """A Harbor project with what was kept of it; a `Registry` for resolving."""
 
     def __init__(self, settings: HarborProject, environ: Mapping[str, str], cache: Path) -> None:
-        anonymous = Transport(settings, None)
-        credential = of_project(settings, anonymous.host, environ)
-        transport = Transport(settings, credential) if credential else anonymous
-        self._harbor = Harbor(transport)
-        self._cache = Cache(cache, transport)
-        self.host = transport.host
+        self._settings = settings
+        self.host = address.host(settings)
         self.project = settings.name
         self.pull_secret = settings.pull_secret
+        self._credential = of_project(settings, self.host, environ)
+        self._cache = Cache(cache, address.base_url(settings), self.project, self._credential)
+
+    @cached_property
+    def _harbor(self) -> Harbor:
+        # requests takes a while to import, and what was kept often serves
+        from jobman.images.harbor import Harbor
+        from jobman.images.transport import Transport
+
+        return Harbor(Transport(self._settings, self._credential))
 
     @property
     def problems(self) -> Sequence[JobmanError]:
-        """The images whose tags the last `list` could not read."""
+        """The images whose tags the last `images` could not read."""
         return self._harbor.problems
 
     def known(self, *, max_age_s: float | None) -> list[Image] | None:
         """The images as they were kept, where they are not older."""
         return self._cache.load(max_age_s=max_age_s)
 
-    def list(self) -> list[Image]:
+    def was_seen(self, image: str, *, max_age_s: float | None) -> bool:
+        """Whether name:tag was found there within `max_age_s` (None: ever)."""
+        return self._cache.was_seen(image, max_age_s=max_age_s)
+
+    def images(self, *, scans: bool = False) -> list[Image]:
         """All images as the server has them now; they are kept when they are complete."""
-        images = self._harbor.list()
+        images = self._harbor.images(scans=scans)
         if not self._harbor.problems:
             self._cache.save(images)
         return images
@@ -50,7 +64,10 @@ class Project:
 
     def tag(self, name: str, tag: str) -> Tag | None:
         """One tag of one image, or None."""
-        return self._harbor.tag(name, tag)
+        found = self._harbor.tag(name, tag)
+        if found is not None:
+            self._cache.note(f"{name}:{tag}")
+        return found
 
     def tags(self, name: str) -> list[Tag]:
         """The tags of an image, newest first."""

@@ -1,6 +1,6 @@
 """Which image a short name means: the configured projects are asked in order.
 
-Anything with `list` and `tag`/`tags` can stand where a Harbor project stands (`Registry`).
+Anything with `images` and `tag`/`tags` can stand where a Harbor project stands (`Registry`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ class Registry(Protocol):
 
     host: str
     project: str
+    pull_secret: str | None
 
     def known(self, *, max_age_s: float | None) -> list[Image] | None:
         """The images as they were kept, where they are not older; None: nothing is kept."""
 
-    def list(self) -> list[Image]:
+    def was_seen(self, image: str, *, max_age_s: float | None) -> bool:
+        """Whether name:tag was found there within `max_age_s` (None: ever)."""
+
+    def images(self) -> list[Image]:
         """All images."""
 
     def tag(self, name: str, tag: str) -> Tag | None:
@@ -39,28 +43,37 @@ class Registry(Protocol):
 
 @dataclass(frozen=True)
 class Resolved:
-    """A pullable reference, the project it was found in (None: none), and what to say about it."""
+    """A pullable reference, where it was found (None: nowhere), and what to say about it."""
 
     reference: Reference
-    project: str | None = None
+    registry: Registry | None = None
     notes: tuple[str, ...] = ()
 
 
-def resolve(reference: Reference, registries: Sequence[Registry], fresh_s: float) -> Resolved:
+def resolve(
+    reference: Reference, registries: Sequence[Registry], fresh_s: float, *, check: bool = True
+) -> Resolved:
     """The pullable reference that `reference` means.
 
     One that names its registry is taken as it is. A name no project has is left to Kubernetes'
     default registry. Raises NotFoundError for a tag that an existing image lacks, and
     UnreachableError where a project cannot answer and nothing is kept of it: a short name must
-    not become somebody else's image unnoticed.
+    not become somebody else's image unnoticed. Without `check` both are notes.
     """
     if reference.host is not None:
         return Resolved(reference)
     notes: list[str] = []
     for registry in registries:
-        found = _in_registry(reference, registry, fresh_s, notes)
+        look = _Look(reference, registry)
+        try:
+            found = look.known(fresh_s) or look.asked(notes)
+        except (NotFoundError, UnreachableError) as error:
+            if check:
+                raise
+            notes.append(f"{error.message}; going on unchecked")
+            found = look.here if isinstance(error, NotFoundError) else None
         if found is not None:
-            return Resolved(found, registry.project, tuple(notes))
+            return Resolved(found, registry, tuple(notes))
     suggestion = _suggestion(reference, registries)
     if suggestion:
         notes.append(
@@ -69,41 +82,43 @@ def resolve(reference: Reference, registries: Sequence[Registry], fresh_s: float
     return Resolved(reference, None, tuple(notes))
 
 
-def project_of(reference: Reference, registries: Sequence[Registry]) -> str | None:
-    """The configured project that a full reference lies in."""
-    for registry in registries:
-        if reference.host == registry.host and reference.name.startswith(f"{registry.project}/"):
-            return registry.project
-    return None
+class _Look:
+    """The look for a reference in one registry."""
 
+    def __init__(self, reference: Reference, registry: Registry) -> None:
+        self.registry = registry
+        self.reference = reference
+        self.name = reference.name.removeprefix(f"{registry.project}/")
+        self.tag = reference.tag or (None if reference.digest else DEFAULT_TAG)
+        self.here = reference.at(registry.host, registry.project, self.name, self.tag)
 
-def _in_registry(
-    reference: Reference, registry: Registry, fresh_s: float, notes: list[str]
-) -> Reference | None:
-    """The reference inside `registry`; None where it has no such image."""
-    name = reference.name.removeprefix(f"{registry.project}/")
-    wanted = reference.tag or (None if reference.digest else DEFAULT_TAG)
-    here = reference.at(registry.host, registry.project, name, wanted)
-    if _has(registry.known(max_age_s=fresh_s), name, wanted):
-        return here
-    try:
-        if wanted is not None and registry.tag(name, wanted) is not None:
-            return here
-        tags = registry.tags(name)
-    except JobmanError as error:
-        if _has(registry.known(max_age_s=None), name, wanted):
-            notes.append(f"{error.message}; taking '{here}' as it was last seen")
-            return here
+    def known(self, max_age_s: float | None) -> Reference | None:
+        """The reference, where what was kept says that it is there."""
+        seen = self.registry.was_seen(f"{self.name}:{self.tag}", max_age_s=max_age_s)
+        listed = seen or _has(self.registry.known(max_age_s=max_age_s), self.name, self.tag)
+        return self.here if listed else None
+
+    def asked(self, notes: list[str]) -> Reference | None:
+        """The reference, where the registry has the image; without an answer, what was kept."""
+        try:
+            if self.tag is not None and self.registry.tag(self.name, self.tag) is not None:
+                return self.here
+            tags = self.registry.tags(self.name)
+        except JobmanError as error:
+            return self._kept(error, notes)
+        if tags and self.tag is not None:
+            raise _no_such_tag(self.reference, self.here, self.tag, tags)
+        return self.here if tags else None
+
+    def _kept(self, error: JobmanError, notes: list[str]) -> Reference:
+        if self.known(max_age_s=None):
+            notes.append(f"{error.message}; taking '{self.here}' as it was last seen")
+            return self.here
         raise UnreachableError(
-            f"cannot tell whether '{reference}' is on {registry.host}/{registry.project}: "
-            f"{error.message}",
+            f"cannot tell whether '{self.reference}' is on "
+            f"{self.registry.host}/{self.registry.project}: {error.message}",
             hint="write the full reference (host/project/name:tag), or --no-image-check",
         ) from error
-    if not tags:
-        return None
-    if wanted is None:
-        return here
-    raise _no_such_tag(reference, here, wanted, tags)
 
 
 def _has(images: list[Image] | None, name: str, tag: str | None) -> bool:
@@ -137,6 +152,6 @@ def _listed(registry: Registry) -> list[Image]:
     if known is not None:
         return known
     try:
-        return registry.list()
+        return registry.images()
     except JobmanError:
         return []

@@ -6,7 +6,6 @@ Source: Harbor's API v2.0. No error or repr carries a credential.
 from __future__ import annotations
 
 import base64
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
@@ -27,6 +27,7 @@ from jobman.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from jobman.images.address import base_url, is_loopback
 from jobman.images.credentials import Credential
 
 TIMEOUT_S = (5, 60)
@@ -72,6 +73,9 @@ class Transport:
         self.project = project.name
         self.credential = credential
         self._verify: bool | str = _verify(project)
+        if self._verify is False:
+            # jobman says so itself, once for each use (address.security_warnings)
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._session = requests.Session()
         self._session.auth = _Basic(credential)
         self._session.trust_env = not is_loopback(self.host)
@@ -164,41 +168,6 @@ class Transport:
                 hint="a reverse proxy may refuse encoded slashes in paths",
             )
         return UnreachableError(f"{what}: HTTP {code}{said}")
-
-
-def base_url(project: HarborProject) -> str:
-    """The server's URL without the API's path. Raises ConfigError for anything but http(s)."""
-    url = str(project.base_url).rstrip("/").removesuffix("/api/v2.0").removesuffix("/api")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"harborProjects '{project.name}': baseUrl must be http(s)://HOST")
-    if parts.username or parts.password:
-        raise ConfigError(
-            f"harborProjects '{project.name}': baseUrl must not carry a credential",
-            hint="use token, or username and passwordFile",
-        )
-    return url
-
-
-def security_warnings(project: HarborProject) -> list[str]:
-    """What is said at each use of a project whose connection is open to others."""
-    parts = urlsplit(base_url(project))
-    if parts.scheme == "http" and not is_loopback(parts.netloc):
-        return [f"Harbor project '{project.name}' is asked over plain http ({parts.netloc})"]
-    if project.insecure and parts.scheme == "https":
-        return [f"Harbor project '{project.name}': certificates are not verified (insecure)"]
-    return []
-
-
-def is_loopback(netloc: str) -> bool:
-    """Whether host[:port] is this machine."""
-    host = urlsplit(f"//{netloc}").hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _verify(project: HarborProject) -> bool | str:

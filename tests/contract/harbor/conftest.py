@@ -181,6 +181,7 @@ class Handler(BaseHTTPRequestHandler):
     standin: StandIn
     description: Description
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # head and body in one packet, or the body waits for a delayed ACK
 
     def log_message(self, *args: Any) -> None:
         pass

@@ -26,7 +26,7 @@ def project(standin: Any, cache: Path, token: str | None = TOKEN, **more: Any) -
 
 
 def test_images_with_their_tags(harbor: Any, tmp_path: Path) -> None:
-    images = {image.name: image for image in project(harbor, tmp_path).list()}
+    images = {image.name: image for image in project(harbor, tmp_path).images()}
     assert list(images) == ["ml/pytorch", "ubuntu_python_tensorflow", "empty"]
     pytorch = images["ml/pytorch"]
     assert [tag.name for tag in pytorch.tags] == ["latest", "2.7-cuda12", "2.6-multi"]
@@ -58,7 +58,7 @@ def test_500_repositories(
     requests: int,
 ) -> None:
     five_hundred.today, five_hundred.total_header = today, total_header
-    images = project(five_hundred, tmp_path, token).list()
+    images = project(five_hundred, tmp_path, token).images()
     assert len(images) == 500
     assert sum(len(image.tags) for image in images) == 399 * 2 + 50 + 130
     assert len(five_hundred.requests) == requests
@@ -78,7 +78,7 @@ def test_an_image_that_cannot_be_read_does_not_hide_the_others(harbor: Any, tmp_
     harbor.today = False
     harbor.faults["pytorch/artifacts"] = harbor_fault(500, '{"errors": []}')
     asked = project(harbor, tmp_path)
-    images = {image.name: image for image in asked.list()}
+    images = {image.name: image for image in asked.images()}
     assert not images["ml/pytorch"].complete
     assert [tag.name for tag in images["ubuntu_python_tensorflow"].tags] == ["3.1cuda11"]
     assert len(asked.problems) == 1
@@ -124,7 +124,7 @@ def test_refusals(
 ) -> None:
     harbor.faults["/repositories"] = fault
     with pytest.raises(error) as raised:
-        project(harbor, tmp_path).list()
+        project(harbor, tmp_path).images()
     assert said in raised.value.message
     assert "'batch'" in raised.value.message
     assert harbor.url in raised.value.message
@@ -136,18 +136,18 @@ def test_retry_after_is_honoured(harbor: Any, tmp_path: Path) -> None:
     fault = harbor_fault(429, Retry_After="0")
     fault.times = 2
     harbor.faults["/repositories"] = fault
-    assert len(project(harbor, tmp_path).list()) == 3
+    assert len(project(harbor, tmp_path).images()) == 3
 
 
 def test_nobody_there(tmp_path: Path) -> None:
     settings = HarborProject(name="batch", base_url="http://127.0.0.1:9")
     with pytest.raises(UnreachableError, match="Connection refused"):
-        Project(settings, {"HOME": str(tmp_path)}, tmp_path).list()
+        Project(settings, {"HOME": str(tmp_path)}, tmp_path).images()
 
 
 def test_the_cache_is_per_credential(harbor: Any, tmp_path: Path) -> None:
     robot, nobody = project(harbor, tmp_path), project(harbor, tmp_path, None)
-    images = robot.list()
+    images = robot.images()
     assert robot.known(max_age_s=60) == images
     assert robot.known(max_age_s=0) is None
     assert nobody.known(max_age_s=None) is None

@@ -43,7 +43,7 @@ def test_means(harbor: Any, tmp_path: Path, asked: str, means: str, requests: in
 
 def test_a_name_nobody_has_is_left_alone(harbor: Any, tmp_path: Path) -> None:
     found = resolve(Reference.parse("alpine"), [project(harbor, tmp_path)], FRESH_S)
-    assert (str(found.reference), found.project, found.notes) == ("alpine", None, ())
+    assert (str(found.reference), found.registry, found.notes) == ("alpine", None, ())
 
 
 def test_a_misspelt_name_is_said(harbor: Any, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_no_tag_means_latest(harbor: Any, tmp_path: Path) -> None:
 
 def test_what_was_kept_answers_at_once(harbor: Any, tmp_path: Path) -> None:
     registry = project(harbor, tmp_path)
-    registry.list()
+    registry.images()
     harbor.requests.clear()
     found = resolve(Reference.parse("ml/pytorch"), [registry], FRESH_S)
     assert str(found.reference) == f"{harbor.host}/batch/ml/pytorch:latest"
@@ -79,7 +79,7 @@ def test_what_was_kept_answers_at_once(harbor: Any, tmp_path: Path) -> None:
 
 def test_without_harbor_what_was_kept_serves(harbor: Any, tmp_path: Path) -> None:
     registry = project(harbor, tmp_path)
-    registry.list()
+    registry.images()
     harbor.faults["/"] = type("Fault", (), {"status": 500, "body": "", "headers": {}, "times": 99})
     found = resolve(Reference.parse("ml/pytorch"), [registry], fresh_s=0)
     assert str(found.reference) == f"{harbor.host}/batch/ml/pytorch:latest"
@@ -93,3 +93,38 @@ def test_the_first_project_that_has_it_wins(standin_of: Any, harbor: Any, tmp_pa
     registries = [project(other, tmp_path), project(harbor, tmp_path)]
     found = resolve(Reference.parse("ml/pytorch"), registries, FRESH_S)
     assert str(found.reference) == f"{harbor.host}/batch/ml/pytorch:latest"
+
+
+def test_what_was_resolved_once_serves_too(harbor: Any, tmp_path: Path) -> None:
+    registry = project(harbor, tmp_path)
+    asked = Reference.parse("ml/pytorch")
+    first = resolve(asked, [registry], FRESH_S)
+    harbor.requests.clear()
+    assert resolve(asked, [registry], FRESH_S) == first
+    assert harbor.requests == []
+    harbor.faults["/"] = gone()
+    found = resolve(asked, [registry], fresh_s=-1)
+    assert found.reference == first.reference
+    assert "as it was last seen" in found.notes[0]
+
+
+def gone() -> Any:
+    return type("Fault", (), {"status": 500, "body": "", "headers": {}, "times": 99})
+
+
+@pytest.mark.parametrize(
+    ("asked", "fault", "means", "said"),
+    [
+        ("ml/pytorch:none", None, "{host}/batch/ml/pytorch:none", "has no tag 'none'"),
+        ("alpine", gone(), "alpine", "cannot tell whether 'alpine' is on"),
+    ],
+)
+def test_unchecked(
+    harbor: Any, tmp_path: Path, asked: str, fault: Any, means: str, said: str
+) -> None:
+    if fault:
+        harbor.faults["/"] = fault
+    found = resolve(Reference.parse(asked), [project(harbor, tmp_path)], FRESH_S, check=False)
+    assert str(found.reference) == means.format(host=harbor.host)
+    assert said in found.notes[0]
+    assert "going on unchecked" in found.notes[0]
