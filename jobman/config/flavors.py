@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 
 from jobman.config import problems as wrong
 from jobman.config.names import FlavorName, Labels, ObjectName
-from jobman.config.resources import DEFAULT_GPU, STRICT, Resources, is_extended, is_gpu
+from jobman.config.resources import DEFAULT_GPU, STRICT, Resources, is_exact, is_extended, is_gpu
 from jobman.config.toleration import TolerationObject
 from jobman.errors import ConfigError, UsageError
 from jobman.values import quantity
@@ -92,8 +92,12 @@ class Flavor(BaseModel):
         A request and its limit, where there is one, move together. Raises UsageError.
         """
         requests = {**self.requests, **changes}
-        limited = {k: text for k, text in changes.items() if k in self.limits or is_extended(k)}
-        resources = _without_zeros(requests, {**self.limits, **limited})
+        limits = {
+            name: changes.get(name, text)
+            for name, text in self.limits.items()
+            if not (name in changes and is_exact(name))  # these follow their requests
+        }
+        resources = _without_zeros(requests, limits)
         try:
             return Flavor.model_validate({**self.model_dump(by_alias=True), "resources": resources})
         except ValidationError as error:

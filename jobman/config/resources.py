@@ -127,7 +127,7 @@ def _resource_name_problem(name: str) -> str | None:
     if name in STANDARD or name.startswith(HUGE_PAGES):
         return None
     if "/" not in name:
-        close = nearest(name, STANDARD)
+        close = None if "gpu" in name.lower() else nearest(name, STANDARD)
         hint = f"did you mean '{close}'?" if close else f"a GPU is {DEFAULT_GPU}"
         return f"no resource of Kubernetes; {hint}"
     return label_key_problem(name)
