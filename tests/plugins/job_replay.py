@@ -115,7 +115,7 @@ class _Replay:
         self.lines = lines(scenario)
         self.registry = Registry(Store(directory / "store.db"))
         self.base = _began(self.lines)
-        self.shift = timedelta(days=(datetime.now(UTC) - self.base).days)
+        self.shift = timedelta(seconds=round((datetime.now(UTC) - self.base).total_seconds()))
         self.clock = ManualClock(self.base + self.shift)
         self.controllers = [
             kind(self.registry, clock=self.clock)
@@ -237,8 +237,11 @@ def _is_late(pod: Object) -> bool:
 
 
 def _began(found: list[tuple[float, str, Object]]) -> datetime:
-    """The moment of t=0: scheduler events tell the time to the microsecond."""
+    """The moment of t=0: scheduler events tell the time to the microsecond.
+
+    A watch told of them a moment later.
+    """
     for at_s, _, obj in found:
         if obj["kind"] == "Event" and obj.get("eventTime"):
-            return datetime.fromisoformat(obj["eventTime"]) - timedelta(seconds=at_s)
+            return datetime.fromisoformat(obj["eventTime"]) - timedelta(seconds=at_s - 0.02)
     return datetime.fromisoformat(found[0][2]["metadata"]["creationTimestamp"])

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from jobman.local.api.metadata import now
 from jobman.local.api.registry import Registry
-from jobman.local.api.status import ApiError
+from jobman.local.api.status import ApiError, internal, not_found
 from jobman.local.controllers.clock import Clock, SystemClock, stamp
+from jobman.local.store import Key, StorageError
 
 Object = dict[str, Any]
 
@@ -101,21 +104,21 @@ class EventRecorder:
                 self._written.put(key, place)
 
     def _is_allowed(self, uid: str) -> bool:
-        now = self._clock.now()
-        known = self._allowances.get(uid) or _Allowance(_BURST, now)
-        refilled = (now - known.at).total_seconds() / _REFILL_S
+        moment = self._clock.now()
+        known = self._allowances.get(uid) or _Allowance(_BURST, moment)
+        refilled = (moment - known.at).total_seconds() / _REFILL_S
         left = min(_BURST, known.left + refilled)
         allowed = left >= 1
-        self._allowances.put(uid, _Allowance(left - 1 if allowed else left, now))
+        self._allowances.put(uid, _Allowance(left - 1 if allowed else left, moment))
         return allowed
 
     def _is_flood(self, alike: tuple[str, ...], message: str) -> bool:
         """Whether there were too many events of late that differ in nothing but the text."""
-        now = self._clock.now()
+        moment = self._clock.now()
         known = self._alike.get(alike)
-        if known is None or (now - known.last).total_seconds() > _ALIKE_WITHIN_S:
-            known = _Alike(set(), now)
-        known.last = now
+        if known is None or (moment - known.last).total_seconds() > _ALIKE_WITHIN_S:
+            known = _Alike(set(), moment)
+        known.last = moment
         if len(known.texts) < _ALIKE_MOST:
             known.texts.add(message)
         self._alike.put(alike, known)
@@ -153,8 +156,7 @@ class EventRecorder:
             "reportingComponent": self._component,
             "reportingInstance": self._host,
         }
-        made = self._registry.create("events", _namespace(obj), event)
-        return made["metadata"]["namespace"], made["metadata"]["name"]
+        return _create(self._registry, obj, event)
 
 
 class SchedulerRecorder:
@@ -176,8 +178,8 @@ class SchedulerRecorder:
 
     def _continued(self, key: tuple[str, ...]) -> bool:
         """Count the event in its series, if it is there."""
-        known, now = self._written.get(key), self._clock.now()
-        if known is None or (now - known[0]).total_seconds() > _SERIES_WITHIN_S:
+        known, moment = self._written.get(key), self._clock.now()
+        if known is None or (moment - known[0]).total_seconds() > _SERIES_WITHIN_S:
             return False
         place = known[1:]
         if self._registry.find("events", *place) is None:
@@ -185,10 +187,10 @@ class SchedulerRecorder:
 
         def count(event: Object) -> None:
             seen = event.get("series", {}).get("count", 1)
-            event["series"] = {"count": seen + 1, "lastObservedTime": _micro(now)}
+            event["series"] = {"count": seen + 1, "lastObservedTime": _micro(moment)}
 
         self._registry.modify("events", *place, count)
-        self._written.put(key, (now, *place))
+        self._written.put(key, (moment, *place))
         return True
 
     def _write(
@@ -207,8 +209,7 @@ class SchedulerRecorder:
             "reportingComponent": "default-scheduler",
             "reportingInstance": self._instance,
         }
-        made = self._registry.create("events", _namespace(pod), event)
-        return made["metadata"]["namespace"], made["metadata"]["name"]
+        return _create(self._registry, pod, event)
 
 
 def _head(obj: Object, field_path: str) -> Object:
@@ -240,9 +241,29 @@ def _unique_ns() -> int:
     return _last_ns
 
 
-def _namespace(obj: Object) -> str:
-    """Events about what has no namespace are in the default one."""
-    return str(obj["metadata"].get("namespace") or "default")
+def _create(registry: Registry, obj: Object, event: Object) -> tuple[str, str]:
+    """Keep an event; its namespace and name.
+
+    It is made here and known to be right, and there are many: it goes straight to the store.
+    """
+    # Events about what has no namespace are in the default one.
+    namespace = obj["metadata"].get("namespace") or "default"
+    name = event["metadata"]["name"]
+    home = registry.store.get(Key("namespaces", "", namespace))
+    if home is None or b'"deletionTimestamp"' in home.body:
+        raise not_found("namespaces", "", namespace)
+    event["metadata"] = {
+        "name": name,
+        "namespace": namespace,
+        "uid": str(uuid.uuid4()),
+        "resourceVersion": "",
+        "creationTimestamp": now(),
+    }
+    try:
+        registry.store.create(Key("events", namespace, name), event)
+    except StorageError as error:
+        raise internal(str(error)) from error
+    return namespace, name
 
 
 def _micro(moment: datetime) -> str:

@@ -203,12 +203,16 @@ class JobController(Controller[Key]):
             self._stop(job, pod)
             await self._breathe(count)
         missing = await self._create(job, plan, memory)
-        self._write_status(job, job_plan.with_active(plan.noted, missing))
+        noted = job_plan.with_active(plan.noted, missing)
+        if noted != job.get("status"):
+            self._write_status(job, noted)
         memory.backoff = plan.backoff
         for count, pod in enumerate(plan.untrack):
             self._untrack(pod)
             await self._breathe(count)
-        self._write_status(job, job_plan.with_active(plan.status, missing))
+        final = job_plan.with_active(plan.status, missing)
+        if final != noted:
+            self._write_status(job, final)
         for kind, reason, message in plan.events:
             self._recorder.event(job, kind, reason, message)
 

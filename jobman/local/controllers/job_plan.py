@@ -9,7 +9,6 @@ what it is (Complete, Failed).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -72,7 +71,8 @@ class _Planning:
     ) -> None:
         self.job, self.spec, self.now = job, job["spec"], now
         self.may_create = may_create
-        self.status = copy.deepcopy(job.get("status", {}))
+        # Its lists are replaced, never changed: a copy of the top is enough.
+        self.status = dict(job.get("status", {}))
         self.indexed = self.spec.get("completionMode") == "Indexed"
         self.completions: int | None = self.spec.get("completions")
         self.pods = sorted(pods, key=_by_index) if self.indexed else pods
@@ -343,21 +343,26 @@ class _Planning:
         status, plan = self.status, self.plan
         status["active"] = len(self.active) + len(plan.create)
         status["terminating"], status["ready"] = self.terminating, self.ready
-        noted = {"succeeded": self.good, "failed": self.bad}
-        status["uncountedTerminatedPods"] = {kind: uids for kind, uids in noted.items() if uids}
+        status["uncountedTerminatedPods"] = self._uncounted()
         if verdict is not None:
             job_status.announce(status, verdict, self.now)
         plan.noted = job_status.in_order(status)
         untracked = {pod.uid for pod in plan.untrack}
         self._count_released({p.uid for p in self.pods if p.tracked} - untracked)
-        status["uncountedTerminatedPods"] = {kind: uids for kind, uids in noted.items() if uids}
+        status["uncountedTerminatedPods"] = self._uncounted()
         if verdict is not None and not full and not self.terminating and not self.good + self.bad:
             plan.events.append(job_status.conclude(status, verdict, self.now))
         plan.status = job_status.in_order(status)
 
+    def _uncounted(self) -> dict[str, list[str]]:
+        noted = {"succeeded": self.good, "failed": self.bad}
+        return {kind: list(uids) for kind, uids in noted.items() if uids}
+
 
 def with_active(status: Object, missing: int) -> Object:
-    """A status where fewer pods could be made than planned."""
+    """A status where so many pods fewer could be made than planned."""
+    if not missing:
+        return status
     return job_status.in_order({**status, "active": status.get("active", 0) - missing})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -83,14 +82,16 @@ def standing_verdict(status: Object) -> Verdict | None:
 
 def announce(status: Object, verdict: Verdict, now: datetime) -> None:
     """Say how the Job will end, once."""
-    conditions = status.setdefault("conditions", [])
+    conditions = status.get("conditions", [])
     if not any(c.get("type") == verdict.announced for c in conditions):
-        conditions.append(_condition(verdict.announced, "True", verdict, now))
+        told = _condition(verdict.announced, "True", verdict, now)
+        status["conditions"] = [*conditions, told]
 
 
 def conclude(status: Object, verdict: Verdict, now: datetime) -> Event:
     """Say that the Job has ended."""
-    status["conditions"].append(_condition(verdict.final, "True", verdict, now))
+    told = _condition(verdict.final, "True", verdict, now)
+    status["conditions"] = [*status["conditions"], told]
     if not verdict.good:
         return "Warning", verdict.reason, verdict.message
     status["completionTime"] = stamp(now)
@@ -99,7 +100,7 @@ def conclude(status: Object, verdict: Verdict, now: datetime) -> Event:
 
 def follow_suspension(status: Object, suspended: bool, now: datetime) -> list[Event]:
     """The Suspended condition and the start time follow spec.suspend."""
-    conditions = status.setdefault("conditions", [])
+    conditions = list(status.get("conditions", []))
     place = next((i for i, c in enumerate(conditions) if c.get("type") == "Suspended"), None)
     was = place is not None and conditions[place].get("status") == "True"
     if suspended == was:
@@ -111,6 +112,7 @@ def follow_suspension(status: Object, suspended: bool, now: datetime) -> list[Ev
         conditions.append(told)
     else:
         conditions[place] = told
+    status["conditions"] = conditions
     if suspended:
         status.pop("startTime", None)
     else:
@@ -131,9 +133,9 @@ def _condition(kind: str, value: str, why: Verdict, now: datetime) -> Object:
 
 
 def in_order(status: Object) -> Object:
-    """A copy with the fields in Kubernetes' order, without those that it leaves out."""
+    """A shallow copy with the fields in Kubernetes' order, without those that it leaves out."""
     return {
-        key: copy.deepcopy(status[key])
+        key: status[key]
         for key in _ORDER
         if key in status and (status[key] or key not in _LEFT_OUT_WHEN_EMPTY)
     }
