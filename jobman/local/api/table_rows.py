@@ -1,9 +1,8 @@
-"""The columns of each kind of object, and an object's cells: what `kubectl get` prints."""
+"""An object's cells in each kind's table: what `kubectl get` prints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,32 +15,6 @@ Cells = list[Any]
 
 NONE = "<none>"
 UNKNOWN = "<unknown>"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column. `about` is its description or, with a leading `@`, the field that has it."""
-
-    name: str
-    about: str = ""
-    wide: bool = False
-    form: str = ""
-    type: str = "string"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A kind's columns and how an object fills them at a moment."""
-
-    columns: tuple[Column, ...]
-    cells: Callable[[Object, datetime], Cells]
-
-
-_NAME = Column("Name", "@meta.v1.ObjectMeta.name", form="name")
-_AGE = Column("Age", "@meta.v1.ObjectMeta.creationTimestamp")
-_CREATED = Column(
-    "Created At", "@meta.v1.ObjectMeta.creationTimestamp", form="date-time", type="date"
-)
 
 
 def since(moment: str | None, now: datetime) -> str:
@@ -65,7 +38,8 @@ def _conditions(obj: Object) -> list[str]:
     return [c["type"] for c in conditions if c.get("status") == "True"]
 
 
-def _job(job: Object, now: datetime) -> Cells:
+def job(job: Object, now: datetime) -> Cells:
+    """A Job's row."""
     containers = job["spec"].get("template", {}).get("spec", {}).get("containers", [])
     return [
         _name(job),
@@ -123,7 +97,8 @@ def _selector(selector: Object) -> str:
     return ",".join(words)
 
 
-def _pod(pod: Object, now: datetime) -> Cells:
+def pod(pod: Object, now: datetime) -> Cells:
+    """A Pod's row."""
     containers, status = pod_row.Containers(pod), pod.get("status", {})
     restarts = str(containers.restarts)
     if containers.restarts and containers.last_restart:
@@ -141,7 +116,8 @@ def _pod(pod: Object, now: datetime) -> Cells:
     ]
 
 
-def _event(event: Object, now: datetime) -> Cells:
+def event(event: Object, now: datetime) -> Cells:
+    """An Event's row."""
     involved, series = event.get("involvedObject", {}), event.get("series")
     first = since(event.get("firstTimestamp") or event.get("eventTime"), now)
     last = since(event["lastTimestamp"], now) if event.get("lastTimestamp") else first
@@ -173,7 +149,8 @@ def _source(event: Object) -> str:
 _ROLE = "node-role.kubernetes.io/"
 
 
-def _node(node: Object, now: datetime) -> Cells:
+def node(node: Object, now: datetime) -> Cells:
+    """A Node's row."""
     info = node.get("status", {}).get("nodeInfo", {})
     labels = node["metadata"].get("labels", {})
     roles = sorted(
@@ -210,16 +187,19 @@ def _address(node: Object, kind: str) -> str:
     return next((each.get("address", "") for each in addresses if each.get("type") == kind), NONE)
 
 
-def _namespace(namespace: Object, now: datetime) -> Cells:
+def namespace(namespace: Object, now: datetime) -> Cells:
+    """A Namespace's row."""
     return [_name(namespace), namespace.get("status", {}).get("phase", ""), _age(namespace, now)]
 
 
-def _config_map(config: Object, now: datetime) -> Cells:
+def config_map(config: Object, now: datetime) -> Cells:
+    """A ConfigMap's row."""
     count = len(config.get("data", {})) + len(config.get("binaryData", {}))
     return [_name(config), count, _age(config, now)]
 
 
-def _secret(secret: Object, now: datetime) -> Cells:
+def secret(secret: Object, now: datetime) -> Cells:
+    """A Secret's row."""
     kind = secret.get("type", "")
     return [_name(secret), kind, len(secret.get("data", {})), _age(secret, now)]
 
@@ -232,7 +212,8 @@ _MODES = {
 }
 
 
-def _claim(claim: Object, now: datetime) -> Cells:
+def claim(claim: Object, now: datetime) -> Cells:
+    """A PersistentVolumeClaim's row."""
     spec, status = claim.get("spec", {}), claim.get("status", {})
     phase = "Terminating" if claim["metadata"].get("deletionTimestamp") else status.get("phase", "")
     volume = spec.get("volumeName", "")
@@ -250,7 +231,8 @@ def _claim(claim: Object, now: datetime) -> Cells:
     ]
 
 
-def _quota(quota: Object, now: datetime) -> Cells:
+def quota(quota: Object, now: datetime) -> Cells:
+    """A ResourceQuota's row."""
     hard = quota.get("status", {}).get("hard") or quota.get("spec", {}).get("hard", {})
     used = quota.get("status", {}).get("used", {})
     asked: list[str] = []
@@ -261,19 +243,23 @@ def _quota(quota: Object, now: datetime) -> Cells:
     return [_name(quota), ", ".join(asked), ", ".join(bound), _age(quota, now)]
 
 
-def _created(obj: Object, now: datetime) -> Cells:  # noqa: ARG001
+def created(obj: Object, now: datetime) -> Cells:  # noqa: ARG001
+    """The row of a kind with nothing to tell but its age."""
     return [_name(obj), obj["metadata"].get("creationTimestamp", "")]
 
 
-def _service_account(account: Object, now: datetime) -> Cells:
+def service_account(account: Object, now: datetime) -> Cells:
+    """A ServiceAccount's row."""
     return [_name(account), len(account.get("secrets", [])), _age(account, now)]
 
 
-def _lease(lease: Object, now: datetime) -> Cells:
+def lease(lease: Object, now: datetime) -> Cells:
+    """A Lease's row."""
     return [_name(lease), lease.get("spec", {}).get("holderIdentity") or "", _age(lease, now)]
 
 
-def _priority_class(priority: Object, now: datetime) -> Cells:
+def priority_class(priority: Object, now: datetime) -> Cells:
+    """A PriorityClass' row."""
     return [
         _name(priority),
         priority.get("value", 0),
@@ -283,7 +269,8 @@ def _priority_class(priority: Object, now: datetime) -> Cells:
     ]
 
 
-def _binding(binding: Object, now: datetime) -> Cells:
+def binding(binding: Object, now: datetime) -> Cells:
+    """A RoleBinding's or ClusterRoleBinding's row."""
     role, subjects = binding.get("roleRef", {}), binding.get("subjects", [])
     accounts = [
         f"{each.get('namespace', '')}/{each.get('name', '')}"
@@ -298,142 +285,3 @@ def _binding(binding: Object, now: datetime) -> Cells:
         ", ".join(each.get("name", "") for each in subjects if each.get("kind") == "Group"),
         ", ".join(accounts),
     ]
-
-
-_BINDING_COLUMNS = (
-    _NAME,
-    Column("Role", "Role referenced by this binding"),
-    _AGE,
-    Column("Users", "Users in the rolebinding", wide=True),
-    Column("Groups", "Groups in the rolebinding", wide=True),
-    Column("ServiceAccounts", "ServiceAccounts in the rolebinding", wide=True),
-)
-_EVENT = "@core.v1.Event."
-_NODE = "@core.v1.NodeSystemInfo."
-_CLAIM = "@core.v1.PersistentVolumeClaimSpec."
-_ROLE_LAYOUT = Layout((_NAME, _CREATED), _created)
-DEFAULT = Layout((_NAME, _CREATED), _created)
-
-LAYOUTS: dict[str, Layout] = {
-    "Job": Layout(
-        (
-            _NAME,
-            Column("Status", "Status of the job."),
-            Column("Completions", "@batch.v1.JobStatus.succeeded"),
-            Column("Duration", "Time required to complete the job."),
-            _AGE,
-            Column("Containers", "Names of each container in the template.", wide=True),
-            Column("Images", "Images referenced by each container in the template.", wide=True),
-            Column("Selector", "@batch.v1.JobSpec.selector", wide=True),
-        ),
-        _job,
-    ),
-    "Pod": Layout(
-        (
-            _NAME,
-            Column("Ready", "The aggregate readiness state of this pod for accepting traffic."),
-            Column("Status", "The aggregate status of the containers in this pod."),
-            Column(
-                "Restarts",
-                "The number of times the containers in this pod have been restarted and when the"
-                " last container in this pod has restarted.",
-            ),
-            _AGE,
-            Column("IP", "@core.v1.PodStatus.podIP", wide=True),
-            Column("Node", "@core.v1.PodSpec.nodeName", wide=True),
-            Column("Nominated Node", "@core.v1.PodStatus.nominatedNodeName", wide=True),
-            Column("Readiness Gates", "@core.v1.PodSpec.readinessGates", wide=True),
-        ),
-        _pod,
-    ),
-    "Event": Layout(
-        (
-            Column("Last Seen", _EVENT + "lastTimestamp"),
-            Column("Type", _EVENT + "type"),
-            Column("Reason", _EVENT + "reason"),
-            Column("Object", _EVENT + "involvedObject"),
-            Column("Subobject", "@core.v1.ObjectReference.fieldPath", wide=True),
-            Column("Source", _EVENT + "source", wide=True),
-            Column("Message", _EVENT + "message"),
-            Column("First Seen", _EVENT + "firstTimestamp", wide=True),
-            Column("Count", _EVENT + "count", wide=True),
-            Column("Name", "@meta.v1.ObjectMeta.name", form="name", wide=True),
-        ),
-        _event,
-    ),
-    "Node": Layout(
-        (
-            _NAME,
-            Column("Status", "The status of the node"),
-            Column("Roles", "The roles of the node"),
-            _AGE,
-            Column("Version", _NODE + "kubeletVersion"),
-            Column("Internal-IP", "@core.v1.NodeStatus.addresses", wide=True),
-            Column("External-IP", "@core.v1.NodeStatus.addresses", wide=True),
-            Column("OS-Image", _NODE + "osImage", wide=True),
-            Column("Kernel-Version", _NODE + "kernelVersion", wide=True),
-            Column("Container-Runtime", _NODE + "containerRuntimeVersion", wide=True),
-        ),
-        _node,
-    ),
-    "Namespace": Layout((_NAME, Column("Status", "The status of the namespace"), _AGE), _namespace),
-    "ConfigMap": Layout((_NAME, Column("Data", "@core.v1.ConfigMap.data"), _AGE), _config_map),
-    "Secret": Layout(
-        (
-            _NAME,
-            Column("Type", "@core.v1.Secret.type"),
-            Column("Data", "@core.v1.Secret.data"),
-            _AGE,
-        ),
-        _secret,
-    ),
-    "PersistentVolumeClaim": Layout(
-        (
-            _NAME,
-            Column("Status", "@core.v1.PersistentVolumeClaimStatus.phase"),
-            Column("Volume", _CLAIM + "volumeName"),
-            Column("Capacity", "@core.v1.PersistentVolumeClaimStatus.capacity"),
-            Column("Access Modes", "@core.v1.PersistentVolumeClaimStatus.accessModes"),
-            Column("StorageClass", _CLAIM + "storageClassName"),
-            Column("VolumeAttributesClass", _CLAIM + "volumeAttributesClassName"),
-            _AGE,
-            Column("VolumeMode", _CLAIM + "volumeMode", wide=True),
-        ),
-        _claim,
-    ),
-    "ResourceQuota": Layout(
-        (
-            _NAME,
-            Column(
-                "Request",
-                "Request represents a minimum amount of cpu/memory that a container may consume.",
-            ),
-            Column(
-                "Limit", "Limits control the maximum amount of cpu/memory that a container may use."
-            ),
-            _AGE,
-        ),
-        _quota,
-    ),
-    "LimitRange": Layout((_NAME, _CREATED), _created),
-    "ServiceAccount": Layout(
-        (_NAME, Column("Secrets", "@core.v1.ServiceAccount.secrets"), _AGE), _service_account
-    ),
-    "Lease": Layout(
-        (_NAME, Column("Holder", "@coordination.v1.LeaseSpec.holderIdentity"), _AGE), _lease
-    ),
-    "PriorityClass": Layout(
-        (
-            _NAME,
-            Column("Value", "@scheduling.v1.PriorityClass.value"),
-            Column("Global-Default", "@scheduling.v1.PriorityClass.globalDefault", type="boolean"),
-            _AGE,
-            Column("PreemptionPolicy", "@scheduling.v1.PriorityClass.preemptionPolicy"),
-        ),
-        _priority_class,
-    ),
-    "Role": _ROLE_LAYOUT,
-    "ClusterRole": _ROLE_LAYOUT,
-    "RoleBinding": Layout(_BINDING_COLUMNS, _binding),
-    "ClusterRoleBinding": Layout(_BINDING_COLUMNS, _binding),
-}

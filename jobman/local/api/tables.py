@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from jobman.local.api import openapi
 from jobman.local.api.resources import Resource
-from jobman.local.api.table_rows import DEFAULT, LAYOUTS
+from jobman.local.api.table_layouts import DEFAULT, LAYOUTS
 
 Object = Mapping[str, Any]
 Include = Literal["None", "Metadata", "Object"]
