@@ -7,6 +7,8 @@ import contextlib
 import logging
 import os
 import pwd
+import time
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +31,8 @@ Object = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
-_HURRIED_FROM = 16
+_HURRIED_FROM = 10
+_HURRIED_WINDOW_S = 1.0
 
 
 class Recorder(Protocol):
@@ -71,6 +74,7 @@ class Kubelet:
         self.room = Room(allocatable)
         self._mark = f'"nodeName":"{node_name}"'.encode()
         self._workers: dict[str, PodWorker] = {}
+        self._begun: deque[float] = deque(maxlen=_HURRIED_FROM)
         self._tasks: set[asyncio.Task[None]] = set()
         self._host = Host(
             pods=self,
@@ -79,7 +83,7 @@ class Kubelet:
             pod_root=state.pods,
             claims=state.claims,
             base_env=base_environment(environ),
-            hurried=lambda: len(self._workers) > _HURRIED_FROM,
+            hurried=self._hurried,
         )
 
     async def run(self) -> None:
@@ -94,6 +98,12 @@ class Kubelet:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _hurried(self) -> bool:
+        """Whether many pods have begun within the last moment."""
+        if len(self._begun) < _HURRIED_FROM:
+            return False
+        return time.monotonic() - self._begun[0] < _HURRIED_WINDOW_S
 
     def worker(self, uid: str) -> PodWorker | None:
         """The worker of an unfinished pod."""
@@ -155,6 +165,7 @@ class Kubelet:
     def _begin(self, pod: Object) -> None:
         worker = PodWorker(self._host, pod)
         self._workers[worker.state.uid] = worker
+        self._begun.append(time.monotonic())
         self._spawn(self._work(worker))
 
     def _spawn(self, work: Any) -> None:

@@ -13,8 +13,8 @@ import signal
 import stat
 import termios
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from jobman.local import mounts
 from jobman.local.mounts import Mount
@@ -34,8 +34,7 @@ class LaunchError(Exception):
     """The process could not be started; the text is runc's."""
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(NamedTuple):
     """What to start and in which world.
 
     `env` is the whole environment; `mounts` need a mount namespace; `join_pid` is a process whose
@@ -45,7 +44,7 @@ class Launch:
     argv: Sequence[str]
     env: dict[str, str]
     cwd: str = "/"
-    mounts: Sequence[Mount] = field(default_factory=tuple)
+    mounts: Sequence[Mount] = ()
     new_root: str = ""
     join_pid: int | None = None
     tty: bool = False

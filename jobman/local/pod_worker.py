@@ -157,7 +157,10 @@ class PodWorker:
             if again_s is not None:
                 return again_s
         again_s = await self._start_due()
-        self._report.publish()
+        if again_s == 0:
+            self._report.publish_step()
+        else:
+            self._report.publish()
         return again_s
 
     async def _start_due(self) -> float | None:
@@ -179,10 +182,12 @@ class PodWorker:
         left_s = self._stop.bring_down(kill_at)
         if left_s is None and self._stop.began:
             self.state.sandbox = False
-        if left_s is not None or self.state.verdict is None:
-            self._report.publish()
         if left_s is None:
+            if self.state.verdict is None:
+                self._report.publish_step()
             self._report.publish(Moment(stopped=True))
+        else:
+            self._report.publish()
         return left_s
 
 
