@@ -1,4 +1,4 @@
-"""What the shell offers: names of jobs, flavors and namespaces.
+"""What the shell offers: names of jobs, flavors, namespaces and images.
 
 Quick, and silent whatever goes wrong; the embedded cluster is asked where it runs and never
 started.
@@ -10,7 +10,7 @@ import io
 import threading
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from jobman.cli.cluster import connect_quickly
 from jobman.cli.context import AppContext, GlobalOptions
 from jobman.errors import JobmanError
 from jobman.values.names import LAST
+
+if TYPE_CHECKING:
+    from jobman.images.models import Image
 
 PATIENCE_S = 2.0
 """How long a shell waits at most; what is not there by then is not offered."""
@@ -36,6 +39,12 @@ def flavors(ctx: typer.Context, incomplete: str) -> list[str]:
 def namespaces(ctx: typer.Context, incomplete: str) -> list[str]:
     """The names of the namespaces, where I may list them."""
     return [name for name in _soon(_namespaces, ctx) if name.startswith(incomplete)]
+
+
+def images(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The images on Harbor as they were last seen; behind a colon their tags."""
+    names = _soon(_tagged if ":" in incomplete else _images, ctx)
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _soon(ask: Callable[[AppContext], list[str]], ctx: typer.Context) -> list[str]:
@@ -93,3 +102,21 @@ def _namespaces(app: AppContext) -> list[str]:
     client = connect_quickly(app)
     first_page = islice(client.pages(NAMESPACES), 1) if client else ()
     return [namespace.metadata.name for page in first_page for namespace in page.items]
+
+
+def _images(app: AppContext) -> list[str]:
+    return [image.name for image in _known(app)]
+
+
+def _tagged(app: AppContext) -> list[str]:
+    return [f"{image.name}:{tag.name}" for image in _known(app) for tag in image.tags]
+
+
+def _known(app: AppContext) -> list[Image]:
+    """What is kept of the Harbor projects, which are not asked."""
+    from jobman.cli.image_choice import cache_directory
+    from jobman.images.projects import Project, configured
+
+    projects = configured(app.settings.values)
+    kept = (Project(p, app.environ, cache_directory()).known(max_age_s=None) for p in projects)
+    return [image for found in kept for image in found or ()]

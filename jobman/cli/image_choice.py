@@ -1,30 +1,85 @@
-"""Which image a job gets."""
+"""Which image a job gets, and with which Secret the cluster pulls it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobman.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jobman.cli.context import AppContext
     from jobman.config.flavors import Flavor
+    from jobman.config.settings import HarborProject
+    from jobman.images.reference import Reference
 
 
-def choose(app: AppContext, given: str | None, flavor: Flavor) -> str:
-    """The image of `-i`, else the flavor's, else the settings', as the cluster is to pull it."""
-    text = given or flavor.image or app.settings.values.job.default_image
-    if not text:
-        raise UsageError("no image: give -i, or set job.defaultImage in the settings")
-    return resolve_image(app, text)
+@dataclass(frozen=True)
+class Choice:
+    """A reference as the cluster is to pull it, and the Secret of the project it lies in."""
+
+    reference: str
+    pull_secret: str | None = None
 
 
-def resolve_image(app: AppContext, text: str) -> str:
-    """The full reference that `text` means: behind job.imagePrefix unless it names a registry.
+def named(app: AppContext, given: str | None, flavor: Flavor) -> str:
+    """The image of `-i`, else the flavor's, else the settings', behind job.imagePrefix.
 
-    Raises UsageError for what is no image reference.
+    Raises UsageError where there is none, or what there is is no image reference.
     """
     from jobman.images.reference import Reference
 
-    prefix = app.settings.values.job.image_prefix
-    return str(Reference.parse(text).with_prefix(prefix))
+    job = app.settings.values.job
+    text = given or flavor.image or job.default_image
+    if not text:
+        raise UsageError("no image: give -i, or set job.defaultImage in the settings")
+    return str(Reference.parse(text).with_prefix(job.image_prefix))
+
+
+def on_harbor(app: AppContext, image: str, *, check: bool) -> Choice:
+    """The image as the configured Harbor projects know it; what there is to say is said.
+
+    Raises NotFoundError for a tag that an existing image lacks, and UnreachableError where a
+    project cannot answer; without `check` neither.
+    """
+    from jobman.images.address import host
+    from jobman.images.projects import configured
+    from jobman.images.reference import Reference
+
+    reference, projects = Reference.parse(image), configured(app.settings.values)
+    if not projects:
+        return Choice(image)
+    if reference.host is None:
+        return _resolved(app, reference, projects, check=check)
+    for project in projects:
+        if reference.host == host(project) and reference.name.startswith(f"{project.name}/"):
+            return Choice(image, project.pull_secret)
+    return Choice(image)
+
+
+def _resolved(
+    app: AppContext, reference: Reference, projects: list[HarborProject], *, check: bool
+) -> Choice:
+    from jobman.images.address import security_warnings
+    from jobman.images.cache import FRESH_S
+    from jobman.images.projects import Project
+    from jobman.images.resolve import resolve
+
+    for warning in (text for project in projects for text in security_warnings(project)):
+        app.warn(warning)
+    registries = [Project(project, app.environ, cache_directory()) for project in projects]
+    found = resolve(reference, registries, FRESH_S, check=check)
+    for note in found.notes:
+        app.warn(note)
+    if found.registry is not None:
+        app.say(f"image: {found.reference}")
+    return Choice(str(found.reference), found.registry.pull_secret if found.registry else None)
+
+
+def cache_directory() -> Path:
+    """Where the images of the Harbor projects are kept for a short while."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("jobman") / "images"

@@ -45,7 +45,14 @@ def request(
     made = _request(app, settings, options, words, problems)
     problems.extend(validate(made))
     problems.report()
-    return made
+    return _with_image(app, made, check=not options.no_image_check)
+
+
+def _with_image(app: AppContext, made: SubmitRequest, *, check: bool) -> SubmitRequest:
+    """The request with its image as Harbor knows it, asked once all else is right."""
+    choice = image_choice.on_harbor(app, made.image, check=check)
+    secrets = _once(made.image_pull_secrets, [choice.pull_secret] if choice.pull_secret else None)
+    return replace(made, image=choice.reference, image_pull_secrets=secrets)
 
 
 def _request(
@@ -64,7 +71,7 @@ def _request(
     flavor = _flavor(settings, options, problems)
     image = ""
     with problems.collected():
-        image = image_choice.choose(app, options.image, flavor)
+        image = image_choice.named(app, options.image, flavor)
     time_limit = problems.parse("--time-limit", _seconds, options.time_limit)
     return SubmitRequest(
         flavor=flavor,

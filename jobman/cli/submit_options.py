@@ -17,8 +17,22 @@ class SubmitOptions:
     """What was given on the command line, as it was given."""
 
     image: Annotated[
-        str | None, typer.Option("-i", "--image", metavar="IMAGE", help="The container's image.")
+        str | None,
+        typer.Option(
+            "-i",
+            "--image",
+            metavar="IMAGE",
+            help="The container's image; a short name is looked for on Harbor first.",
+            autocompletion=completion.images,
+        ),
     ] = None
+    no_image_check: Annotated[
+        bool,
+        typer.Option(
+            "--no-image-check",
+            help="Go on with an image that Harbor lacks, or when Harbor does not answer.",
+        ),
+    ] = False
     job_name: Annotated[
         str | None,
         typer.Option(
