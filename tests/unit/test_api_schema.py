@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobman.local.api import defaults, schema, types, validation
@@ -359,7 +359,8 @@ def test_objects_of_the_right_shape_are_settled(data: st.DataObject) -> None:
 MUTABLE = {"tolerations", "activeDeadlineSeconds", "schedulingGates"}
 
 
-@given(structs("PodSpec"), structs("PodSpec"))
+@settings(max_examples=30)
+@given(structs("PodSpec", 4), structs("PodSpec", 4))
 def test_any_change_of_a_pod_is_told(before: dict[str, Any], after: dict[str, Any]) -> None:
     pods = []
     for spec in (before, after):
