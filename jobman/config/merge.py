@@ -39,7 +39,8 @@ class Merged:
                 for key, item in above.items()
             }
         if path in NAMED_LISTS and isinstance(above, list):
-            return self._by_name(below if isinstance(below, list) else [], above, path, name)
+            base = below if isinstance(below, list) else self._replaced(path, [])
+            return self._by_name(base, above, path, name)
         self._replaced(path, None)
         self._origin[path] = name
         return above
@@ -52,7 +53,7 @@ class Merged:
         return list(entries.values())
 
     def _replaced(self, path: str, value: Any) -> Any:
-        """Forget where everything at and below `path` came from."""
+        """Forget where everything at and below `path` came from; the new `value`."""
         below = (f"{path}.", f"{path}[")
         self._origin = {
             key: layer

@@ -156,7 +156,8 @@ LABEL_RULE = (
             flavor(tolerations=[{"key": "a/b/c"}]),
             [
                 (
-                    "tolerations[0].key: 'a/b/c' is no taint's key: its prefix 'a/b' is no DNS name: "
+                    "tolerations[0].key: 'a/b/c' is no taint's key: "
+                    "its prefix 'a/b' is no DNS name: "
                     "only lower case letters, digits, '-' and '.' are allowed, "
                     "with a letter or digit at both ends of each part"
                 )
