@@ -143,10 +143,11 @@ _CORDON_TAINT = {"key": UNSCHEDULABLE_TAINT, "effect": "NoSchedule"}
 
 
 def _tolerates(tolerations: Iterable[Object], taint: Object) -> bool:
-    return any(_tolerated_by(toleration, taint) for toleration in tolerations)
+    return any(tolerated_by(toleration, taint) for toleration in tolerations)
 
 
-def _tolerated_by(toleration: Object, taint: Object) -> bool:
+def tolerated_by(toleration: Object, taint: Object) -> bool:
+    """Whether one toleration is for the taint."""
     if toleration.get("effect") not in (None, "", taint.get("effect")):
         return False
     exists = toleration.get("operator") == "Exists"

@@ -27,6 +27,7 @@ from jobman.local.store import Change, Key, Store
 Object = dict[str, Any]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 JOBS = "jobs.batch"
+_LATE_S = 0.2
 
 
 @dataclass
@@ -128,6 +129,7 @@ class _Replay:
         self.names = _Names()
         self.ours: dict[str, str] = {}
         self.theirs = _Names()
+        self.stopped = _stopped(self.lines)
 
     async def run(self) -> Story:
         namespace = {"kind": "Namespace", "metadata": {"name": self.namespace}}
@@ -206,10 +208,11 @@ class _Replay:
     async def _deleted(self, key: Key, pod: Object, *, at_once: bool) -> None:
         """By our controller, if it wants to; else by the user. The kubelet ends it."""
         if "deletionTimestamp" not in self.registry.get(*key)["metadata"]:
-            if "finalizers" not in pod["metadata"] or _is_late(pod):
+            if pod["metadata"]["name"] in self.stopped:
+                # A watch tells a little late.
+                self.clock.advance(_LATE_S)
                 await self._turn()
-            found = self.registry.find(*key)
-            if found is not None and "deletionTimestamp" not in found["metadata"]:
+            elif self.registry.find(*key) is not None:
                 self.registry.delete(*key)
         over = at_once or pod["metadata"].get("deletionGracePeriodSeconds") == 0
         if over and self.registry.find(*key) is not None:
@@ -230,18 +233,15 @@ class _Replay:
                     await controller.step()
 
 
-def _is_late(pod: Object) -> bool:
-    """Whether the recorded controller, not a user, deletes the pod: it does so before it counts."""
-    conditions = pod.get("status", {}).get("conditions", [])
-    return not any(c["type"] == "DisruptionTarget" for c in conditions)
+def _stopped(found: list[tuple[float, str, Object]]) -> set[str]:
+    """The pods that the recorded controller, not a user, deleted."""
+    events = [o for _, _, o in found if o["kind"] == "Event" and o["reason"] == "SuccessfulDelete"]
+    return {event["message"].removeprefix("Deleted pod: ") for event in events}
 
 
 def _began(found: list[tuple[float, str, Object]]) -> datetime:
-    """The moment of t=0: scheduler events tell the time to the microsecond.
-
-    A watch told of them a moment later.
-    """
+    """The moment of t=0: scheduler events tell the time to the microsecond."""
     for at_s, _, obj in found:
         if obj["kind"] == "Event" and obj.get("eventTime"):
-            return datetime.fromisoformat(obj["eventTime"]) - timedelta(seconds=at_s - 0.02)
+            return datetime.fromisoformat(obj["eventTime"]) - timedelta(seconds=at_s)
     return datetime.fromisoformat(found[0][2]["metadata"]["creationTimestamp"])

@@ -8,8 +8,11 @@ from jobman.local.api.registry import Registry
 from jobman.local.controllers.event_expiry import EventExpiry
 from jobman.local.controllers.garbage import GarbageCollector
 from jobman.local.controllers.job import JobController
-from jobman.local.controllers.namespaces import DefaultsController, NamespaceController
+from jobman.local.controllers.namespaces import NamespaceController
+from jobman.local.controllers.nodes import NodeController
+from jobman.local.controllers.podgc import PodsOnNodes
 from jobman.local.controllers.quota import QuotaController
+from jobman.local.controllers.serviceaccounts import NamespaceDefaults
 from jobman.local.controllers.ttl import TtlController
 
 
@@ -20,14 +23,16 @@ class Runs(Protocol):
         """Until cancelled."""
 
 
-def all_controllers(registry: Registry) -> list[Runs]:
-    """Every controller, not yet running."""
+def all_controllers(registry: Registry, *, ca: str = "") -> list[Runs]:
+    """Every controller, not yet running; `ca` is the cluster's CA, as PEM."""
     return [
         JobController(registry),
         GarbageCollector(registry),
         NamespaceController(registry),
-        DefaultsController(registry),
+        NamespaceDefaults(registry, ca),
         QuotaController(registry),
+        NodeController(registry),
+        PodsOnNodes(registry),
         TtlController(registry),
         EventExpiry(registry),
     ]

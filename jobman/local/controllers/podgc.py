@@ -1,0 +1,180 @@
+"""Pods on nodes that do not exist any more are failed, and go.
+
+And pods leave nodes whose NoExecute taints they do not tolerate, or no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from jobman.local.api.registry import DeleteOptions, Registry
+from jobman.local.api.status import ApiError
+from jobman.local.controllers.clock import Clock, stamp
+from jobman.local.controllers.events import EventRecorder
+from jobman.local.controllers.workqueue import Controller
+from jobman.local.fit import tolerated_by
+from jobman.local.store import Change, Key, Record
+
+Object = dict[str, Any]
+
+# As in Kubernetes: a node that comes back soon finds its pods.
+QUARANTINE_S = 40.0
+_FINAL = ("Succeeded", "Failed")
+
+
+class _Spec(msgspec.Struct):
+    nodeName: str = ""  # noqa: N815
+
+
+class _Pod(msgspec.Struct):
+    spec: _Spec
+
+
+_DECODER = msgspec.json.Decoder(_Pod)
+
+
+class PodsOnNodes(Controller[str]):
+    """Looks at a node's pods when the node goes, or is tainted. A key is a node's name."""
+
+    resources = ("nodes", "pods")
+
+    def __init__(self, registry: Registry, *, clock: Clock | None = None) -> None:
+        super().__init__(registry, clock=clock)
+        self._recorder = EventRecorder(registry, "taint-eviction-controller", clock=self.clock)
+        self._pods: dict[str, set[Key]] = {}
+        self._gone_since: dict[str, datetime] = {}
+
+    def begin(self) -> None:
+        """Nodes that are missing are missing from now on."""
+        self._pods.clear()
+        self._gone_since.clear()
+        super().begin()
+
+    def keys_of(self, change: Change) -> list[str]:
+        """A node that matters to its pods, or the node of a new pod."""
+        key = change.record.key
+        if key.resource == "nodes":
+            return [key.name] if _concerns_pods(change) and self._pods.get(key.name) else []
+        name = _DECODER.decode(change.record.body).spec.nodeName
+        if not name:
+            return []
+        if change.type == "DELETED":
+            self._pods.get(name, set()).discard(key)
+            return []
+        pods = self._pods.setdefault(name, set())
+        if key in pods:
+            return []
+        pods.add(key)
+        node = self.registry.store.get(Key("nodes", "", name))
+        return [name] if node is None or b'"NoExecute"' in node.body else []
+
+    async def sync(self, key: str) -> float | None:
+        """Deal with the node's pods, or say when to."""
+        node = self.registry.store.get(Key("nodes", "", key))
+        if node is None:
+            return self._collect(key)
+        self._gone_since.pop(key, None)
+        return self._evict(key, node)
+
+    def _collect(self, name: str) -> float | None:
+        """Fail the pods of a node that is gone for good."""
+        now = self.clock.now()
+        since = self._gone_since.setdefault(name, now)
+        left_s = QUARANTINE_S - (now - since).total_seconds()
+        if left_s > 0:
+            return left_s
+        for record in self._records(name):
+            self._modify(record, lambda pod: _fail(pod, now))
+            self._delete(record, DeleteOptions(grace_s=0, uid=record.uid))
+        self._pods.pop(name, None)
+        self._gone_since.pop(name, None)
+        return None
+
+    def _evict(self, name: str, node: Record) -> float | None:
+        """Delete the pods that do not tolerate the node's taints; when the next one is due."""
+        spec = node.object().get("spec", {})
+        taints = [t for t in spec.get("taints", []) if t.get("effect") == "NoExecute"]
+        waits = []
+        for record in self._records(name) if taints else []:
+            pod = record.object()
+            left_s = _tolerated_for_s(pod, taints, self.clock.now())
+            if left_s is None or "deletionTimestamp" in pod["metadata"]:
+                continue
+            if left_s > 0:
+                waits.append(left_s)
+            else:
+                self._evict_pod(record, pod)
+        return min(waits, default=None)
+
+    def _evict_pod(self, record: Record, pod: Object) -> None:
+        now = self.clock.now()
+        text = "Taint manager: deleting due to NoExecute taint"
+        self._modify(record, lambda pod: _disrupt(pod, "DeletionByTaintManager", text, now))
+        key = record.key
+        deleting = f"Marking for deletion Pod {key.namespace}/{key.name}"
+        self._recorder.event(pod, "Normal", "TaintManagerEviction", deleting)
+        self._delete(record, DeleteOptions(uid=record.uid))
+
+    def _records(self, name: str) -> list[Record]:
+        """The pods of the node that have not ended."""
+        found = (self.registry.store.get(key) for key in sorted(self._pods.get(name, ())))
+        return [
+            record
+            for record in found
+            if record and record.object().get("status", {}).get("phase") not in _FINAL
+        ]
+
+    def _modify(self, record: Record, change: Callable[[Object], None]) -> None:
+        self.registry.modify(*record.key, change, subresource="status")
+
+    def _delete(self, record: Record, options: DeleteOptions) -> None:
+        try:
+            self.registry.delete(*record.key, options)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+
+def _concerns_pods(change: Change) -> bool:
+    return change.type != "MODIFIED" or b'"NoExecute"' in change.record.body
+
+
+def _tolerated_for_s(pod: Object, taints: list[Object], now: datetime) -> float | None:
+    """For how many more seconds a pod stands its node's taints; None: for ever."""
+    left = [_stands_s(pod, taint, now) for taint in taints]
+    return min((each for each in left if each is not None), default=None)
+
+
+def _stands_s(pod: Object, taint: Object, now: datetime) -> float | None:
+    matching = [t for t in pod["spec"].get("tolerations", []) if tolerated_by(t, taint)]
+    if not matching:
+        return 0.0
+    bounds = [t["tolerationSeconds"] for t in matching if "tolerationSeconds" in t]
+    if not bounds:
+        return None
+    since = datetime.fromisoformat(taint["timeAdded"]) if "timeAdded" in taint else now
+    return (since + timedelta(seconds=min(bounds)) - now).total_seconds()
+
+
+def _fail(pod: Object, now: datetime) -> None:
+    pod["status"]["phase"] = "Failed"
+    _disrupt(pod, "DeletionByPodGC", "PodGC: node no longer exists", now)
+
+
+def _disrupt(pod: Object, reason: str, message: str, now: datetime) -> None:
+    conditions = pod["status"].setdefault("conditions", [])
+    conditions.append(
+        {
+            "type": "DisruptionTarget",
+            "observedGeneration": pod["metadata"].get("generation", 1),
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": stamp(now),
+            "reason": reason,
+            "message": message,
+        }
+    )
