@@ -21,10 +21,11 @@ from jobman.local.container_spec import ignored_user
 from jobman.local.devices import GPU_ANNOTATION, Devices, NoDevicesError, gpu_count
 from jobman.local.env import DEFAULT_PATH, World
 from jobman.local.places import State
+from jobman.local.pod_start import RETRY_S
 from jobman.local.pod_state import FINAL, Host
 from jobman.local.pod_worker import PodWorker
 from jobman.local.room import Rejection, Room
-from jobman.local.store import Change, Key
+from jobman.local.store import Change, Key, StorageError
 from jobman.local.supervisor import Running, Supervisor
 
 Object = dict[str, Any]
@@ -175,7 +176,7 @@ class Kubelet:
 
     async def _work(self, worker: PodWorker) -> None:
         try:
-            if self._admit(worker):
+            if await self._is_admitted(worker):
                 await worker.run()
         finally:
             self._workers.pop(worker.state.uid, None)
@@ -183,6 +184,16 @@ class Kubelet:
             self._devices.release(worker.state.uid)
         if worker.is_gone:
             await self._clear(self._state.pods / worker.state.uid)
+
+    async def _is_admitted(self, worker: PodWorker) -> bool:
+        """Decide once; while the decision cannot be written down, try again."""
+        while not worker.is_gone:
+            try:
+                return self._admit(worker)
+            except (ApiError, StorageError, OSError):
+                log.exception("pod %s", worker.state.full_name)
+                await asyncio.sleep(RETRY_S)
+        return True
 
     def _admit(self, worker: PodWorker) -> bool:
         """Take the pod in and give it its devices, or fail it."""

@@ -72,7 +72,7 @@ class PodWorker:
 
     async def run(self) -> None:
         """Until the pod is finished or gone."""
-        await self._restore()
+        self._restore()
         while not await self._look():
             pass
 
@@ -93,14 +93,14 @@ class PodWorker:
     def _is_done(self) -> bool:
         return not self.state.anything_runs and (self.is_gone or self.state.final)
 
-    async def _restore(self) -> None:
+    def _restore(self) -> None:
         """What an earlier daemon left of this pod; what it began and is not there is lost."""
         state = self.state
         status = state.pod.get("status", {})
         told = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
         begun = {s["name"]: s["restartCount"] for s in told if s.get("containerID")}
         for name, runs in state.runs.items():
-            await runs.restore()
+            runs.restore()
             if name in begun and not runs.started and not state.final:
                 runs.number = begun[name]
                 runs.ended = Exit(_LOST_CODE, 0, time.time_ns(), lost=True)

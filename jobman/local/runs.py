@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from jobman.local import layout, places
-from jobman.local.supervisor import Exit, Running, Spec, Supervisor
+from jobman.local import places
+from jobman.local.supervisor import Exit, Running, Spec, Supervisor, void
 
 _BACKOFF_FIRST_S = 10.0
 _BACKOFF_MAX_S = 300.0
@@ -69,10 +69,10 @@ class Runs:
         streak = 0 if self.ended.started_ns and ran_ns > _BACKOFF_FORGOTTEN_NS else self._streak
         return self.ended.finished_ns + int(restart_delay_s(streak) * 1e9)
 
-    async def restore(self) -> None:
+    def restore(self) -> None:
         """Find what an earlier daemon left: a run that goes on, has ended, or was never begun."""
         numbers = sorted(int(path.name) for path in _numbered(self._directory))
-        while numbers and not (self._directory / str(numbers[-1]) / layout.SPEC).exists():
+        while numbers and self._was_never_begun(self._directory / str(numbers[-1])):
             places.remove_tree(self._directory / str(numbers.pop()))
         if not numbers:
             return
@@ -81,7 +81,12 @@ class Runs:
         if len(numbers) > 1:
             self.previous = Exit.read(self._directory / str(numbers[-2]))
         found = self._supervisor.find(self.directory)
-        self._take(found if found is not None else await self._supervisor.start(self.directory))
+        if found is not None:
+            self._take(found)
+
+    def _was_never_begun(self, directory: Path) -> bool:
+        """Whether no process came of it; then none ever will."""
+        return self._supervisor.find(directory) is None and void(directory)
 
     async def start(self, spec: Spec) -> None:
         """Begin the next run. Raises StartFailedError, after which nothing has changed."""
