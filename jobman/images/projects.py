@@ -52,9 +52,9 @@ class Project:
         return self._cache.was_seen(image, max_age_s=max_age_s)
 
     def images(self, *, scans: bool = False) -> list[Image]:
-        """All images as the server has them now; they are kept when they are complete."""
+        """All images as the server has them now; kept when complete, and without `scans`."""
         images = self._harbor.images(scans=scans)
-        if not self._harbor.problems:
+        if not self._harbor.problems and not scans:
             self._cache.save(images)
         return images
 
