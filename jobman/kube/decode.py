@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -47,9 +48,14 @@ class WatchLine(msgspec.Struct):
     object: msgspec.Raw = msgspec.Raw(b"null")
 
 
+_building = threading.Lock()
+"""msgspec learns a Struct step by step; a second thread that looks meanwhile crashes."""
+
+
 @cache
 def _decoder(model: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(model)
+    with _building:
+        return msgspec.json.Decoder(model)
 
 
 def one(body: bytes | msgspec.Raw, model: type[S], what: str) -> S:
