@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ def user_label(user: str) -> str:
     return f"{plain.lstrip('._-')[:room] or 'u'}{_CUT_MARK}{digest}"
 
 
+@lru_cache(maxsize=1024)
 def user_of_label(label: str) -> str | None:
     """The name that `user_label` made `label` of; None where it was cut or is none of ours."""
     text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), label)

@@ -117,6 +117,7 @@ def one_job(core: Any, batch: Any, name: str, labels: dict[str, str]) -> None:
         },
     )
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job.metadata.uid}
+    owner["controller"] = True
     of_job = {"batch.kubernetes.io/job-name": name, "job-name": name}
     core.create_namespaced_pod(
         NAMESPACE,
