@@ -170,6 +170,7 @@ class _Replay:
             self.registry.create(
                 JOBS, self.namespace, {**made, "spec": {**spec, "template": template}}
             )
+            await self._turn()
             return
         found = self.registry.find(JOBS, self.namespace, name)
         if found is not None:
