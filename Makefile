@@ -26,6 +26,7 @@ soak: $(READY)
 docs: $(READY)
 	$(BIN)/python -m jobman.cli.reference docs/commands.md
 	$(BIN)/python -m jobman.config.schema settings/settings.schema.json
+	$(BIN)/python -m jobman.config.reference docs/settings.md
 
 clean:
 	rm -rf .venv build dist
