@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from jobman import __version__
-from jobman.cli import delete, details, flavors, images, local, logs, settings, submit
+from jobman.cli import (
+    delete,
+    details,
+    flavors,
+    image_details,
+    images,
+    local,
+    logs,
+    settings,
+    submit,
+)
 from jobman.cli import list as list_command
 from jobman.cli.command import Group
 
@@ -44,7 +54,18 @@ def root(
     """Run jobs on a shared Kubernetes cluster, or on this machine, without writing YAML."""
 
 
-for module in (submit, list_command, details, logs, delete, flavors, images, settings, local):
+for module in (
+    submit,
+    list_command,
+    details,
+    logs,
+    delete,
+    flavors,
+    images,
+    image_details,
+    settings,
+    local,
+):
     module.register(app)
 
 

@@ -126,17 +126,22 @@ def _has(images: list[Image] | None, name: str, tag: str | None) -> bool:
     return found is not None and (tag is None or found.tag(tag) is not None)
 
 
+def lacks(image: str, tag: str, names: Sequence[str]) -> str:
+    """That `image` has no such tag, and which it has, the first TAGS_SHOWN of `names`."""
+    shown = ", ".join(names[:TAGS_SHOWN]) or "none"
+    more = f" and {len(names) - TAGS_SHOWN} more" if len(names) > TAGS_SHOWN else ""
+    return f"image {image} has no tag '{tag}'; it has {shown}{more}"
+
+
 def _no_such_tag(
     asked: Reference, here: Reference, wanted: str, tags: Sequence[Tag]
 ) -> NotFoundError:
     names = [tag.name for tag in tags]
-    shown = ", ".join(names[:TAGS_SHOWN])
-    more = f" and {len(names) - TAGS_SHOWN} more" if len(names) > TAGS_SHOWN else ""
     close = nearest(wanted, names)
     hint = f"did you mean {asked.name}:{close}? " if close else ""
     untagged = f" (no tag was given, so '{wanted}' is meant)" if asked.tag is None else ""
     return NotFoundError(
-        f"image {here.host}/{here.name} has no tag '{wanted}'{untagged}; it has {shown}{more}",
+        lacks(f"{here.host}/{here.name}", wanted, names) + untagged,
         hint=f"{hint}--no-image-check goes on all the same",
     )
 
