@@ -20,7 +20,7 @@ from jobman.local import certs, kubeconfig, node
 from jobman.local.api.registry import Registry
 from jobman.local.certs import Certificates
 from jobman.local.claims import ClaimKeeper
-from jobman.local.controllers import all_controllers
+from jobman.local.controllers import all_controllers, basics
 from jobman.local.controllers.events import EventRecorder
 from jobman.local.devices import Devices
 from jobman.local.kubelet import Kubelet
@@ -78,7 +78,7 @@ class Cluster:
         store = Store(state.database)
         self._exit.callback(store.close)
         registry = Registry(store)
-        ensure_basics(registry)
+        basics.ensure(registry)
         certificates = certs.ensure(state.certificates, datetime.now(UTC))
         machine = MachineNode(registry, node.look(state.root), __version__)
         machine.register()
@@ -90,7 +90,7 @@ class Cluster:
         app = application(registry, tokens=tokens, node_agent=agent, version=__version__)
         tokens.address = await self._listen(app, certificates)
         tokens.follow()
-        self._run_parts(registry, machine, supervisor)
+        self._run_parts(registry, machine, supervisor, certificates.ca.read_text())
         self._publish(tokens)
 
     def _agent(self, machine: MachineNode, supervisor: Supervisor) -> MachineAgent:
@@ -107,7 +107,9 @@ class Cluster:
             ca=certificates.ca.read_bytes(),
         )
 
-    def _run_parts(self, registry: Registry, machine: MachineNode, supervisor: Supervisor) -> None:
+    def _run_parts(
+        self, registry: Registry, machine: MachineNode, supervisor: Supervisor, ca: str
+    ) -> None:
         devices = Devices(())
         kubelet = Kubelet(
             registry,
@@ -119,7 +121,7 @@ class Cluster:
             recorder=EventRecorder(registry, "kubelet", machine.name),
         )
         parts: list[Part] = [
-            *all_controllers(registry),
+            *all_controllers(registry, ca=ca),
             ClaimKeeper(registry, self._state.claims),
             kubelet,
             machine,
@@ -181,20 +183,3 @@ async def _for_ever(part: Part) -> None:
 
 async def _find_gpus(machine: MachineNode, devices: Devices) -> None:
     devices.indices = await machine.find_gpus()
-
-
-def ensure_basics(registry: Registry) -> None:
-    """The namespaces and priority classes that every cluster has."""
-    for name in ("default", "kube-node-lease", "kube-public", "kube-system"):
-        if registry.find("namespaces", "", name) is None:
-            registry.create("namespaces", "", _object("Namespace", "v1", name))
-    classes = (("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000))
-    for name, value in classes:
-        resource = "priorityclasses.scheduling.k8s.io"
-        if registry.find(resource, "", name) is None:
-            found = _object("PriorityClass", "scheduling.k8s.io/v1", name) | {"value": value}
-            registry.create(resource, "", found)
-
-
-def _object(kind: str, version: str, name: str) -> dict[str, object]:
-    return {"kind": kind, "apiVersion": version, "metadata": {"name": name}}

@@ -15,6 +15,7 @@ Object = dict[str, Any]
 DEFAULT_SERVICE_ACCOUNT = "default"
 _UNKILLABLE = frozenset({"default", "kube-system", "kube-public"})
 _TOLERATED_S = 300
+_CLASSES = "priorityclasses.scheduling.k8s.io"
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
@@ -82,12 +83,12 @@ def _set_service_account(registry: Registry, pod: Object) -> None:
 def _set_priority(registry: Registry, pod: Object) -> None:
     spec, name = pod["spec"], pod["spec"].get("priorityClassName")
     if name:
-        found = registry.find("priorityclasses", "", name)
+        found = registry.find(_CLASSES, "", name)
         if found is None:
             why = f"no PriorityClass with name {name} was found"
             raise status.forbidden("pods", "", pod["metadata"]["name"], why)
     else:
-        classes = registry.list("priorityclasses")
+        classes = registry.list(_CLASSES)
         found = next((c for c in classes if c.get("globalDefault")), None)
         if found is not None:
             spec["priorityClassName"] = found["metadata"]["name"]
