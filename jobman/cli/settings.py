@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show(ctx: typer.Context) -> None:
-    """Show the settings in force, each with the layer that it comes from.
+    """Show the settings in force and where each comes from.
 
     Credentials are masked. The layers are those of `jobman settings path`.
     """
@@ -51,7 +51,7 @@ def show(ctx: typer.Context) -> None:
 
 
 def path(ctx: typer.Context) -> None:
-    """List the files that settings come from, in their order: later ones win.
+    """List the files that settings come from; later ones win.
 
     Variables of the environment that set something follow. With -o name: the files there are.
     """
@@ -97,14 +97,17 @@ def validate(
 
 
 def schema(ctx: typer.Context) -> None:
-    """Print the JSON Schema of a settings file, for editors and other checks."""
+    """Print the JSON Schema of a settings file, for editors."""
     from jobman.config.schema import text
 
     app_context(ctx).out.write(text())
 
 
 def init(ctx: typer.Context) -> None:
-    """Write a small ~/.jobman/settings.json to start from; never over an existing one."""
+    """Write a small ~/.jobman/settings.json to start from.
+
+    A file that is there already is left as it is, with exit code 2.
+    """
     from jobman.config.layers import home_file, shipped
     from jobman.values.files import create_file
 

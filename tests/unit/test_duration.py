@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -78,3 +79,17 @@ def test_rfc3339_forms() -> None:
     for text in ("", "2026-11-21", "2026-11-21T02:32:52", "now"):
         with pytest.raises(ValueError, match="no RFC 3339 time"):
             parse_rfc3339(text)
+
+
+@given(st.text(alphabet="0123456789.-:wdhms e", max_size=14) | st.from_regex(r"\d{1,500}:\d\d"))
+def test_any_text_is_a_duration_or_a_value_error(text: str) -> None:
+    seconds = 0.0
+    with contextlib.suppress(ValueError):
+        seconds = parse_duration(text)
+    assert 0 <= seconds <= 100 * 365 * 86400
+
+
+@given(st.integers(0, 99), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
+def test_slurms_form_and_units_agree(days: int, hours: int, minutes: int, seconds: int) -> None:
+    slurm = f"{days}-{hours:02}:{minutes:02}:{seconds:02}"
+    assert parse_duration(slurm) == parse_duration(f"{days}d{hours}h{minutes}m{seconds}s")
