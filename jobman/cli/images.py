@@ -66,6 +66,8 @@ def images(
     shown, most = matching(found.images, pattern), most_rows(app, limit)
     sheet = render.of_tags(shown, look, most) if tags else render.of_images(shown, look, most)
     _write(app, sheet)
+    if not shown and app.output() in (Output.TABLE, Output.WIDE):
+        app.say(f"no image fits '{visible(pattern)}'" if pattern else "no images")
     if sheet.left_out:
         app.say(f"and {sheet.left_out} more (--limit 0 shows all)")
     _report(app, [*found.failed, *found.incomplete])
@@ -136,5 +138,3 @@ def _write(app: AppContext, sheet: Sheet) -> None:
             forms.write_lines(app, sheet.names)
         case _ if sheet.rows:
             write_table(app, sheet.columns, list(sheet.cells))
-        case _:
-            app.say("no images")
