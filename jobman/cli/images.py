@@ -48,7 +48,10 @@ def images(
         bool, typer.Option("--refresh", help="Ask Harbor, whatever was kept in the last minutes.")
     ] = False,
 ) -> None:
-    """List the images of the Harbor projects; those of the last five minutes may be kept ones."""
+    """List the images of the configured Harbor projects, with their newest tags.
+
+    What was asked within the last five minutes is not asked again, unless with --refresh or --tags.
+    """
     from jobman.cli.render import images as render
     from jobman.images.browse import matching
     from jobman.images.projects import chosen, configured

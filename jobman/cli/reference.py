@@ -7,20 +7,36 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 import msgspec
 import typer
 
 from jobman.cli.app import app
 from jobman.cli.command import GLOBALS_PANEL
+from jobman.cli.render.flavors import FlavorRow
+from jobman.images.models import Image
 from jobman.jobs.listing import JobRow
 
-SHAPES: dict[tuple[str, ...], type[msgspec.Struct]] = {("jobman", "list"): JobRow}
-JSON_WORDS = {int: "number", datetime: "time (RFC 3339)", type(None): "null"}
+SHAPES: dict[tuple[str, ...], type[msgspec.Struct]] = {
+    ("jobman", "flavors"): FlavorRow,
+    ("jobman", "images"): Image,
+    ("jobman", "image-details"): Image,
+    ("jobman", "list"): JobRow,
+}
+JSON_WORDS = {
+    int: "number",
+    bool: "true or false",
+    datetime: "time (RFC 3339)",
+    list: "list",
+    dict: "object",
+    Mapping: "object",
+    type(None): "null",
+}
 
 HEAD = """# Commands
 
@@ -85,8 +101,9 @@ def _shape(struct: type[msgspec.Struct]) -> str:
 
 def _kind(annotation: Any) -> str:
     """A field's type in JSON's words."""
-    members = get_args(annotation) or (annotation,)
-    return " or ".join(JSON_WORDS.get(member, "string") for member in members)
+    members = get_args(annotation) if get_origin(annotation) is UnionType else (annotation,)
+    kinds = (get_origin(member) or member for member in members)
+    return " or ".join(JSON_WORDS.get(kind, "string") for kind in kinds)
 
 
 def _is_global(param: Any) -> bool:

@@ -86,7 +86,9 @@ class Tag(msgspec.Struct, frozen=True, rename="camel"):
 class Image(msgspec.Struct, frozen=True, rename="camel"):
     """An image of a Harbor project with its tags, newest first.
 
-    `complete` is False where its tags could not be read.
+    Each of `tags` has name, digest, pushedAt, sizeBytes, platforms, labels and vulnerabilities;
+    the last two are told by `image-details` and `images --tags`. `sizeBytes` and `pushedAt` are
+    those of the newest tag. `complete` is false where the tags could not be read.
     """
 
     project: str
