@@ -83,6 +83,7 @@ class Transport:
         retry = _Retry(
             total=3,
             redirect=0,
+            other=0,  # certificates do not get better
             backoff_factor=0.3,
             status_forcelist=(429, 502, 503, 504),
             allowed_methods={"GET"},
