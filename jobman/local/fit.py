@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from jobman.local import room
@@ -124,8 +125,8 @@ def whole(name: str, quantity: str) -> int:
     return _ceil(name, parse(quantity).value)
 
 
-def _ceil(name: str, amount: Any) -> int:
-    return -int(-(amount * 1000 if name == "cpu" else amount) // 1)
+def _ceil(name: str, amount: Decimal) -> int:
+    return int((amount * 1000 if name == "cpu" else amount).to_integral_value(ROUND_CEILING))
 
 
 def mismatch(demand: Demand, node: NodeRoom) -> str | None:

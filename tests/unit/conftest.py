@@ -3,12 +3,14 @@
 from plugins.command_line import run
 from plugins.job_world import world
 from plugins.kube import client, make_client, write_kubeconfig
+from plugins.local_registry import registry
 from plugins.scripted_server import certificate, scripted_https, scripted_server
 
 __all__ = [
     "certificate",
     "client",
     "make_client",
+    "registry",
     "run",
     "scripted_https",
     "scripted_server",
