@@ -3,13 +3,14 @@ r"""Writing a container's log: CRI's line format, appended to one file, rotated 
 Each line is `2026-01-02T03:04:05.123456789Z stdout F the line\n`; a piece that does not end its
 line has P for F. Standard library only: it runs inside the process that holds a container.
 """
+# ruff: noqa: PTH104, PTH123
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
-from pathlib import Path
 
 MAX_PIECE = 16 * 1024
 STAMP_BYTES = 30
@@ -75,7 +76,7 @@ class LogWriter:
     stays in `pending`, and the owner stops reading until `flush` has made room.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int, max_files: int) -> None:
+    def __init__(self, path: str, *, max_bytes: int, max_files: int) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._max_files = max_files
@@ -116,7 +117,7 @@ class LogWriter:
     def drop_torn_line(self) -> None:
         """Give up what is pending, so that the file ends with a whole line."""
         self.pending = b""
-        with self._path.open("r+b") as file:
+        with open(self._path, "r+b") as file:
             start = max(self._size - MAX_PIECE - PREFIX_BYTES - 1, 0)
             file.seek(start)
             file.truncate(start + file.read().rfind(b"\n") + 1)
@@ -124,10 +125,9 @@ class LogWriter:
     def _rotate(self) -> None:
         os.close(self._fd)
         for number in range(self._max_files - 1, 0, -1):
-            older = self._numbered(number - 1)
-            if older.exists():
-                older.replace(self._numbered(number))
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(self._numbered(number - 1), self._numbered(number))
         self._open()
 
-    def _numbered(self, number: int) -> Path:
-        return self._path if number == 0 else self._path.with_name(f"{self._path.name}.{number}")
+    def _numbered(self, number: int) -> str:
+        return self._path if number == 0 else f"{self._path}.{number}"

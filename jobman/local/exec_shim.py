@@ -22,13 +22,13 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def run(
-    directory: Path, request: dict[str, Any], descriptors: list[int], report: Report
+    directory: str, request: dict[str, Any], descriptors: list[int], report: Report
 ) -> NoReturn:
     """The whole life of the holder, in a process just forked. Never returns."""
     try:
         detach("exec-shim")
-        ctl = os.open(directory / CTL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        pid = _launch(json.loads((directory / SPEC).read_bytes()), request, descriptors)
+        ctl = os.open(f"{directory}/{CTL}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        pid = _launch(json.loads(Path(directory, SPEC).read_bytes()), request, descriptors)
         for fd in descriptors:
             os.close(fd)
         waiter = _Waiter(ctl)

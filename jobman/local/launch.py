@@ -2,6 +2,7 @@
 
 Errors are told in the words of runc. Standard library only.
 """
+# ruff: noqa: PTH113, PTH116
 
 from __future__ import annotations
 
@@ -13,7 +14,6 @@ import signal
 import stat
 import termios
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from jobman.local import mounts
@@ -132,7 +132,7 @@ def _resolve(word: str, env: dict[str, str]) -> str:
     """The program's path, looked up on the container's own PATH."""
     if "/" in word:
         try:
-            mode = Path(word).stat().st_mode
+            mode = os.stat(word).st_mode
         except OSError as error:
             raise LaunchError(f'exec: "{word}": stat {word}: {_words(error)}') from error
         if stat.S_ISDIR(mode) or not os.access(word, os.X_OK):
@@ -140,7 +140,7 @@ def _resolve(word: str, env: dict[str, str]) -> str:
         return word
     for directory in env.get("PATH", os.defpath).split(":"):
         path = f"{directory or '.'}/{word}"
-        if os.access(path, os.X_OK) and Path(path).is_file():
+        if os.access(path, os.X_OK) and os.path.isfile(path):
             return path
     raise LaunchError(f'exec: "{word}": executable file not found in $PATH')
 

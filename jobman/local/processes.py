@@ -6,27 +6,40 @@ import contextlib
 import ctypes
 import os
 import signal
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_prctl = ctypes.CDLL(None).prctl
+_READ_BYTES = 1 << 14
 
 
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends."""
-    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def set_name(name: str) -> None:
     """What `ps` calls this process; at most 15 characters."""
-    _libc.prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
+    _prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
+@cache
 def boot_id() -> str:
     """Which start of this machine it is: pids mean nothing beyond it."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return read_once("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def read_once(path: str) -> bytes:
+    """A small file of /proc or /sys, by a single read: a holder's start is made of these."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _READ_BYTES)
+    finally:
+        os.close(fd)
 
 
 def start_ticks(pid: int) -> int | None:
@@ -41,16 +54,16 @@ def start_ticks(pid: int) -> int | None:
 def _stat(pid: int) -> list[str] | None:
     """The fields of /proc/PID/stat from the third on (state, ppid, pgrp, session, …)."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = read_once(f"/proc/{pid}/stat")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return text.rpartition(")")[2].split()
+    return text.rpartition(b")")[2].decode().split()
 
 
 def children(pid: int) -> list[int]:
     """The direct children of `pid`."""
     try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(word) for word in read_once(f"/proc/{pid}/task/{pid}/children").split()]
     except (FileNotFoundError, ProcessLookupError):
         return [other for other, fields in _all() if int(fields[1]) == pid]
 
@@ -98,23 +111,33 @@ def _kin(leader: int) -> set[int]:
 
 def oom_kills() -> int:
     """How many processes the kernel has killed for want of memory, as narrowly as can be seen."""
-    for path, word in _oom_counters():
-        try:
-            for line in path.read_text().splitlines():
-                name, _, value = line.partition(" ")
-                if name == word:
-                    return int(value)
-        except OSError:
-            continue
+    path = _oom_counter()
+    if path is None:
+        return 0
+    for line in read_once(path).splitlines():
+        name, _, value = line.partition(b" ")
+        if name == b"oom_kill":
+            return int(value)
     return 0
 
 
-def _oom_counters() -> list[tuple[Path, str]]:
-    counters = []
+@cache
+def _oom_counter() -> str | None:
+    """The first file that counts; a holder inherits what its zygote has found."""
+    for path in _oom_counters():
+        try:
+            text = Path(path).read_text()
+        except OSError:
+            continue
+        if any(line.startswith("oom_kill ") for line in text.splitlines()):
+            return path
+    return None
+
+
+def _oom_counters() -> Iterator[str]:
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         number, controllers, path = line.split(":", 2)
         if number == "0" and not controllers:
-            counters.append((Path(f"/sys/fs/cgroup{path}/memory.events"), "oom_kill"))
+            yield f"/sys/fs/cgroup{path}/memory.events"
         elif "memory" in controllers.split(","):
-            counters.append((Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control"), "oom_kill"))
-    return [*counters, (Path("/proc/vmstat"), "oom_kill")]
+            yield f"/sys/fs/cgroup/memory{path}/memory.oom_control"

@@ -10,8 +10,10 @@ claim       made by the first shim of this directory, which alone may start the 
 log         the output in CRI's line format
 exit        how it ended; renamed into place, so it is whole when it is there
 
-Standard library only.
+Standard library only, and sparing: each container pays for every page that is touched here, so
+files are opened by plain calls rather than by way of pathlib.
 """
+# ruff: noqa: PTH104, PTH108, PTH123
 
 from __future__ import annotations
 
@@ -22,7 +24,6 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jobman.local import processes
@@ -36,7 +37,6 @@ START_ERROR_CODE = 128
 _READ_BYTES = 1 << 16
 _EXIT_BYTES = 4096
 _RETRY_MS = 1000
-_KEPT_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -45,33 +45,38 @@ class AlreadyClaimedError(Exception):
     """Another shim has, or had, this container."""
 
 
+def deafen() -> None:
+    """Ignore what terminals and users send; a holder inherits it from its zygote."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def detach(name: str) -> None:
-    """Leave the zygote: a session of one's own, parent of orphans, deaf to terminal signals."""
+    """Leave the zygote: a session of one's own, and the parent of orphans."""
     os.setsid()
     processes.set_name(name)
     processes.adopt_orphans()
-    for number in _KEPT_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 class Shim:
     """One container, from its claim to its exit file."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: str) -> None:
         self._directory = directory
         self._ctl = self._open_ctl()
         self._claim = self._make_claim()
-        self._spec = json.loads((directory / SPEC).read_bytes())
+        self._spec = json.loads(_read(f"{directory}/{SPEC}"))
         self._exit_fd = self._reserve_exit()
         log = self._spec["log"]
-        self._log = LogWriter(directory / LOG, max_bytes=log["maxBytes"], max_files=log["maxFiles"])
+        path = f"{directory}/{LOG}"
+        self._log = LogWriter(path, max_bytes=log["maxBytes"], max_files=log["maxFiles"])
         self._pid = 0
         self._status: int | None = None
         self._stopped = False
         self._oom_kills = processes.oom_kills()
 
     def _open_ctl(self) -> int:
-        path = self._directory / CTL
+        path = f"{self._directory}/{CTL}"
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -79,13 +84,13 @@ class Shim:
     def _make_claim(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            return os.open(self._directory / CLAIM, flags, 0o600)
+            return os.open(f"{self._directory}/{CLAIM}", flags, 0o600)
         except FileExistsError:
             raise AlreadyClaimedError from None
 
     def _reserve_exit(self) -> int:
         """Room for the exit file, so that a disk that fills up cannot take the exit code."""
-        path = self._directory / f"{EXIT}.tmp"
+        path = f"{self._directory}/{EXIT}.tmp"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         os.write(fd, b" " * _EXIT_BYTES)
         return fd
@@ -206,12 +211,10 @@ class Shim:
         text = json.dumps(facts | {"finishedAt": time.time_ns()}).encode()
         os.pwrite(self._exit_fd, text, 0)
         os.ftruncate(self._exit_fd, len(text))
-        os.fsync(self._exit_fd)
-        temporary = self._directory / f"{EXIT}.tmp"
-        temporary.replace(self._directory / EXIT)
+        os.rename(f"{self._directory}/{EXIT}.tmp", f"{self._directory}/{EXIT}")
 
 
-def hold(directory: Path, report: Report) -> NoReturn:
+def hold(directory: str, report: Report) -> NoReturn:
     """The whole life of a shim, in a process just forked. Never returns."""
     try:
         detach("container-shim")
@@ -230,9 +233,14 @@ def hold(directory: Path, report: Report) -> NoReturn:
         os._exit(1)
 
 
-def _unclaim(directory: Path) -> None:
+def _unclaim(directory: str) -> None:
     """Nothing was started: the next shim may try."""
-    with contextlib.suppress(OSError):
-        (directory / f"{EXIT}.tmp").unlink()
-    with contextlib.suppress(OSError):
-        (directory / CLAIM).unlink()
+    for name in (f"{EXIT}.tmp", CLAIM):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{directory}/{name}")
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with open(fd, "rb", buffering=0) as file:
+        return file.read()

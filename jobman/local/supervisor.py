@@ -79,7 +79,7 @@ class Exit:
         """The exit file of a container, or None while there is none."""
         try:
             facts = json.loads((directory / layout.EXIT).read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # the machine may have gone down while writing
             return None
         return cls(
             code=facts["code"],

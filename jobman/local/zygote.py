@@ -19,7 +19,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jobman.local import exec_shim, mounts, processes, shim
@@ -31,7 +30,9 @@ MAX_DESCRIPTORS = 3
 def main() -> None:
     """Serve on the inherited descriptor named on the command line."""
     processes.set_name("zygote")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    shim.deafen()
+    processes.boot_id()
+    processes.oom_kills()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the holders
     gc.disable()
     gc.freeze()
@@ -59,7 +60,7 @@ def _become(request: dict[str, Any], descriptors: list[int], channel: socket.soc
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         report = _reporter(request["id"], channel)
-        directory = Path(request["dir"])
+        directory = request["dir"]
         match request["op"]:
             case "start":
                 shim.hold(directory, report)
@@ -83,11 +84,11 @@ def _reporter(number: int, channel: socket.socket) -> Callable[[dict[str, Any]],
     return report
 
 
-def _probe(directory: Path, report: Callable[[dict[str, Any]], None]) -> None:
+def _probe(directory: str, report: Callable[[dict[str, Any]], None]) -> None:
     """Do all that a container with a mount path of its own needs, once."""
-    target = f"/{directory.name}.probe/here"
+    target = f"/mount-probe-{os.getpid()}/here"
     try:
-        mounts.enter([mounts.Mount(str(directory), target)], str(directory))
+        mounts.enter([mounts.Mount(directory, target)], directory)
     except OSError as error:
         report({"problem": f"{error.filename or 'unshare'}: {error.strerror}"})
     else:

@@ -119,7 +119,7 @@ def test_tail_counts_lines(tail: int, count: int) -> None:
 
 
 def test_tail_of_a_big_file(tmp_path: Path) -> None:
-    writer = LogWriter(tmp_path / layout.LOG, max_bytes=1 << 30, max_files=2)
+    writer = LogWriter(str(tmp_path / layout.LOG), max_bytes=1 << 30, max_files=2)
     writer.feed(b"".join(b"line %06d\n" % n for n in range(40_000)))
     assert reading(tmp_path, Wanted(tail=3)) == b"line 039997\nline 039998\nline 039999\n"
     assert reading(tmp_path, Wanted(tail=0)) == b""
@@ -128,7 +128,7 @@ def test_tail_of_a_big_file(tmp_path: Path) -> None:
 
 def test_rotation_bounds_the_disk_and_loses_no_line_in_between(tmp_path: Path) -> None:
     path = tmp_path / layout.LOG
-    writer = LogWriter(path, max_bytes=1000, max_files=3)
+    writer = LogWriter(str(path), max_bytes=1000, max_files=3)
     for number in range(200):
         writer.feed(b"number %03d\n" % number)
     names = sorted(file.name for file in tmp_path.iterdir())
@@ -141,7 +141,7 @@ def test_rotation_bounds_the_disk_and_loses_no_line_in_between(tmp_path: Path) -
 
 def test_a_full_disk_stops_the_writer_and_nothing_is_torn() -> None:
     full = Path("/dev/full")
-    writer = LogWriter(full, max_bytes=1 << 20, max_files=2)
+    writer = LogWriter(str(full), max_bytes=1 << 20, max_files=2)
     writer.feed(b"one\ntwo\n")
     assert writer.pending == encoded(b"one\ntwo\n")[:0] or b"one" in writer.pending
     assert not writer.flush()
@@ -149,17 +149,17 @@ def test_a_full_disk_stops_the_writer_and_nothing_is_torn() -> None:
 
 def test_what_found_no_room_is_given_up_whole(tmp_path: Path) -> None:
     path = tmp_path / layout.LOG
-    writer = LogWriter(path, max_bytes=1 << 20, max_files=2)
+    writer = LogWriter(str(path), max_bytes=1 << 20, max_files=2)
     writer.feed(b"whole\n")
     with path.open("ab") as file:
         file.write(b"2026-01-01T00:00:00.000000000Z stdout F to")
-    writer = LogWriter(path, max_bytes=1 << 20, max_files=2)
+    writer = LogWriter(str(path), max_bytes=1 << 20, max_files=2)
     writer.drop_torn_line()
     assert decoded(path.read_bytes()) == b"whole\n"
 
 
 def test_follow_brings_lines_as_they_come(tmp_path: Path) -> None:
-    writer = LogWriter(tmp_path / layout.LOG, max_bytes=1 << 20, max_files=2)
+    writer = LogWriter(str(tmp_path / layout.LOG), max_bytes=1 << 20, max_files=2)
     writer.feed(b"before\n")
 
     async def write(got: bytearray) -> None:
@@ -177,7 +177,7 @@ def test_follow_brings_lines_as_they_come(tmp_path: Path) -> None:
 
 
 def test_follow_goes_on_after_a_rotation(tmp_path: Path) -> None:
-    writer = LogWriter(tmp_path / layout.LOG, max_bytes=500, max_files=2)
+    writer = LogWriter(str(tmp_path / layout.LOG), max_bytes=500, max_files=2)
     writer.feed(b"0\n")
 
     async def write(got: bytearray) -> None:
@@ -191,7 +191,7 @@ def test_follow_goes_on_after_a_rotation(tmp_path: Path) -> None:
 
 
 def test_follow_of_what_has_ended_ends(tmp_path: Path) -> None:
-    LogWriter(tmp_path / layout.LOG, max_bytes=500, max_files=2).feed(b"done\n")
+    LogWriter(str(tmp_path / layout.LOG), max_bytes=500, max_files=2).feed(b"done\n")
     ended(tmp_path)
     assert reading(tmp_path, Wanted(follow=True, tail=1)) == b"done\n"
     assert reading(tmp_path, Wanted(follow=True, limit_bytes=2)) == b"do"
@@ -199,7 +199,7 @@ def test_follow_of_what_has_ended_ends(tmp_path: Path) -> None:
 
 def test_follow_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "FALLBACK_S", 0.01)
-    writer = LogWriter(tmp_path / layout.LOG, max_bytes=500, max_files=2)
+    writer = LogWriter(str(tmp_path / layout.LOG), max_bytes=500, max_files=2)
 
     async def read() -> bytes:
         watcher = DirectoryWatcher()
