@@ -16,6 +16,7 @@ from jobman.kube.objects import Event, Job, Pod
 RECORDINGS = Path(__file__).parents[1] / "contract" / "recordings"
 MODELS: dict[str, Any] = {"Job": Job, "Pod": Pod, "Event": Event}
 KINDS = {"watch-jobs": "Job", "watch-pods": "Pod", "watch-pod": "Pod", "watch-events": "Event"}
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Moment:
     """What was known of a scenario `at_s` seconds after its first write."""
 
     at_s: float = 0.0
-    now: datetime = datetime.min.replace(tzinfo=UTC)
+    now: datetime = BEGINNING
     job: Job | None = None
     job_gone: bool = False
     pods: dict[str, Pod] = field(default_factory=dict)
