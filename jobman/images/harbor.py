@@ -1,8 +1,8 @@
 """A project of a Harbor registry: its images with their tags, one image, one tag.
 
 Requests for a project of R repositories and T tagged artifacts: ceil(R/100) + ceil(T/100) where
-the server lists the artifacts of a whole project (Harbor 2.12, not anonymous), else one more
-for each repository.
+the server lists the artifacts of a whole project (Harbor 2.12, not anonymous), else ceil(R/100)
+and one for each repository that is not empty; CONCURRENCY at once at most.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ PAGE_SIZE = 100
 TAGGED_IMAGES = "tags=*,type=IMAGE"
 Params = Mapping[str, str | int]
 Artifacts = Mapping[str, "list[HarborArtifact] | None"]
+BY_NAME: Params = {"sort": "name"}
 WITH_SCANS: Params = {"with_label": "true", "with_scan_overview": "true"}
 T = TypeVar("T")
 
@@ -50,13 +51,15 @@ class Harbor:
         `scans`: with labels and scan summaries, which cost the server more.
         """
         self.problems = []
-        params = {"sort": "name"}
-        repositories = {r.name: r for r in self._pages(self._path(), params, HarborRepository)}
         extra = WITH_SCANS if scans else {}
-        try:
-            artifacts = self._artifacts_at_once(extra)
-        except (UnauthorizedError, ForbiddenError, NotFoundError):
-            # Harbor before 2.12, or a caller who may only list repository by repository.
+        # nothing more is asked before one answer shows that this caller gets any
+        first = self._page(self._path(), BY_NAME, 1)
+        with ThreadPoolExecutor(1) as pool:
+            at_once = pool.submit(self._artifacts_at_once, extra)
+            listed = self._with_rest(first, self._path(), BY_NAME, HarborRepository)
+            repositories = {repository.name: repository for repository in listed}
+            artifacts = at_once.result()
+        if artifacts is None:
             artifacts = self._artifacts_one_by_one(repositories.values(), extra)
         return [image(self.host, r, artifacts.get(r.name, [])) for r in repositories.values()]
 
@@ -87,11 +90,21 @@ class Harbor:
         """Names are encoded twice: Harbor's own proxy decodes them once."""
         return self._path(quote(quote(name, safe=""), safe=""), "artifacts")
 
-    def _artifacts_at_once(self, extra: Params) -> Artifacts:
+    def _artifacts_at_once(self, extra: Params) -> Artifacts | None:
+        """The artifacts of the whole project; None where the caller must ask one by one.
+
+        That is Harbor before 2.12, and who may not: the anonymous never may.
+        """
+        if self._transport.credential is None:
+            return None
         path = f"/projects/{quote(self.project, safe='')}/artifacts"
         params: Params = {"q": TAGGED_IMAGES, "with_tag": "true", "sort": "id", **extra}
+        try:
+            first = self._page(path, params, 1)
+        except (UnauthorizedError, ForbiddenError, NotFoundError):
+            return None
         found: defaultdict[str, list[HarborArtifact]] = defaultdict(list)
-        for artifact in self._pages(path, params, HarborArtifact):
+        for artifact in self._with_rest(first, path, params, HarborArtifact):
             found[artifact.repository_name].append(artifact)
         return found
 
@@ -120,12 +133,11 @@ class Harbor:
         except NotFoundError:
             return []
 
-    def _pages(self, path: str, params: Params, model: type[T]) -> list[T]:
-        """All items of a paged list; the pages after the first are asked for in parallel.
+    def _with_rest(self, first: Answer, path: str, params: Params, model: type[T]) -> list[T]:
+        """All items of a list whose first page is there; the others are asked for in parallel.
 
         The server's own `next` links are not followed: Harbor unescapes their queries.
         """
-        first = self._page(path, params, 1)
         found = self._decode(first, model)
         if first.total is None:
             more = len(found) == PAGE_SIZE

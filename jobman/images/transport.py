@@ -89,7 +89,7 @@ class Transport:
             allowed_methods={"GET"},
             raise_on_status=False,
         )
-        adapter = HTTPAdapter(pool_maxsize=CONCURRENCY, max_retries=retry)
+        adapter = HTTPAdapter(pool_maxsize=CONCURRENCY, pool_block=True, max_retries=retry)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 

@@ -44,8 +44,9 @@ def test_images_with_their_tags(harbor: Any, tmp_path: Path) -> None:
         pytest.param(True, TOKEN, True, 5 + 6, id="robot, today's Harbor"),
         # a full page is followed by one more look
         pytest.param(True, TOKEN, False, 6 + 6, id="a proxy strips the totals"),
-        # one refusal, 450 repositories that are not empty, a second page of the one with 130
-        pytest.param(True, None, True, 5 + 1 + 450 + 1, id="anonymous: one by one"),
+        # 450 repositories that are not empty, a second page of the one with 130
+        pytest.param(True, None, True, 5 + 450 + 1, id="anonymous: one by one"),
+        # and one refusal
         pytest.param(False, TOKEN, True, 5 + 1 + 450 + 1, id="robot, Harbor before 2.12"),
     ],
 )
