@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from jobman.config.flavors import is_gpu
 from jobman.errors import ForbiddenError
@@ -19,15 +17,16 @@ from jobman.jobs import pods as pod_views
 from jobman.jobs.pods import PodView
 from jobman.jobs.state import JobView
 from jobman.kube import labels
+from jobman.kube.beside import beside
 from jobman.kube.client import Client
-from jobman.kube.objects import Event, Job
+from jobman.kube.objects import Event, Job, ObjectMeta, PodTemplateSpec
 from jobman.kube.resources import EVENTS, JOBS, PODS
 from jobman.values import names, quantity
 from jobman.values.enums import State
 
-T = TypeVar("T")
 PodsByJob = defaultdict[str, list[PodView]]
 
+NO_TEMPLATE = PodTemplateSpec()
 FAILED_CREATE = "reason=FailedCreate,involvedObject.kind=Job"
 
 
@@ -81,21 +80,28 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
         return None if only == names.LAST or names.is_glob(only) else only
 
 
+class _Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is kept of a Job: what its row says, and as much of the Job as its state needs."""
+
+    job: Job
+    user: str | None
+    flavor: str | None
+    gpus: int
+    image: str
+    marked_at: datetime | None
+    created_at: datetime | None
+
+
 def rows(client: Client, query: ListQuery, *, now: datetime) -> list[JobRow]:
     """The jobs, newest first. Jobs and Pods are asked for at the same time."""
-    pods_later = _beside(lambda: _pods_by_job(client, query, now))
-    jobs = _jobs(client, query)
+    pods_later = beside(lambda: _pods_by_job(client, query, now))
+    drafts = _drafts(client, query)
     pods = pods_later()
-    refused = _refusals(client, query, jobs, pods)
+    refused = _refusals(client, query, drafts, pods)
     found = [
-        _row(
-            job,
-            state.derive(job, pods.get(uid, ()), refused.get(uid, ())),
-            query.gpu_resources,
-            now,
-        )
-        for job in jobs
-        for uid in [job.metadata.uid]
+        _row(draft, state.derive(draft.job, pods.get(uid, ()), refused.get(uid, ())), now)
+        for draft in drafts
+        for uid in [draft.job.metadata.uid]
     ]
     wanted = [row for row in found if not query.states or row.state in query.states]
     wanted.sort(key=lambda row: row.name)
@@ -103,25 +109,8 @@ def rows(client: Client, query: ListQuery, *, now: datetime) -> list[JobRow]:
     return wanted
 
 
-def _beside(ask: Callable[[], T]) -> Callable[[], T]:
-    """Begin `ask` in a thread that an interrupted command does not wait for.
-
-    What it returns waits for the answer, and raises what `ask` raised.
-    """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(ask())
-        except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="beside").start()
-    return future.result
-
-
-def _jobs(client: Client, query: ListQuery) -> list[Job]:
-    found: list[Job] = []
+def _drafts(client: Client, query: ListQuery) -> list[_Draft]:
+    found: list[_Draft] = []
     for page in client.pages(
         JOBS,
         namespace=query.namespace,
@@ -129,17 +118,56 @@ def _jobs(client: Client, query: ListQuery) -> list[Job]:
         labels=_selectors(query, query.labels),
         fields=f"metadata.name={query.one_name}" if query.one_name else None,
     ):
-        found += page.items
-    mine = [job for job in found if find.owner(job) == query.user]
+        found += [_draft(job, query.gpu_resources) for job in page.items]
+    mine = [draft for draft in found if draft.user == query.user]
     wanted = found if query.everybody else mine
     if not query.words:
         return wanted
-    meant = [
-        job
-        for word in query.words
-        for job in find.matching(mine if word == names.LAST else wanted, word)
+    last = max((d for d in mine if d.marked_at), key=_marked_at, default=None)
+    return [
+        draft
+        for draft in wanted
+        if (draft is last and names.LAST in query.words) or _is_meant(draft, query.words)
     ]
-    return list({job.metadata.uid: job for job in meant}.values())
+
+
+def _draft(job: Job, gpu_resources: frozenset[str] | None) -> _Draft:
+    meta = job.metadata
+    containers = job.spec.template.spec.containers
+    return _Draft(
+        job=_lean(job),
+        user=find.owner(job),
+        flavor=meta.labels.get(labels.FLAVOR),
+        gpus=gpus(job, gpu_resources),
+        image=containers[0].image if containers else "",
+        marked_at=labels.submitted_at(meta.annotations),
+        created_at=meta.creation_timestamp,
+    )
+
+
+def _lean(job: Job) -> Job:
+    """The Job without what its state does not need: of ten thousand, that is most of the memory."""
+    meta = job.metadata
+    cancelled = meta.annotations.get(labels.CANCELLED_AT)
+    kept = ObjectMeta(
+        name=meta.name,
+        namespace=meta.namespace,
+        uid=meta.uid,
+        deletion_timestamp=meta.deletion_timestamp,
+        annotations={labels.CANCELLED_AT: cancelled} if cancelled else {},
+    )
+    return Job(metadata=kept, spec=replace(job.spec, template=NO_TEMPLATE), status=job.status)
+
+
+def _marked_at(draft: _Draft) -> datetime:
+    return draft.marked_at or pod_views.LONG_AGO
+
+
+def _is_meant(draft: _Draft, words: Iterable[str]) -> bool:
+    name = draft.job.metadata.name
+    return any(
+        name == word or (names.is_glob(word) and names.glob_matches(word, name)) for word in words
+    )
 
 
 def _pods_by_job(client: Client, query: ListQuery, now: datetime) -> PodsByJob:
@@ -165,9 +193,10 @@ def _selectors(query: ListQuery, more: str | None) -> str | None:
 
 
 def _refusals(
-    client: Client, query: ListQuery, jobs: Iterable[Job], pods: PodsByJob
+    client: Client, query: ListQuery, drafts: Iterable[_Draft], pods: PodsByJob
 ) -> dict[str, list[Event]]:
     """The FailedCreate events by their Job's uid; asked for only when a job should have a pod."""
+    jobs = (draft.job for draft in drafts)
     if all(job.metadata.uid in pods or not _should_have_pods(job) for job in jobs):
         return {}
     refused: defaultdict[str, list[Event]] = defaultdict(list)
@@ -185,22 +214,21 @@ def _should_have_pods(job: Job) -> bool:
     return state.derive(job, ()).state is State.PENDING
 
 
-def _row(job: Job, view: JobView, gpu_resources: frozenset[str] | None, now: datetime) -> JobRow:
-    meta = job.metadata
-    containers = job.spec.template.spec.containers
+def _row(draft: _Draft, view: JobView, now: datetime) -> JobRow:
+    meta = draft.job.metadata
     return JobRow(
         name=meta.name,
         namespace=meta.namespace,
-        user=find.owner(job),
+        user=draft.user,
         state=view.state,
         reason=view.reason,
         message=view.message,
         exit_code=view.exit_code,
-        flavor=meta.labels.get(labels.FLAVOR),
-        gpus=gpus(job, gpu_resources),
-        image=containers[0].image if containers else "",
+        flavor=draft.flavor,
+        gpus=draft.gpus,
+        image=draft.image,
         node=view.node,
-        submitted_at=find.submitted_at(job),
+        submitted_at=draft.marked_at or draft.created_at,
         started_at=view.started_at,
         finished_at=view.finished_at,
         duration_seconds=duration_s(view, now),

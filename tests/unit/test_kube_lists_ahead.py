@@ -1,0 +1,74 @@
+"""The next page of a long list is on its way early, and is the right one however it is written."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from plugins.scripted_server import Asked, Reply, ScriptedServer
+
+from jobman.errors import UnavailableError
+from jobman.kube.client import Client
+from jobman.kube.resources import PODS
+
+PATH = "/api/v1/namespaces/team/pods"
+
+
+def body(number: int, *, last: int, metadata_first: bool) -> bytes:
+    meta: dict[str, Any] = {"resourceVersion": "1"}
+    if number < last:
+        meta["continue"] = f"page_{number + 1}=="
+    items = [
+        {"metadata": {"name": f"p{number}", "uid": f"u{number}", "labels": {"continue": "no"}}}
+    ]
+    parts = {"metadata": meta, "items": items}
+    return json.dumps(parts if metadata_first else dict(reversed(parts.items()))).encode()
+
+
+@pytest.mark.parametrize("metadata_first", [True, False])
+def test_every_page_once_and_in_order(
+    client: Client, scripted_server: ScriptedServer, metadata_first: bool
+) -> None:
+    replies = [Reply(200, body(n, last=4, metadata_first=metadata_first)) for n in range(5)]
+    scripted_server.script("GET", PATH, *replies)
+    found = [pod.metadata.name for page in client.pages(PODS) for pod in page.items]
+    assert found == ["p0", "p1", "p2", "p3", "p4"]
+    tokens = [asked.query.get("continue") for asked in scripted_server.requests]
+    assert tokens == [None, "page_1==", "page_2==", "page_3==", "page_4=="]
+
+
+def test_a_page_is_asked_for_while_the_one_before_is_worked_on(
+    client: Client, scripted_server: ScriptedServer
+) -> None:
+    third = threading.Event()
+
+    def reply(asked: Asked) -> Reply:
+        number = int((asked.query.get("continue") or "_0").split("_")[1].rstrip("="))
+        if number == 2:
+            third.set()
+        return Reply(200, body(number, last=2, metadata_first=True))
+
+    scripted_server.script("GET", PATH, reply)
+    pages = client.pages(PODS)
+    next(pages)
+    next(pages)
+    assert third.wait(5)
+
+
+def test_only_the_first_page_is_asked_for_when_no_more_is_wanted(
+    client: Client, scripted_server: ScriptedServer
+) -> None:
+    scripted_server.script("GET", PATH, Reply(200, body(0, last=2, metadata_first=True)))
+    next(client.pages(PODS))
+    assert len(scripted_server.requests) == 1
+
+
+def test_trouble_with_a_page_asked_for_early_is_raised(
+    client: Client, scripted_server: ScriptedServer
+) -> None:
+    replies = [Reply(200, body(n, last=3, metadata_first=True)) for n in range(2)]
+    scripted_server.script("GET", PATH, *replies, Reply(503))
+    with pytest.raises(UnavailableError):
+        list(client.pages(PODS))
