@@ -7,6 +7,7 @@ import getpass
 import json
 import logging
 import os
+import resource
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -51,10 +52,14 @@ class Part(Protocol):
 
 
 class Cluster:
-    """Everything that runs in the daemon; entered, it serves until it is left."""
+    """Everything that runs in the daemon; entered, it serves until it is left.
 
-    def __init__(self, state: State) -> None:
+    `umask` is that of containers.
+    """
+
+    def __init__(self, state: State, umask: int = 0o022) -> None:
         self._state = state
+        self._umask = umask
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -82,7 +87,8 @@ class Cluster:
         certificates = certs.ensure(state.certificates, datetime.now(UTC))
         machine = MachineNode(registry, node.look(state.root), __version__)
         machine.register()
-        supervisor = Supervisor(state.empty)
+        supervisor = Supervisor(state.empty, self._umask)
+        _allow_many_files()
         await supervisor.open()
         self._exit.push_async_callback(supervisor.close)
         agent = self._agent(machine, supervisor)
@@ -169,6 +175,12 @@ class Cluster:
             "ca": tokens.ca.decode(),
         }
         replace_file(self._state.facts, json.dumps(facts).encode())
+
+
+def _allow_many_files() -> None:
+    """Each running container, watch and followed log takes a descriptor."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _for_ever(part: Part) -> None:

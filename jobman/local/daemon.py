@@ -33,10 +33,10 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    os.umask(0o077)
+    umask = os.umask(0o077)
     _take_lock(state.lock)
     try:
-        asyncio.run(_serve(state, _telling(arguments.ready_fd)))
+        asyncio.run(_serve(state, umask, _telling(arguments.ready_fd)))
     except Exception:
         logging.exception("the daemon ends")
         raise SystemExit(1) from None
@@ -80,14 +80,14 @@ def _telling(ready_fd: int | None) -> Callable[[], None]:
     return tell
 
 
-async def _serve(state: State, ready: Callable[[], None]) -> None:
+async def _serve(state: State, umask: int, ready: Callable[[], None]) -> None:
     from jobman.local.cluster import Cluster
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with Cluster(state):
+    async with Cluster(state, umask):
         gc.collect()
         gc.freeze()
         ready()

@@ -12,6 +12,7 @@ import errno
 import json
 import logging
 import os
+import resource
 import socket
 import sys
 import time
@@ -141,9 +142,15 @@ class Running:
 
 @dataclass
 class Supervisor:
-    """Starts containers and finds them again. `new_root` is an empty directory for mounts."""
+    """Starts containers and finds them again.
+
+    `new_root` is an empty directory for mounts; `umask` and `open_files` (a soft limit) are what
+    containers get, whatever the daemon has taken for itself.
+    """
 
     new_root: Path
+    umask: int = 0o022
+    open_files: int = field(default_factory=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     running: dict[Path, Running] = field(default_factory=dict)
     _channel: socket.socket | None = None
     _process: asyncio.subprocess.Process | None = None
@@ -261,7 +268,8 @@ class Supervisor:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_REQUEST)
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _ZYGOTE, str(theirs.fileno()), _PACKAGES),
+                *(sys.executable, "-I", "-S", "-c", _ZYGOTE),
+                *map(str, (theirs.fileno(), self.umask, self.open_files, _PACKAGES)),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,

@@ -1,7 +1,8 @@
 """The process from which every container's holder is forked: small, single-threaded, quick.
 
-`zygote FD` serves requests on a SEQPACKET socket until its other end closes. A request is one JSON
-object with an `id`, which comes back in every answer to it:
+`zygote FD UMASK FILES` gives its children that umask and soft limit of open files, and serves
+requests on a SEQPACKET socket until its other end closes. A request is one JSON object with an
+`id`, which comes back in every answer to it:
 
 start   {dir}                          -> {started: ns} | {ended} | {claimed} | {failed: text}
 exec    {dir, argv, tty, pid} + 1 or 3 descriptors -> {exit: code, signal} | {error: text}
@@ -15,6 +16,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -29,6 +31,10 @@ MAX_DESCRIPTORS = 3
 
 def main() -> None:
     """Serve on the inherited descriptor named on the command line."""
+    descriptor, umask, open_files = map(int, sys.argv[1:4])
+    os.umask(umask)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, hard))
     processes.set_name("zygote")
     shim.deafen()
     processes.boot_id()
@@ -36,7 +42,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the holders
     gc.disable()
     gc.freeze()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=descriptor))
 
 
 def serve(channel: socket.socket) -> None:

@@ -99,6 +99,19 @@ def test_the_words_the_environment_and_the_directory(tmp_path: Path) -> None:
     assert b"BYTES=\xff" in pairs
 
 
+def test_limits_are_the_containers_own(tmp_path: Path) -> None:
+    async def run() -> None:
+        found = Supervisor(tmp_path / "empty", umask=0o027, open_files=77)
+        await found.open()
+        await finished(found, tmp_path / "c", shell("umask; ulimit -n; ulimit -Hn"))
+        await found.close()
+
+    asyncio.run(run())
+    umask, soft, hard = written(tmp_path / "c").split()
+    assert (umask, soft) == (b"0027", b"77")
+    assert int(hard) > 77
+
+
 def test_output_is_kept_as_it_was_written(tmp_path: Path) -> None:
     spec = shell("printf 'out\\n'; printf 'err\\n' >&2; printf '\\377\\000\\r'; printf end")
     supervised(tmp_path, lambda s: finished(s, tmp_path / "c", spec))
