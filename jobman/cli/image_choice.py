@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from jobman.errors import UsageError
+from jobman.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,15 @@ class Choice:
     pull_secret: str | None = None
 
 
-def named(app: AppContext, given: str | None, flavor: Flavor) -> str:
+@dataclass(frozen=True)
+class Named:
+    """The image as it was asked for; `prefixed` where job.imagePrefix made it a full reference."""
+
+    reference: Reference
+    prefixed: bool
+
+
+def named(app: AppContext, given: str | None, flavor: Flavor) -> Named:
     """The image of `-i`, else the flavor's, else the settings', behind job.imagePrefix.
 
     Raises UsageError where there is none, or what there is is no image reference.
@@ -35,10 +43,12 @@ def named(app: AppContext, given: str | None, flavor: Flavor) -> str:
     text = given or flavor.image or job.default_image
     if not text:
         raise UsageError("no image: give -i, or set job.defaultImage in the settings")
-    return str(Reference.parse(text).with_prefix(job.image_prefix))
+    asked = Reference.parse(text)
+    reference = asked.with_prefix(job.image_prefix)
+    return Named(reference, prefixed=asked.host is None and reference.host is not None)
 
 
-def on_harbor(app: AppContext, image: str, *, check: bool) -> Choice:
+def on_harbor(app: AppContext, image: Named, *, check: bool) -> Choice:
     """The image as the configured Harbor projects know it; what there is to say is said.
 
     Raises NotFoundError for a tag that an existing image lacks, and UnreachableError where a
@@ -46,17 +56,27 @@ def on_harbor(app: AppContext, image: str, *, check: bool) -> Choice:
     """
     from jobman.images.address import host
     from jobman.images.projects import configured
-    from jobman.images.reference import Reference
 
-    reference, projects = Reference.parse(image), configured(app.settings.values)
+    reference, projects = image.reference, configured(app.settings.values)
     if not projects:
-        return Choice(image)
+        return Choice(str(reference))
     if reference.host is None:
         return _resolved(app, reference, projects, check=check)
     for project in projects:
         if reference.host == host(project) and reference.name.startswith(f"{project.name}/"):
-            return Choice(image, project.pull_secret)
-    return Choice(image)
+            if image.prefixed:
+                _check(app, reference, project, check=check)
+            return Choice(str(reference), project.pull_secret)
+    return Choice(str(reference))
+
+
+def _check(app: AppContext, reference: Reference, project: HarborProject, *, check: bool) -> None:
+    """Refuse a tag that the image lacks; whatever else happens, nobody else's image is taken."""
+    inside = replace(reference, host=None)
+    try:
+        _resolved(app, inside, [project], check=check)
+    except UnreachableError as error:
+        app.warn(error.message)
 
 
 def _resolved(

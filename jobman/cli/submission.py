@@ -45,12 +45,13 @@ def request(
     made = _request(app, settings, options, words, problems)
     problems.extend(validate(made))
     problems.report()
-    return _with_image(app, made, check=not options.no_image_check)
+    return _with_image(app, made, options)
 
 
-def _with_image(app: AppContext, made: SubmitRequest, *, check: bool) -> SubmitRequest:
+def _with_image(app: AppContext, made: SubmitRequest, options: SubmitOptions) -> SubmitRequest:
     """The request with its image as Harbor knows it, asked once all else is right."""
-    choice = image_choice.on_harbor(app, made.image, check=check)
+    named = image_choice.named(app, options.image, made.flavor)
+    choice = image_choice.on_harbor(app, named, check=not options.no_image_check)
     secrets = _once(made.image_pull_secrets, [choice.pull_secret] if choice.pull_secret else None)
     return replace(made, image=choice.reference, image_pull_secrets=secrets)
 
@@ -71,7 +72,7 @@ def _request(
     flavor = _flavor(settings, options, problems)
     image = ""
     with problems.collected():
-        image = image_choice.named(app, options.image, flavor)
+        image = str(image_choice.named(app, options.image, flavor).reference)
     time_limit = problems.parse("--time-limit", _seconds, options.time_limit)
     return SubmitRequest(
         flavor=flavor,

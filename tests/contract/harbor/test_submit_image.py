@@ -99,6 +99,28 @@ def test_harbor_is_gone(submit: Submit, harbor: StandIn) -> None:
     assert image_and_secrets(unchecked) == ("alpine", [])
 
 
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ("pytorch:2.6-multi", 0, "image: {host}/batch/ml/pytorch:2.6-multi"),
+        ("pytorch:nope", 3, "has no tag 'nope'"),
+        ("pytroch", 0, "nearest: ml/pytorch"),
+        ("{host}/batch/ml/pytorch:nope", 0, ""),
+    ],
+)
+def test_a_prefix_that_leads_to_a_project(
+    submit: Submit, harbor: StandIn, given: str, code: int, said: str
+) -> None:
+    job = {"imagePrefix": f"{harbor.host}/batch/ml/"}
+    done = submit("-i", given.format(host=harbor.host), job=job)
+    assert done.code == code
+    assert said.format(host=harbor.host) in done.talk
+    assert bool(harbor.requests) == bool(said)
+    harbor.faults["/"] = Fault(500)
+    gone = image_and_secrets(submit("-i", "new:1", job=job))
+    assert gone == (f"{harbor.host}/batch/ml/new:1", ["batch-pull"])
+
+
 def test_harbor_is_not_asked_when_something_else_is_wrong(submit: Submit, harbor: StandIn) -> None:
     assert submit("-i", "ml/pytorch", "--cpu", "many").code == 2
     assert harbor.requests == []
