@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jobman.cli.render.flavors import FlavorRow
     from jobman.config.flavors import Flavor
 
-FORMS = (Output.TABLE, Output.WIDE, Output.JSON, Output.YAML, Output.NAME)
+FORMS = (Output.TABLE, Output.WIDE, Output.JSON, Output.YAML, Output.NAME, Output.CSV)
 
 
 def register(app: typer.Typer) -> None:
@@ -82,6 +82,8 @@ def _write(app: AppContext, rows: list[FlavorRow]) -> None:
             forms.write_json_rows(app, rows)
         case Output.YAML:
             forms.write_yaml(app, rows)
+        case Output.CSV:
+            forms.write_csv(app, render.CSV_TITLES, map(render.csv_cells, rows))
         case Output.NAME:
             forms.write_lines(app, (row.name for row in rows))
         case form:

@@ -133,3 +133,10 @@ def test_on_a_terminal(run: Run) -> None:
     done = run("flavors", terminal=True, columns=60, env={"NO_COLOR": "1"})
     assert [line.split()[0] for line in done.lines][:3] == ["NAME", "tiny", "small"]
     assert max(len(line) for line in done.lines) <= 60
+
+
+def test_csv(run: Run) -> None:
+    lines = run("flavors", "-o", "csv").lines
+    assert lines[0] == "name,default,cpu,memory,gpus,description,layer"
+    assert lines[1].startswith("tiny,true,100m,128Mi,0,")
+    assert lines[1].endswith(",template")

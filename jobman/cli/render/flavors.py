@@ -105,6 +105,20 @@ def cells(
     ]
 
 
+CSV_TITLES = ("name", "default", "cpu", "memory", "gpus", "description", "layer")
+
+
+def csv_cells(flavor: FlavorRow) -> list[str]:
+    """The cells under CSV_TITLES; nothing requested is empty."""
+    cpu, memory = (
+        amount(flavor.requests, flavor.limits, name).removeprefix("-") for name in ("cpu", "memory")
+    )
+    return [
+        *(flavor.name, str(flavor.default).lower(), cpu, memory, str(flavor.gpus)),
+        *(flavor.description, flavor.layer or ""),
+    ]
+
+
 def amount(requests: Mapping[str, str], limits: Mapping[str, str], resource: str) -> str:
     """How much of a resource: `2`, or `2/4` where request and limit differ, or `-`."""
     request, limit = requests.get(resource), limits.get(resource)

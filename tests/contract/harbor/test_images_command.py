@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from plugins.command_line import Run
 from plugins.harbor import SECRET, TOKEN, Fault, StandIn, artifact
+
+from jobman.cli.app import app
 
 Settle = Callable[..., None]
 
@@ -249,3 +252,32 @@ def test_details_with_a_project_that_fails(
     assert done.code == 0
     assert done.talk.startswith("warning: Harbor project 'gone'")
     assert run("image-details", "nowhere").code == 5
+
+
+def test_completion_offers_what_is_kept_and_asks_nobody(
+    run: Run,
+    settle: Settle,
+    harbor: StandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settle(project(harbor))
+    run("images")
+    asked = len(harbor.requests)
+    monkeypatch.setenv("HOME", str(tmp_path / "a home"))
+    monkeypatch.setenv("_JOBMAN_COMPLETE", "complete_bash")
+
+    def complete(*words: str) -> list[str]:
+        monkeypatch.setenv("COMP_WORDS", " ".join(["jobman", *words]))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        with pytest.raises(SystemExit):
+            typer.main.get_command(app).main([], prog_name="jobman")
+        return capsys.readouterr().out.split()
+
+    assert complete("submit", "-i", "ml") == ["ml/pytorch"]
+    assert complete("image-details", "ml/pytorch:2") == [
+        "ml/pytorch:2.7-cuda12",
+        "ml/pytorch:2.6-multi",
+    ]
+    assert len(harbor.requests) == asked
