@@ -6,7 +6,6 @@ Errors are told in the words of runc. Standard library only.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -67,7 +66,7 @@ def launch(wanted: Launch, stdin: int, stdout: int, stderr: int) -> int:
             setsigmask=[],
             setsigdef=_DEFAULTED,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise LaunchError(_exec_problem(wanted.argv[0], error)) from error
     finally:
         os.chdir("/")
@@ -94,7 +93,7 @@ def _become(wanted: Launch, streams: tuple[int, int, int], report: int) -> None:
         program = _resolve(wanted.argv[0], wanted.env)
         try:
             os.execve(program, list(wanted.argv), wanted.env)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise LaunchError(_exec_problem(wanted.argv[0], error)) from error
     except LaunchError as error:
         os.write(report, json.dumps(str(error)).encode())
@@ -145,10 +144,9 @@ def _resolve(word: str, env: dict[str, str]) -> str:
     raise LaunchError(f'exec: "{word}": executable file not found in $PATH')
 
 
-def _exec_problem(word: str, error: OSError) -> str:
-    if error.errno == errno.E2BIG:
-        return "argument list too long"
-    return f"exec {word}: {_words(error)}"
+def _exec_problem(word: str, error: OSError | ValueError) -> str:
+    """What exec says; a ValueError is a NUL in a word."""
+    return f"exec {word}: {_words(error) if isinstance(error, OSError) else 'invalid argument'}"
 
 
 def _told(error: OSError) -> str:

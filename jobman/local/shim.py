@@ -123,6 +123,7 @@ class Shim:
             new_root=spec["newRoot"],
         )
         self._pid = launch(wanted, null, output, output)
+        processes.offer_to_oom_killer(self._pid)
         os.close(null)
 
     def _write_claim(self, started_ns: int) -> None:

@@ -100,15 +100,17 @@ def test_the_words_the_environment_and_the_directory(tmp_path: Path) -> None:
 
 
 def test_limits_are_the_containers_own(tmp_path: Path) -> None:
+    script = "umask; ulimit -n; ulimit -Hn; sleep 0.1; cat /proc/self/oom_score_adj"
+
     async def run() -> None:
         found = Supervisor(tmp_path / "empty", umask=0o027, open_files=77)
         await found.open()
-        await finished(found, tmp_path / "c", shell("umask; ulimit -n; ulimit -Hn"))
+        await finished(found, tmp_path / "c", shell(script))
         await found.close()
 
     asyncio.run(run())
-    umask, soft, hard = written(tmp_path / "c").split()
-    assert (umask, soft) == (b"0027", b"77")
+    umask, soft, hard, score = written(tmp_path / "c").split()
+    assert (umask, soft, score) == (b"0027", b"77", b"800")
     assert int(hard) > 77
 
 
@@ -127,6 +129,8 @@ def test_output_is_kept_as_it_was_written(tmp_path: Path) -> None:
         (["/no/such"], "/", 'exec: "/no/such": stat /no/such: no such file or directory'),
         (["nosuchcmd"], "/", 'exec: "nosuchcmd": executable file not found in $PATH'),
         (["/etc"], "/", 'exec: "/etc": permission denied'),
+        (["true", "a\0b"], "/", "exec true: invalid argument"),
+        (["true", "x" * 3_000_000], "/", "exec true: argument list too long"),
         (["/etc/passwd"], "/", 'exec: "/etc/passwd": permission denied'),
         (
             ["true"],
@@ -139,7 +143,7 @@ def test_output_is_kept_as_it_was_written(tmp_path: Path) -> None:
             'chdir to cwd ("/etc/passwd") set in config.json failed: not a directory',
         ),
     ],
-    ids=["path", "name", "directory", "not-executable", "cwd", "cwd-is-a-file"],
+    ids=["path", "name", "directory", "nul", "too-long", "not-executable", "cwd", "cwd-is-a-file"],
 )
 def test_what_cannot_be_started_says_why(
     tmp_path: Path, argv: list[str], cwd: str, error: str

@@ -1,0 +1,227 @@
+"""Parts of the daemon beside the kubelet: the machine's Node, claims, simulated nodes, users."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobman.local import simulated
+from jobman.local.api.registry import DeleteOptions, Registry
+from jobman.local.api.status import ApiError
+from jobman.local.api.users import AUTHENTICATED, MASTERS
+from jobman.local.claims import ClaimKeeper
+from jobman.local.cluster import Part
+from jobman.local.controllers import basics
+from jobman.local.machine_node import MachineNode
+from jobman.local.node import Machine
+from jobman.local.simulated import Simulation, Simulator
+from jobman.local.store import Store
+from jobman.local.users import SECRET_TYPE, Tokens
+
+MACHINE = Machine("here", 4, 8 << 30, 100 << 30, 110, ())
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    store = Store(tmp_path / "state.db")
+    found = Registry(store)
+    basics.ensure(found)
+    account = {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "default"}}
+    found.create("serviceaccounts", "default", account)
+    yield found
+    store.close()
+
+
+def beside(part: Part, body: Callable[[], Awaitable[Any]]) -> Any:
+    """Run `body` while the part runs."""
+
+    async def run() -> Any:
+        task = asyncio.create_task(part.run())
+        try:
+            return await body()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    return asyncio.run(asyncio.wait_for(run(), 10))
+
+
+async def until(holds: Callable[[], Any]) -> Any:
+    """Let the loop run until it holds; the time limit of `beside` bounds it."""
+    while not (found := holds()):
+        await asyncio.sleep(0.002)
+    return found
+
+
+def named(name: str, **more: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "metadata": {"name": name}, **more}
+
+
+# -- the machine's node
+
+
+def test_the_node_keeps_its_name_its_cordon_and_its_labels(registry: Registry) -> None:
+    first = MachineNode(registry, MACHINE, "1.0")
+    first.register()
+
+    def change(node: dict[str, Any]) -> None:
+        node["spec"]["unschedulable"] = True
+        node["metadata"]["labels"]["mine"] = "yes"
+
+    registry.modify("nodes", "", "here", change)
+    renamed = Machine("elsewhere", 8, 8 << 30, 100 << 30, 110, ())
+    second = MachineNode(registry, renamed, "1.1")
+    second.register()
+    (node,) = registry.list("nodes")
+    assert (second.name, node["metadata"]["name"]) == ("here", "here")
+    assert node["spec"]["unschedulable"] is True
+    assert node["metadata"]["labels"]["mine"] == "yes"
+    assert node["status"]["capacity"]["cpu"] == "8"
+    assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.1"
+    (lease,) = registry.list("leases.coordination.k8s.io")
+    assert lease["spec"]["holderIdentity"] == "here"
+    assert lease["metadata"]["ownerReferences"][0]["uid"] == node["metadata"]["uid"]
+
+
+def test_gpus_are_told_when_they_are_found(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 0, Tesla T4, 15360\necho 1, Tesla T4, 15360\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    machine = MachineNode(registry, MACHINE, "1.0")
+    machine.register()
+    assert asyncio.run(machine.find_gpus()) == (0, 1)
+    node = registry.get("nodes", "", "here")
+    assert node["status"]["allocatable"]["nvidia.com/gpu"] == "2"
+    assert node["metadata"]["labels"]["nvidia.com/gpu.product"] == "Tesla-T4"
+
+
+# -- claims
+
+
+def test_a_claim_is_bound_and_its_files_go_with_it(registry: Registry, tmp_path: Path) -> None:
+    directory = tmp_path / "volumes"
+    stale = directory / "of-no-claim"
+    stale.mkdir(parents=True)
+    resources = {"requests": {"storage": "1Gi"}}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": resources}
+    kind = "persistentvolumeclaims"
+
+    async def body() -> None:
+        await until(lambda: not stale.exists())
+        made = registry.create(
+            kind, "default", named("data", kind="PersistentVolumeClaim", spec=spec)
+        )
+
+        def bound() -> bool:
+            status = registry.get(kind, "default", "data").get("status", {})
+            return status.get("phase") == "Bound" and status["capacity"] == {"storage": "1Gi"}
+
+        await until(bound)
+        place = directory / made["metadata"]["uid"]
+        (place / "deep").mkdir(parents=True)
+        registry.delete(kind, "default", "data", DeleteOptions())
+        await until(lambda: not place.exists())
+
+    beside(ClaimKeeper(registry, directory), body)
+
+
+# -- simulated nodes
+
+
+def simulate(registry: Registry, **data: str) -> None:
+    with contextlib.suppress(ApiError):
+        registry.delete("configmaps", simulated.NAMESPACE, simulated.NAME)
+    config = named(simulated.NAME, kind="ConfigMap", data=data)
+    registry.create("configmaps", simulated.NAMESPACE, config)
+
+
+def nodes(registry: Registry) -> list[str]:
+    return [n["metadata"]["name"] for n in registry.list("nodes", selector=simulated.LABEL)]
+
+
+def pod(registry: Registry, name: str, **annotations: str) -> None:
+    notes = {f"local.jobman/{key.replace('_', '-')}": value for key, value in annotations.items()}
+    container = {"name": "main", "image": "busybox", "command": ["true"]}
+    spec = {"restartPolicy": "Never", "containers": [container], "nodeName": "simulated-00000"}
+    metadata = {"name": name, "annotations": notes}
+    registry.create(
+        "pods", "default", {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec}
+    )
+
+
+def test_simulated_nodes_come_and_go(registry: Registry) -> None:
+    MachineNode(registry, MACHINE, "1.0").register()
+
+    async def body() -> None:
+        simulate(registry, nodes="3", cpu="8", gpus="2")
+        await until(lambda: len(nodes(registry)) == 3)
+        found = registry.get("nodes", "", "simulated-00002")
+        assert found["status"]["allocatable"]["nvidia.com/gpu"] == "2"
+        await until(lambda: registry.get("nodes", "", "here")["spec"].get("unschedulable"))
+        simulate(registry, nodes="1")
+        await until(lambda: nodes(registry) == ["simulated-00000"])
+        simulate(registry, nodes="0")
+        await until(lambda: not nodes(registry))
+        await until(lambda: not registry.get("nodes", "", "here")["spec"].get("unschedulable"))
+
+    beside(Simulator(registry, "here", "1.0"), body)
+
+
+def test_simulated_pods_come_and_go(registry: Registry) -> None:
+    def phase(name: str) -> str:
+        return str(registry.get("pods", "default", name)["status"]["phase"])
+
+    async def body() -> None:
+        pod(registry, "at-once")
+        pod(registry, "fails", fail_chance="1")
+        pod(registry, "lasts", run_for="0.2s", fail_chance="nonsense")
+        pod(registry, "deleted", run_for="1h")
+        await until(lambda: phase("at-once") == "Succeeded")
+        await until(lambda: phase("fails") == "Failed")
+        await until(lambda: phase("lasts") == "Running")
+        await until(lambda: phase("lasts") == "Succeeded")
+        registry.delete("pods", "default", "deleted")
+        await until(lambda: registry.find("pods", "default", "deleted") is None)
+
+    beside(Simulator(registry, "here", "1.0"), body)
+
+
+def test_a_new_simulator_goes_on(registry: Registry) -> None:
+    async def nothing() -> None:
+        pod(registry, "p", run_for="0.3s")
+        await until(lambda: registry.get("pods", "default", "p")["status"]["phase"] == "Running")
+
+    async def body() -> None:
+        await until(lambda: registry.get("pods", "default", "p")["status"]["phase"] == "Succeeded")
+
+    beside(Simulator(registry, "here", "1.0"), nothing)
+    beside(Simulator(registry, "here", "1.0"), body)
+
+
+def test_a_malformed_simulation_is_none() -> None:
+    assert Simulation.of(None) == Simulation.of({"data": {"nodes": "many"}}) == Simulation()
+
+
+# -- users
+
+
+def test_tokens_follow_the_users(registry: Registry, tmp_path: Path) -> None:
+    tokens = Tokens(registry, tmp_path / "users", "owner", "owner-token", b"CA", "https://x")
+    tokens.follow()
+    assert tokens["owner-token"].groups == (MASTERS, AUTHENTICATED)
+    secret = named("user-a", kind="Secret", type=SECRET_TYPE)
+    data = {"name": "YWxpY2U=", "groups": "dGVhbS1h"}
+    registry.create("secrets", "kube-system", {**secret, "data": data})
+    (token,) = set(tokens) - {"owner-token"}
+    assert (tokens[token].name, tokens[token].groups) == ("alice", ("team-a", AUTHENTICATED))
+    assert token in (tmp_path / "users" / "user-a.kubeconfig").read_text()
+    registry.delete("secrets", "kube-system", "user-a")
+    assert set(tokens) == {"owner-token"}
