@@ -87,7 +87,8 @@ class PodWorker:
         if again_s is None and self._is_done():
             return True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), again_s)
+            async with asyncio.timeout(again_s):
+                await self._woken.wait()
         return False
 
     def _is_done(self) -> bool:

@@ -7,6 +7,7 @@ annotations say how long it runs and how likely it fails.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import random
 import time
@@ -121,10 +122,9 @@ class Simulator:
         if left_s is not None and left_s <= 0:
             return
         self._woken.clear()
-        try:
-            await asyncio.wait_for(self._woken.wait(), left_s)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                await self._woken.wait()
 
     def _changed(self, change: Change) -> None:
         key = change.record.key
