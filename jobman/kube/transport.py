@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobman.kube.connect import Connection
 
 JSON = "application/json"
+_dice = random.Random()
 
 
 class Effect(Enum):
@@ -191,7 +192,7 @@ class Transport:
 
     def _wait(self, call: Call, tries: Tries, retry_after: str | None) -> bool:
         """Wait for the next try; False when there is none left."""
-        pause = wait_s(tries.attempt, retry_after, random.random(), datetime.now(UTC))
+        pause = wait_s(tries.attempt, retry_after, _dice.random(), datetime.now(UTC))
         tries.attempt += 1
         spent = time.monotonic() - tries.started
         budget = self.patience.budget_s if call.budget_s is None else call.budget_s

@@ -35,6 +35,7 @@ FAIL_CHANCE = "local.jobman/fail-chance"
 PREFIX = "simulated-"
 _BATCH = 50
 _PODS = 110
+_dice = random.Random()
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ class Simulator:
 
     def _end(self, pod: Object, started_ns: int) -> None:
         metadata = pod["metadata"]
-        failed = random.random() < _fail_chance(metadata.get("annotations", {}))
+        failed = _dice.random() < _fail_chance(metadata.get("annotations", {}))
         ended = Exit(int(failed), started_ns, time.time_ns())
         shown = podstatus.container_id(metadata["uid"], "simulated", 0)
         self._tell(pod, podstatus.terminated(ended, shown), stopped=True)
