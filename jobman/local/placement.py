@@ -95,6 +95,7 @@ class Board:
         self._ready: list[tuple[Order, int, Kind]] = []
         self._arrivals = itertools.count()
         self._version = 0
+        self._now = 0.0
 
     # -- nodes ---------------------------------------------------------------------------------
 
@@ -122,7 +123,10 @@ class Board:
 
     def occupy(self, uid: str, node: str, requests: Mapping[str, int]) -> None:
         """A pod is on a node and takes its amounts there."""
+        pod = self._waiting.get(uid)
         self.withdraw(uid)
+        if pod is not None and pod.kind.reserved == node:
+            self._release(node)
         if uid in self._bound:
             return
         self._bound[uid] = (node, requests)
@@ -202,14 +206,15 @@ class Board:
         was_head = kind.head is pod
         del kind.waiting[uid]
         if was_head:
-            self._release(kind.reserved)
+            self._pass_on(kind)
             self._offer(kind)
 
     # -- decisions -----------------------------------------------------------------------------
 
     def next(self, now: float) -> tuple[Waiting, str] | None:
         """The next pod that can be placed, and its node; None when nobody fits anywhere."""
-        self._reserve(now)
+        self._now = now
+        self._reserve()
         while self._ready:
             order, _, kind = heapq.heappop(self._ready)
             head = kind.head
@@ -218,7 +223,7 @@ class Board:
             name = self._choose(head)
             if name is None:
                 kind.blocked = True
-                self._reserve(now)
+                self._reserve()
                 continue
             self._offer(kind)
             self._count_overtaken(head, name)
@@ -294,13 +299,13 @@ class Board:
             ):
                 head.overtaken += 1
 
-    def _reserve(self, now: float) -> None:
+    def _reserve(self) -> None:
         """Give those who have waited long enough a node of their own to come."""
         for head in sorted(self.blocked_heads(), key=lambda pod: pod.order):
             kind = head.kind
             if kind.reserved or kind.hopeless:
                 continue
-            if head.overtaken >= OVERTAKEN_MOST or now - head.since >= PATIENCE_S:
+            if self._has_waited(head):
                 self._reserve_for(head)
 
     def _reserve_for(self, pod: Waiting) -> None:
@@ -324,13 +329,28 @@ class Board:
         holder = kind.head if kind is not None else None
         return holder is not None and holder.order < pod.order
 
+    def _has_waited(self, pod: Waiting) -> bool:
+        """Whether it has waited long enough."""
+        return pod.overtaken >= OVERTAKEN_MOST or self._now - pod.since >= PATIENCE_S
+
+    def _pass_on(self, kind: Kind) -> None:
+        """The next of the kind has the reserved node, if it has waited as long."""
+        head = kind.head
+        if head is None or not self._has_waited(head):
+            self._release(kind.reserved)
+        elif kind.reserved is not None:
+            self._let_past()
+
     def _release(self, name: str | None) -> None:
         """The node is for everyone again."""
         kind = self._reserved.pop(name, None) if name is not None else None
-        if kind is None:
-            return
-        kind.reserved = None
-        self._version += 1
+        if kind is not None:
+            kind.reserved = None
+            self._version += 1
+            self._let_past()
+
+    def _let_past(self) -> None:
+        """Those whom a reservation may have stopped are looked at again."""
         for other in self._kinds.values():
             if other.candidates:
                 self._unblock(other)
