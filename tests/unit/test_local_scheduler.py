@@ -1,0 +1,232 @@
+"""The scheduler on a real registry: bindings, conditions, events, and what makes it look again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from plugins.local_registry import node, pod
+
+from jobman.local.api.registry import DeleteOptions, Registry
+from jobman.local.scheduler import Scheduler
+
+Object = dict[str, Any]
+NO_ROOM = (
+    "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: "
+    "0/1 nodes are available: 1 No preemption victims found for incoming pod."
+)
+
+
+def scheduled(registry: Registry, *acts: Callable[[], Any]) -> None:
+    """Run the scheduler, and each act after it has had its turn."""
+
+    async def play() -> None:
+        task = asyncio.create_task(Scheduler(registry).run())
+        await _turn()
+        for act in acts:
+            act()
+            await _turn()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(play())
+
+
+async def _turn() -> None:
+    for _ in range(40):
+        await asyncio.sleep(0)
+
+
+def create(registry: Registry, *objects: Object) -> Callable[[], None]:
+    def act() -> None:
+        for obj in objects:
+            resource = {"Node": "nodes", "Pod": "pods"}.get(obj["kind"], "persistentvolumeclaims")
+            registry.create(resource, "" if obj["kind"] == "Node" else "default", obj)
+
+    return act
+
+
+def delete(registry: Registry, name: str) -> Callable[[], Any]:
+    return lambda: registry.delete("pods", "default", name, DeleteOptions(grace_s=0))
+
+
+def where(registry: Registry) -> dict[str, str | None]:
+    return {p["metadata"]["name"]: p["spec"].get("nodeName") for p in registry.list("pods")}
+
+
+def condition(registry: Registry, name: str) -> Object:
+    status = registry.get("pods", "default", name)["status"]
+    found = next(c for c in status.get("conditions", []) if c["type"] == "PodScheduled")
+    return {k: v for k, v in found.items() if k != "lastTransitionTime"}
+
+
+def told(registry: Registry, reason: str) -> list[Object]:
+    return [event for event in registry.list("events") if event["reason"] == reason]
+
+
+def full(name: str, **spec: Any) -> Object:
+    """A pod that takes a node of four cores."""
+    return pod(name, {"cpu": "4"}, **spec)
+
+
+def test_a_pod_is_bound_and_that_is_told(registry: Registry) -> None:
+    scheduled(registry, create(registry, node("n")), create(registry, full("a")))
+    found = registry.get("pods", "default", "a")
+    assert found["spec"]["nodeName"] == "n"
+    assert found["metadata"]["generation"] == 1
+    assert condition(registry, "a") == {
+        "type": "PodScheduled",
+        "status": "True",
+        "lastProbeTime": None,
+    }
+    (event,) = told(registry, "Scheduled")
+    assert event["message"] == "Successfully assigned default/a to n"
+    assert (event["source"], event["firstTimestamp"], event["action"]) == ({}, None, "Binding")
+    assert event["eventTime"].endswith("Z")
+    assert event["reportingComponent"] == "default-scheduler"
+    assert "count" not in event
+
+
+def test_a_pod_that_fits_nowhere_says_why(registry: Registry) -> None:
+    scheduled(registry, create(registry, node("n")), create(registry, full("a"), full("b")))
+    assert where(registry) == {"a": "n", "b": None}
+    assert condition(registry, "b") == {
+        "type": "PodScheduled",
+        "observedGeneration": 1,
+        "status": "False",
+        "lastProbeTime": None,
+        "reason": "Unschedulable",
+        "message": NO_ROOM,
+    }
+    (event,) = told(registry, "FailedScheduling")
+    assert (event["type"], event["message"], event["action"]) == ("Warning", NO_ROOM, "Scheduling")
+
+
+def test_the_next_one_comes_when_a_pod_goes(registry: Registry) -> None:
+    scheduled(
+        registry,
+        create(registry, node("n")),
+        create(registry, full("a"), full("b"), full("c")),
+        delete(registry, "a"),
+    )
+    assert where(registry) == {"b": "n", "c": None}
+
+
+def test_the_next_one_comes_when_a_pod_ends(registry: Registry) -> None:
+    def end() -> None:
+        registry.modify("pods", "default", "a", lambda p: p["status"].update(phase="Succeeded"))
+
+    scheduled(registry, create(registry, node("n")), create(registry, full("a"), full("b")), end)
+    assert where(registry) == {"a": "n", "b": "n"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda n: n["spec"].pop("unschedulable"),
+        lambda n: n["spec"].update(unschedulable=False),
+    ],
+)
+def test_uncordoning_lets_pods_in(registry: Registry, change: Callable[[Object], Any]) -> None:
+    scheduled(
+        registry,
+        create(registry, node("n", unschedulable=True)),
+        create(registry, full("a")),
+        lambda: registry.modify("nodes", "", "n", change),
+    )
+    assert where(registry) == {"a": "n"}
+
+
+def test_a_heartbeat_is_no_news(registry: Registry) -> None:
+    def beat() -> None:
+        def change(found: Object) -> None:
+            found["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-11-21T02:00:00Z"
+
+        registry.modify("nodes", "", "n", change, subresource="status")
+
+    scheduled(
+        registry, create(registry, node("n")), create(registry, full("a"), full("b")), beat, beat
+    )
+    assert len(told(registry, "FailedScheduling")) == 1
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"schedulerName": "another"},
+        {"schedulingGates": [{"name": "wait"}]},
+        {"nodeName": "elsewhere"},
+    ],
+    ids=["another scheduler's", "gated", "placed by hand"],
+)
+def test_pods_that_are_not_ours(registry: Registry, spec: Object) -> None:
+    scheduled(registry, create(registry, node("n")), create(registry, full("a", **spec)))
+    assert where(registry) == {"a": spec.get("nodeName")}
+    assert told(registry, "Scheduled") == told(registry, "FailedScheduling") == []
+
+
+def test_an_opened_gate(registry: Registry) -> None:
+    scheduled(
+        registry,
+        create(registry, node("n")),
+        create(registry, full("a", schedulingGates=[{"name": "wait"}])),
+        lambda: registry.modify("pods", "default", "a", lambda p: p["spec"].pop("schedulingGates")),
+    )
+    assert where(registry) == {"a": "n"}
+
+
+def test_a_missing_claim_is_waited_for(registry: Registry) -> None:
+    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+    claim = {
+        "kind": "PersistentVolumeClaim",
+        "apiVersion": "v1",
+        "metadata": {"name": "data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    seen = []
+    scheduled(
+        registry,
+        create(registry, node("n")),
+        create(registry, full("a", volumes=[volume])),
+        lambda: seen.append(condition(registry, "a")["message"]),
+        create(registry, claim),
+    )
+    assert seen == ['0/1 nodes are available: persistentvolumeclaim "data" not found. not found']
+    assert where(registry) == {"a": "n"}
+
+
+def test_gpus_are_given_once(registry: Registry) -> None:
+    gpus = {"nvidia.com/gpu": "4"}
+    wanted = [pod(f"p{number}", {"nvidia.com/gpu": "1"}) for number in range(6)]
+    scheduled(registry, create(registry, node("n", gpus)), create(registry, *wanted))
+    assert sorted(name for name, at in where(registry).items() if at) == ["p0", "p1", "p2", "p3"]
+
+
+def test_a_restart_counts_what_runs_and_keeps_quiet(registry: Registry) -> None:
+    scheduled(registry, create(registry, node("n")), create(registry, full("a"), full("b")))
+    version = registry.store.rv
+    scheduled(registry)
+    assert registry.store.rv == version
+    scheduled(registry, delete(registry, "a"))
+    assert where(registry) == {"b": "n"}
+
+
+def test_priority(registry: Registry) -> None:
+    urgent = {
+        "kind": "PriorityClass",
+        "apiVersion": "scheduling.k8s.io/v1",
+        "metadata": {"name": "urgent"},
+        "value": 100,
+    }
+    registry.create("priorityclasses.scheduling.k8s.io", "", urgent)
+    scheduled(
+        registry,
+        create(registry, full("low"), full("high", priorityClassName="urgent")),
+        create(registry, node("n")),
+    )
+    assert where(registry) == {"low": None, "high": "n"}
