@@ -109,8 +109,11 @@ class JobController(Controller[Key]):
             self._forget(record.uid)
             return [self._pod_key(pod) for pod in self._pods.of(record.uid) if pod.tracked]
         self._jobs[record.uid] = record.key
-        if b'"manualSelector":true' in record.body:
+        if b'"manualSelector":true' in record.body and record.uid not in self._by_hand:
             self._by_hand[record.uid] = record.key
+            for pod in self.registry.store.list("pods", record.key.namespace):
+                if not has_controller(pod):
+                    self._orphans.put(record.uid, pod.key)
         return [record.key]
 
     def _pod_changed(self, change: Change) -> list[Key]:

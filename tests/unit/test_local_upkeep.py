@@ -1,0 +1,265 @@
+"""Quotas, nodes, and pods whose nodes fail them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from plugins.local_registry import JOBS, config_map, job, names, node, pod, settle
+from plugins.manual_clock import ManualClock
+
+from jobman.local.api import quota as quotas
+from jobman.local.api.registry import DeleteOptions, Registry
+from jobman.local.controllers import basics
+from jobman.local.controllers.nodes import NodeController
+from jobman.local.controllers.podgc import QUARANTINE_S, PodsOnNodes
+from jobman.local.controllers.quota import QuotaController, Usage
+from jobman.local.store import Key
+from jobman.values.quantity import parse
+
+Object = dict[str, Any]
+TAINT = "node.kubernetes.io/"
+
+
+def test_what_every_cluster_has(registry: Registry) -> None:
+    version = registry.store.rv
+    basics.ensure(registry)
+    assert registry.store.rv == version
+    assert names(registry.list("namespaces")) == list(basics.SYSTEM_NAMESPACES)
+    classes = registry.list(basics.PRIORITY_CLASSES)
+    assert [(c["metadata"]["name"], c["value"]) for c in classes] == [
+        ("system-cluster-critical", 2_000_000_000),
+        ("system-node-critical", 2_000_001_000),
+    ]
+
+
+class TestQuota:
+    def quota(self, **hard: str) -> Object:
+        named = {key.replace("__", "/").replace("_", "."): value for key, value in hard.items()}
+        about = {"metadata": {"name": "q"}, "spec": {"hard": named}}
+        return {"kind": "ResourceQuota", "apiVersion": "v1", **about}
+
+    @pytest.fixture
+    def used(self, registry: Registry) -> Iterator[Callable[[], Object]]:
+        controller = QuotaController(registry)
+        stop = controller.start()
+
+        def look() -> Object:
+            settle(controller)
+            return dict(registry.get("resourcequotas", "default", "q")["status"]["used"])
+
+        yield look
+        stop()
+
+    def test_follows_what_comes_and_goes(
+        self, registry: Registry, used: Callable[[], Object]
+    ) -> None:
+        registry.create("pods", "default", pod("early", {"cpu": "500m"}))
+        hard = self.quota(pods="5", requests_cpu="4", count__jobs_batch="2", configmaps="9")
+        registry.create("resourcequotas", "default", hard)
+        nothing = {"count/jobs.batch": "0", "configmaps": "0"}
+        assert used() == {"pods": "1", "requests.cpu": "500m", **nothing}
+        registry.create("pods", "default", pod("a", {"cpu": "1"}))
+        registry.create(JOBS, "default", job())
+        registry.create("configmaps", "default", config_map("c"))
+        registry.create("pods", "kube-system", pod("elsewhere", {"cpu": "1"}))
+        both = {"count/jobs.batch": "1", "configmaps": "1"}
+        assert used() == {"pods": "2", "requests.cpu": "1500m", **both}
+        registry.modify("pods", "default", "a", lambda p: p["status"].update(phase="Failed"))
+        assert used() == {"pods": "1", "requests.cpu": "500m", **both}
+        registry.delete("pods", "default", "early", DeleteOptions(grace_s=0))
+        registry.delete(JOBS, "default", "j")
+        assert used() == {"pods": "0", "requests.cpu": "0", **both, "count/jobs.batch": "0"}
+
+    def test_a_changed_quota_counts_the_new_names(
+        self, registry: Registry, used: Callable[[], Object]
+    ) -> None:
+        registry.create("resourcequotas", "default", self.quota(pods="5"))
+        registry.create("pods", "default", pod("a", {"cpu": "1"}))
+        assert used() == {"pods": "1"}
+        registry.modify(
+            "resourcequotas", "default", "q", lambda q: q["spec"].update(hard={"requests.cpu": "3"})
+        )
+        assert used() == {"requests.cpu": "1"}
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=20))
+    def test_the_sum_is_that_of_the_parts(self, steps: list[tuple[str, int]]) -> None:
+        usage, parts = Usage(), dict.fromkeys("abc", 0)
+        for name, cores in steps:
+            amounts = {"cpu": parse(cores)} if cores else {}
+            assert usage.put(Key("pods", "ns", name), amounts) is (parts[name] != cores)
+            parts[name] = cores
+        assert usage.of("cpu") == str(sum(parts.values()))
+        assert usage.of("memory") == "0"
+
+    def test_agrees_with_admission(self, registry: Registry, used: Callable[[], Object]) -> None:
+        registry.create("resourcequotas", "default", self.quota(pods="9", requests_memory="1Ti"))
+        for number in range(3):
+            registry.create("pods", "default", pod(f"p{number}", {"memory": "512Mi"}))
+        hard = ("pods", "requests.memory")
+        assert (
+            used()
+            == quotas.usage(registry, "default", hard)
+            == {
+                "pods": "3",
+                "requests.memory": "1536Mi",
+            }
+        )
+
+
+class Nodes:
+    """The controllers that care for nodes, on a clock of ours."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.clock = ManualClock()
+        self.controllers = [
+            NodeController(registry, clock=self.clock),
+            PodsOnNodes(registry, clock=self.clock),
+        ]
+        self.stops = [controller.start() for controller in self.controllers]
+
+    def settle(self, after_s: float = 0) -> None:
+        self.clock.advance(after_s)
+        settle(*self.controllers)
+
+    def remove_node(self) -> None:
+        self.registry.delete("nodes", "", "n")
+        self.settle()
+
+    def taints(self, name: str = "n") -> list[tuple[str, str]]:
+        spec = self.registry.get("nodes", "", name).get("spec", {})
+        return [(t["key"].removeprefix(TAINT), t["effect"]) for t in spec.get("taints", [])]
+
+    def set(self, change: Callable[[Object], Any]) -> None:
+        self.registry.modify("nodes", "", "n", change)
+        self.settle()
+
+    def ready(self, value: str) -> None:
+        self.set(lambda n: n["status"]["conditions"][0].update(status=value))
+
+    def put(self, name: str, **spec: Any) -> Object:
+        return self.registry.create("pods", "default", pod(name, nodeName="n", **spec))
+
+    def pod(self, name: str) -> Object | None:
+        return self.registry.find("pods", "default", name)
+
+
+@pytest.fixture
+def nodes(registry: Registry) -> Iterator[Nodes]:
+    made = Nodes(registry)
+    registry.create("nodes", "", node("n"))
+    made.settle()
+    yield made
+    for stop in made.stops:
+        stop()
+
+
+def test_a_new_node_is_registered(nodes: Nodes) -> None:
+    events = [e for e in nodes.registry.list("events") if e["reason"] == "RegisteredNode"]
+    assert [e["message"] for e in events] == ["Node n event: Registered Node n in Controller"]
+    assert nodes.taints() == []
+
+
+def test_cordon_and_uncordon(nodes: Nodes) -> None:
+    nodes.set(lambda n: n["spec"].update(unschedulable=True, taints=[own("a")]))
+    assert nodes.taints() == [("a", "NoSchedule"), ("unschedulable", "NoSchedule")]
+    nodes.set(lambda n: n["spec"].pop("unschedulable"))
+    assert nodes.taints() == [("a", "NoSchedule")]
+
+
+def own(key: str) -> Object:
+    return {"key": key, "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(("value", "key"), [("False", "not-ready"), ("Unknown", "unreachable")])
+def test_a_node_in_trouble_and_out_of_it(nodes: Nodes, value: str, key: str) -> None:
+    nodes.ready(value)
+    assert nodes.taints() == [(key, "NoSchedule"), (key, "NoExecute")]
+    nodes.ready("True")
+    assert nodes.taints() == []
+
+
+def test_a_node_that_never_says_anything(nodes: Nodes) -> None:
+    silent = node("silent")
+    del silent["status"]["conditions"]
+    nodes.registry.create("nodes", "", silent)
+    nodes.settle(50)
+    assert nodes.taints("silent") == []
+    nodes.settle(11)
+    assert nodes.taints("silent") == [("unreachable", "NoSchedule"), ("unreachable", "NoExecute")]
+    conditions = nodes.registry.get("nodes", "", "silent")["status"]["conditions"]
+    assert [(c["type"], c["status"], c["reason"]) for c in conditions] == [
+        (kind, "Unknown", "NodeStatusNeverUpdated")
+        for kind in ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+    ]
+
+
+def test_pods_of_a_node_that_is_gone(nodes: Nodes) -> None:
+    nodes.put("lost")
+    nodes.put("finished")
+    nodes.registry.modify(
+        "pods", "default", "finished", lambda p: p["status"].update(phase="Succeeded")
+    )
+    nodes.settle()
+    nodes.remove_node()
+    nodes.settle(QUARANTINE_S - 1)
+    assert nodes.pod("lost") is not None
+    seen: list[Object] = []
+    nodes.registry.store.subscribe(lambda change: seen.append(change.record.object()), "pods")
+    nodes.settle(1)
+    assert nodes.pod("lost") is None
+    status = seen[-1]["status"]
+    assert status["phase"] == "Failed"
+    assert {k: v for k, v in status["conditions"][-1].items() if k != "lastTransitionTime"} == {
+        "type": "DisruptionTarget",
+        "observedGeneration": 1,
+        "status": "True",
+        "lastProbeTime": None,
+        "reason": "DeletionByPodGC",
+        "message": "PodGC: node no longer exists",
+    }
+    assert nodes.pod("finished") is not None
+
+
+def test_a_node_that_comes_back_finds_its_pods(nodes: Nodes) -> None:
+    nodes.put("kept")
+    nodes.settle()
+    nodes.remove_node()
+    nodes.settle(QUARANTINE_S - 1)
+    nodes.registry.create("nodes", "", node("n"))
+    nodes.settle(QUARANTINE_S)
+    assert nodes.pod("kept") is not None
+
+
+def test_pods_stand_trouble_for_as_long_as_they_say(nodes: Nodes) -> None:
+    nodes.put("usual")
+    nodes.put("steady", tolerations=[{"operator": "Exists"}])
+    brief = {"key": f"{TAINT}not-ready", "operator": "Exists", "effect": "NoExecute"}
+    nodes.put("brief", tolerations=[brief | {"tolerationSeconds": 10}])
+    nodes.settle()
+    nodes.ready("False")
+    nodes.settle(11)
+    going = {p["metadata"]["name"]: "deletionTimestamp" in p["metadata"] for p in pods(nodes)}
+    assert going == {"usual": False, "steady": False, "brief": True}
+    nodes.settle(300)
+    going = {p["metadata"]["name"]: "deletionTimestamp" in p["metadata"] for p in pods(nodes)}
+    assert going == {"usual": True, "steady": False, "brief": True}
+
+
+def pods(nodes: Nodes) -> list[Object]:
+    return nodes.registry.list("pods", "default")
+
+
+def test_trouble_that_ends_evicts_nobody(nodes: Nodes) -> None:
+    nodes.put("usual")
+    nodes.settle()
+    nodes.ready("False")
+    nodes.settle(100)
+    nodes.ready("True")
+    nodes.settle(1000)
+    assert "deletionTimestamp" not in pods(nodes)[0]["metadata"]
