@@ -113,12 +113,12 @@ class Scheduler:
         """Place pods until cancelled."""
         self._begin()
         store = self._registry.store
-        resources = ("nodes", "pods", "persistentvolumeclaims")
-        unsubscribe = store.subscribe(self._changed, *resources)
+        unsubscribe = store.subscribe(self._changed, "nodes", "pods", "persistentvolumeclaims")
         try:
-            for resource in resources[:2]:
-                for record in store.list(resource):
-                    self._changed(Change("ADDED", record.rv, record, None))
+            nodes, pods = store.list("nodes"), store.list("pods")
+            # Pods in the order in which they were written last: about that in which they came.
+            for record in (*nodes, *sorted(pods, key=lambda pod: pod.rv)):
+                self._changed(Change("ADDED", record.rv, record, None))
             while True:
                 await self._wake.wait()
                 self._wake.clear()

@@ -36,6 +36,9 @@ COMPONENT = "job-controller"
 _MANAGED_HERE = ("", "kubernetes.io/job-controller")
 _LONGEST_REFUSED_S = 60.0
 _STEPS_IN_A_ROW = 16
+# A look at a Job costs a little for each of its pods: one with many is looked at less often.
+_FEW_PODS = 100
+_PAUSE_PER_POD_S, _LONGEST_PAUSE_S = 0.0001, 1.0
 
 
 @dataclass
@@ -94,6 +97,18 @@ class JobController(Controller[Key]):
             self._changed(Change("ADDED", record.rv, record, None))
 
     # -- what happens ----------------------------------------------------------------------------
+
+    def _changed(self, change: Change) -> None:
+        for key in self.keys_of(change):
+            pods = 0 if change.record.key == key else self._pods_of_key(key)
+            if pods <= _FEW_PODS:
+                self.queue.add(key)
+            else:
+                self.queue.add_after(key, min(pods * _PAUSE_PER_POD_S, _LONGEST_PAUSE_S))
+
+    def _pods_of_key(self, key: Key) -> int:
+        record = self.registry.store.get(key)
+        return 0 if record is None else self._pods.count(record.uid)
 
     def keys_of(self, change: Change) -> list[Key]:
         """The Job itself, or the one that a pod belongs to."""

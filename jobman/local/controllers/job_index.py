@@ -33,6 +33,10 @@ class JobPods:
         """The pods of a Job."""
         return list(self._pods.get(owner, {}).values())
 
+    def count(self, owner: str) -> int:
+        """How many pods of a Job are kept."""
+        return len(self._pods.get(owner, ()))
+
     # -- what went before ------------------------------------------------------------------------
 
     def remember(self, pod: JobPod) -> None:

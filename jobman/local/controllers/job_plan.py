@@ -239,9 +239,10 @@ class _Planning:
         missing = wanted - len(self.active)
         if job_policies.replaces_only_failed(self.spec):
             missing -= self.terminating
-        missing = min(missing, job_replicas.CREATED_AT_ONCE)
         if missing > 0:
-            self._create(missing)
+            self._create(min(missing, job_replicas.CREATED_AT_ONCE))
+        if missing > job_replicas.CREATED_AT_ONCE and self.plan.create:
+            self._look_again(0)
 
     def _drop(self, pods: list[JobPod]) -> None:
         """Too many: these go, and are no failures."""
@@ -302,6 +303,7 @@ class _Planning:
                 continue
             if len(self.plan.untrack) >= UNCOUNTED_MOST:
                 full = True
+                self._look_again(0)
                 break
             self.plan.untrack.append(pod)
             if pod.phase == "Succeeded" and pod.uid not in self.bad:
