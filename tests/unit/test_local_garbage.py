@@ -156,7 +156,7 @@ class TestNamespaces:
     @pytest.fixture
     def home(self, registry: Registry) -> str:
         namespace = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "team"}}
-        registry.create("namespaces", "", namespace)
+        registry.create("namespaces", "", {**namespace, "spec": {}})
         return "team"
 
     def emptied(self, registry: Registry) -> None:

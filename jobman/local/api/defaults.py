@@ -233,7 +233,10 @@ def _namespace(namespace: Object) -> None:
     metadata = namespace["metadata"]
     if metadata.get("name"):
         metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = metadata["name"]
-    namespace.setdefault("spec", {"finalizers": ["kubernetes"]})
+    spec = namespace.setdefault("spec", {})
+    if "deletionTimestamp" not in namespace.get("metadata", {}):
+        # Whoever made it, it is emptied before it goes.
+        spec.setdefault("finalizers", ["kubernetes"])
     namespace.setdefault("status", {}).setdefault("phase", "Active")
 
 
