@@ -262,8 +262,9 @@ class JobController(Controller[Key]):
         self._recorder.event(job, "Warning", "FailedCreate", text)
 
     def _stop(self, job: Object, pod: JobPod) -> None:
+        options = DeleteOptions(propagation=None, uid=pod.uid)
         try:
-            self.registry.delete("pods", pod.namespace, pod.name, DeleteOptions(uid=pod.uid))
+            self.registry.delete("pods", pod.namespace, pod.name, options)
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
