@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from jobman.values.text import visible
 
 INTERRUPTED = 130
 CLOSED_PIPE = 141
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextmanager
@@ -40,6 +42,8 @@ def error_boundary(app: AppContext) -> Iterator[None]:
         if os.environ.get("JOBMAN_DEBUG") == "1":
             raise
         _report(app, _os_error_text(error), None)
+        if _is_of_output(error):
+            _abandon_stdout()
         raise typer.Exit(1) from error
 
 
@@ -52,7 +56,14 @@ def _report(app: AppContext, message: str, hint: str | None) -> None:
 def _os_error_text(error: OSError) -> str:
     """What the system said, with the file it is about (a full disk, a missing right)."""
     what = error.strerror or str(error)
-    return f"{error.filename}: {what}" if error.filename else what
+    if error.filename:
+        return f"{error.filename}: {what}"
+    return f"writing the output: {what}" if _is_of_output(error) else what
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether what took no more was stdout: all other files have names."""
+    return error.filename is None and error.errno in _NO_ROOM
 
 
 def _abandon_stdout() -> None:
