@@ -10,6 +10,7 @@ No object refers back to another, so that none of them needs Python's cyclic col
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from jobman.kube.meta import KubeObject as KubeObject
 from jobman.kube.meta import KubeStruct as KubeStruct
@@ -36,6 +37,18 @@ class Container(KubeStruct, frozen=True):
     resources: ResourceRequirements = ResourceRequirements()
     image_pull_policy: str = ""
     restart_policy: str | None = None
+
+
+class NodeAffinity(KubeStruct, frozen=True):
+    """Which nodes a pod needs: `nodeSelectorTerms` as plain JSON; wishes are not read."""
+
+    required_during_scheduling_ignored_during_execution: dict[str, Any] | None = None
+
+
+class Affinity(KubeStruct, frozen=True):
+    """What a pod needs around it; of pods beside it nothing is read."""
+
+    node_affinity: NodeAffinity | None = None
 
 
 class Toleration(KubeStruct, frozen=True):
@@ -72,6 +85,8 @@ class PodSpec(KubeStruct, frozen=True):
     scheduling_gates: list[SchedulingGate] = []
     service_account_name: str = ""
     overhead: dict[str, str] = {}
+    affinity: Affinity | None = None
+    resources: ResourceRequirements | None = None
 
 
 class ContainerStateWaiting(KubeStruct, frozen=True):

@@ -1,0 +1,1 @@
+"""Who waits for what, what runs, and what is free."""
