@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from jobman.kube.objects import Node, Pod, Taint
@@ -33,6 +33,7 @@ class NodeView:
     ready: bool
     allocatable: Amounts
     used: Amounts
+    capacity: Amounts = field(default_factory=dict)
 
     @cached_property
     def free(self) -> Amounts:
@@ -71,6 +72,7 @@ def view(node: Node, used: Amounts) -> NodeView:
         ready=any(c.type == "Ready" and c.true for c in node.status.conditions),
         allocatable=amounts.of(node.status.allocatable or node.status.capacity),
         used=used,
+        capacity=amounts.of(node.status.capacity),
     )
 
 

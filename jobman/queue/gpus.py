@@ -1,0 +1,102 @@
+"""The GPUs of the nodes by kind: how many, how many free, in what blocks, and what is out. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from jobman.queue.amounts import UNIT
+from jobman.queue.nodes import PRODUCT_LABELS, NodeView
+
+IsGpu = Callable[[str], bool]
+
+
+class GpuLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """GPUs of one kind: `total` = `inUse` + `free` + `unusable`.
+
+    `inUse` is what pods hold or have been promised. `unusable` is free and out of reach: on
+    nodes that are cordoned or not ready, or reported as broken by their node. `largestFree` is
+    the most that one pod can get. What pods hold is unknown (null) where they cannot be read.
+    """
+
+    product: str
+    resource: str
+    total: int
+    in_use: int | None
+    free: int | None
+    largest_free: int | None
+    largest_free_node: str
+    unusable: int
+    nodes: int
+    nodes_cordoned: int
+    nodes_not_ready: int
+
+
+def lines(nodes: Iterable[NodeView], is_gpu: IsGpu, *, usage_known: bool = True) -> list[GpuLine]:
+    """A line per product and resource, by name."""
+    found: defaultdict[tuple[str, str], list[NodeView]] = defaultdict(list)
+    for node in nodes:
+        for resource in gpu_resources(node, is_gpu):
+            found[product(node, resource), resource].append(node)
+    return [_line(*kind, there, usage_known=usage_known) for kind, there in sorted(found.items())]
+
+
+def gpu_resources(node: NodeView, is_gpu: IsGpu) -> list[str]:
+    """The GPU resources that a node has, also such of which none works."""
+    names = {**node.capacity, **node.allocatable}
+    return sorted(name for name in names if is_gpu(name) and _installed(node, name) > 0)
+
+
+def product(node: NodeView, resource: str) -> str:
+    """The kind of GPU that the node's labels name, if it is of this vendor; else the resource."""
+    vendor = _domain(resource)
+    own = [key for key in PRODUCT_LABELS if _domain(key) == vendor]
+    others = [key for key in PRODUCT_LABELS if _domain(key) not in _VENDORS]
+    return next((node.labels[key] for key in [*own, *others] if node.labels.get(key)), resource)
+
+
+def _domain(name: str) -> str:
+    return name.partition("/")[0]
+
+
+_VENDORS = ("nvidia.com", "amd.com", "gpu.intel.com")
+
+
+def _line(kind: str, resource: str, nodes: list[NodeView], *, usage_known: bool) -> GpuLine:
+    free = {node.name: free_gpus(node, resource) for node in nodes if node.usable}
+    largest = max(free.values(), default=0)
+    where = min((name for name, left in free.items() if left == largest), default="")
+    installed = sum(_installed(node, resource) for node in nodes)
+    held = sum(_held(node, resource) for node in nodes)
+    left = sum(free.values())
+    working = sum(node.allocatable.get(resource, 0) for node in nodes if node.usable)
+    return GpuLine(
+        product=kind,
+        resource=resource,
+        total=max(installed // UNIT, held + left),
+        in_use=held if usage_known else None,
+        free=left if usage_known else None,
+        largest_free=largest if usage_known else None,
+        largest_free_node=where if usage_known and largest else "",
+        unusable=max(installed // UNIT - held - left, 0)
+        if usage_known
+        else (installed - working) // UNIT,
+        nodes=len(nodes),
+        nodes_cordoned=sum(not node.schedulable for node in nodes),
+        nodes_not_ready=sum(not node.ready for node in nodes),
+    )
+
+
+def free_gpus(node: NodeView, resource: str) -> int:
+    """Whole GPUs that nobody holds, on this node."""
+    return max(node.free.get(resource, 0), 0) // UNIT
+
+
+def _held(node: NodeView, resource: str) -> int:
+    return -(-node.used.get(resource, 0) // UNIT)
+
+
+def _installed(node: NodeView, resource: str) -> int:
+    return max(node.capacity.get(resource, 0), node.allocatable.get(resource, 0))
