@@ -55,7 +55,7 @@ class Watch(Generic[T]):
 
     Without a resourceVersion it begins with all objects as ADDED. When the server has forgotten
     the version it stands at, it lists again and yields what differs from what was `known`.
-    It ends at the deadline; refusals are raised, and an outage longer than OUTAGE_S.
+    It ends at the deadline; refusals are raised, and an outage longer than `outage_s` seconds.
     """
 
     def __init__(
@@ -67,12 +67,14 @@ class Watch(Generic[T]):
         resource_version: str | None = None,
         known: Iterable[T] = (),
         deadline_s: float | None = None,
+        outage_s: float = OUTAGE_S,
     ) -> None:
         self._client = client
         self._resource = resource
         self._scope = scope
         self._version = resource_version or None
         self._known = {item.metadata.uid: item for item in known}
+        self._outage_s = outage_s
         self._deadline = None if deadline_s is None else time.monotonic() + deadline_s
         self._closed = threading.Event()
         self._stream: ByteStream | None = None
@@ -209,7 +211,7 @@ class Watch(Generic[T]):
     def _outlive(self, error: JobmanError, began: float) -> None:
         """Wait for the server to come back; raise when that takes too long."""
         self._lost_since = began if self._lost_since is None else self._lost_since
-        if time.monotonic() - self._lost_since > OUTAGE_S:
+        if time.monotonic() - self._lost_since > self._outage_s:
             raise error
         self._rest(began)
         if self._remaining_s() <= 0 and not self._ever_answered:
