@@ -65,12 +65,12 @@ _VENDORS = ("nvidia.com", "amd.com", "gpu.intel.com")
 
 
 def _line(kind: str, resource: str, nodes: list[NodeView], *, usage_known: bool) -> GpuLine:
-    free = {node.name: free_gpus(node, resource) for node in nodes if node.usable}
-    largest = max(free.values(), default=0)
-    where = min((name for name, left in free.items() if left == largest), default="")
+    free = [(free_gpus(node, resource), node.name) for node in nodes if node.usable]
+    largest = max((left for left, _ in free), default=0)
+    where = min((name for left, name in free if left == largest), default="")
     installed = sum(_installed(node, resource) for node in nodes)
     held = sum(_held(node, resource) for node in nodes)
-    left = sum(free.values())
+    left = sum(there for there, _ in free)
     working = sum(node.allocatable.get(resource, 0) for node in nodes if node.usable)
     return GpuLine(
         product=kind,

@@ -168,7 +168,7 @@ class Tally:
     @property
     def groups(self) -> list[Group]:
         """The groups, those with names first, in their alphabet; others by size, big ones first."""
-        return sorted(self._groups.values(), key=_rank)
+        return sorted(self._groups.values(), key=rank)
 
 
 def _count_gpus(group: Group, claim: Claim) -> None:
@@ -180,7 +180,8 @@ def _count_gpus(group: Group, claim: Claim) -> None:
         into[resource] = into.get(resource, 0) + amount * claim.count
 
 
-def _rank(group: Group) -> tuple[object, ...]:
+def rank(group: Group) -> tuple[object, ...]:
+    """Sorts groups: by name, then big pods first."""
     key = group.key
     size = -sum(amount for _, amount in key.gpus), -key.cpu, -key.memory, key.gpus
     return (key.name is None, key.name or "", *size)

@@ -1,0 +1,50 @@
+"""Claims and nodes -> the facts of a snapshot. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from jobman.kube.objects import Node
+from jobman.queue import gpus, snapshot
+from jobman.queue import group as groups
+from jobman.queue.claims import Claim, IsGpu
+from jobman.queue.gpus import GpuLine
+from jobman.queue.group import By, Group, Tally
+from jobman.queue.nodes import NodeView
+from jobman.queue.snapshot import Usage
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`nodes` None: not known."""
+
+    groups: Sequence[Group]
+    nodes: Sequence[NodeView] | None
+    gpus: Sequence[GpuLine]
+    notes: Sequence[str]
+
+
+def facts(claims: Iterable[Claim], nodes: Sequence[Node] | None, *, by: By, is_gpu: IsGpu) -> Facts:
+    """What all claims of the cluster come to; they are taken one by one and not kept."""
+    tally = Tally(groups.keying(by, snapshot.products(nodes or (), is_gpu)))
+    used = Usage()
+    for claim in claims:
+        if claim.node:
+            used.add(claim.node, claim.shape)
+        if groups.counts_here(claim):
+            tally.add(claim)
+    views = None if nodes is None else snapshot.node_views(nodes, used)
+    return Facts(
+        groups=tally.groups,
+        nodes=views,
+        gpus=gpus.lines(views or (), is_gpu),
+        notes=_about_devices(tally.devices_claimed),
+    )
+
+
+def _about_devices(pods: int) -> list[str]:
+    if not pods:
+        return []
+    have = "1 pod has" if pods == 1 else f"{pods} pods have"
+    return [f"{have} resource claims (DRA): the devices they hold or want are not counted"]

@@ -1,0 +1,127 @@
+"""What is known at one moment: groups, nodes, GPUs and quotas, and where each was read."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from jobman.kube.objects import Node, ResourceQuota
+from jobman.queue import amounts, gpus, nodes
+from jobman.queue.amounts import Amounts
+from jobman.queue.claims import Claim, IsGpu, Shape
+from jobman.queue.gpus import GpuLine
+from jobman.queue.group import Group
+from jobman.queue.nodes import NodeView
+
+
+class Origin(StrEnum):
+    """Where a fact was read."""
+
+    CLUSTER = "cluster"
+    CONFIGMAP = "configmap"
+    NAMESPACE = "namespace"
+    NOWHERE = "nowhere"
+
+
+class Source(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Where a fact (`pods`, `jobs`, `nodes`, `quotas`) comes from and of when it is.
+
+    `where` is the ConfigMap as namespace/name, or the namespace. `missing` says what therefore
+    cannot be known.
+    """
+
+    fact: str
+    origin: Origin
+    at: datetime | None
+    where: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A ResourceQuota: limits and use in thousandths."""
+
+    name: str
+    hard: Amounts
+    used: Amounts
+
+    @property
+    def left(self) -> Amounts:
+        """What each limit leaves."""
+        return {name: max(hard - self.used.get(name, 0), 0) for name, hard in self.hard.items()}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`nodes` None: what is free is not known. `gpus` may be known without the nodes."""
+
+    at: datetime
+    groups: Sequence[Group] = ()
+    nodes: Sequence[NodeView] | None = None
+    gpus: Sequence[GpuLine] = ()
+    quotas: Sequence[Quota] = ()
+    sources: Sequence[Source] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass
+class Usage:
+    """Counts what the pods of each node use, equal pods together."""
+
+    _pods: Counter[tuple[str, Shape]] = field(default_factory=Counter)
+
+    def add(self, node: str, shape: Shape) -> None:
+        """A pod on a node."""
+        self._pods[node, shape] += 1
+
+    def by_node(self) -> Mapping[str, dict[str, int]]:
+        """Amounts by node."""
+        used: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for (node, shape), count in self._pods.items():
+            of_node = used[node]
+            for name, amount in shape.wanted.amounts.items():
+                of_node[name] = of_node.get(name, 0) + amount * count
+        return used
+
+
+def usage(claims: Iterable[Claim]) -> Usage:
+    """What the claims with a node use."""
+    found = Usage()
+    for claim in claims:
+        if claim.node:
+            found.add(claim.node, claim.shape)
+    return found
+
+
+def node_views(found: Iterable[Node], used: Usage) -> list[NodeView]:
+    """The nodes with what their pods use."""
+    by_node = used.by_node()
+    return [nodes.view(node, by_node.get(node.metadata.name, {})) for node in found]
+
+
+def products(found: Iterable[Node], is_gpu: IsGpu) -> dict[str, str]:
+    """The kind of GPU of each node that has one."""
+    views = (nodes.view(node, {}) for node in found)
+    return {
+        node.name: gpus.product(node, resources[0])
+        for node in views
+        if (resources := gpus.gpu_resources(node, is_gpu))
+    }
+
+
+def quotas(found: Iterable[ResourceQuota]) -> list[Quota]:
+    """The quotas of a namespace; one for some pods only (scopes) limits not all of them."""
+    return [
+        Quota(
+            name=quota.metadata.name,
+            hard=amounts.of(quota.status.hard or quota.spec.hard),
+            used=amounts.of(quota.status.used),
+        )
+        for quota in found
+        if not quota.spec.scopes
+    ]

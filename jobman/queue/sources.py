@@ -1,0 +1,257 @@
+"""Reading a snapshot: each fact from the best source that I may read.
+
+Cluster-wide; else the published ConfigMap; else my namespace alone. Pods are read page by page
+and counted at once: of a hundred thousand none is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import chain
+from typing import TypeVar
+
+from jobman.errors import ApiNotFoundError, ForbiddenError
+from jobman.kube.beside import beside
+from jobman.kube.client import Client
+from jobman.kube.lists import Listing
+from jobman.kube.objects import Node
+from jobman.kube.resources import CONFIGMAPS, NODES, RESOURCEQUOTAS
+from jobman.queue import assemble, gpus, published, snapshot
+from jobman.queue import group as groups
+from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod
+from jobman.queue.claims import Claim, Claims, IsGpu, Shapes
+from jobman.queue.group import By, Group
+from jobman.queue.published import Published
+from jobman.queue.snapshot import Origin, Quota, Snapshot, Source
+
+T = TypeVar("T")
+
+OTHERS = "what others hold and want"
+OTHERS_JOBS = "suspended jobs of other namespaces"
+FREE = "what is free and what would fit"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked for, by whom.
+
+    `namespace` is mine, `label` the annotation that names the flavor, `configmap` namespace and
+    name of the published queue.
+    """
+
+    user: str
+    namespace: str
+    is_gpu: IsGpu
+    by: By = By.FLAVOR
+    label: str | None = None
+    configmap: tuple[str, str] | None = None
+
+
+@dataclass
+class _Told:
+    """Where the facts come from, and what is to be said of them."""
+
+    at: datetime
+    sources: list[Source] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def from_cluster(self, fact: str) -> None:
+        self.sources.append(Source(fact=fact, origin=Origin.CLUSTER, at=self.at))
+
+    def from_namespace(self, fact: str, namespace: str, missing: str = "") -> None:
+        self.sources.append(
+            Source(fact=fact, origin=Origin.NAMESPACE, at=self.at, where=namespace, missing=missing)
+        )
+
+    def from_configmap(self, fact: str, found: _Located) -> None:
+        self.sources.append(
+            Source(fact=fact, origin=Origin.CONFIGMAP, at=found.queue.at, where=found.where)
+        )
+
+    def from_nowhere(self, fact: str, missing: str) -> None:
+        self.sources.append(Source(fact=fact, origin=Origin.NOWHERE, at=None, missing=missing))
+
+
+@dataclass(frozen=True)
+class _Located:
+    """A published queue, and the ConfigMap it is in."""
+
+    queue: Published
+    where: str
+
+
+def read(client: Client, query: Query, *, now: datetime) -> Snapshot:
+    """The queue as of now. Nodes, Jobs and quotas are asked for while pods are counted.
+
+    Raises ForbiddenError where not even the pods of my namespace may be read.
+    """
+    return _Reader(client, query, now).read()
+
+
+class _Reader:
+    """One reading."""
+
+    def __init__(self, client: Client, query: Query, now: datetime) -> None:
+        self._client = client
+        self._query = query
+        self._now = now
+        shapes = Shapes(query.is_gpu)
+        self._claims = Claims(shapes, user=query.user, now=now, label=query.label)
+        self._told = _Told(now)
+
+    def read(self) -> Snapshot:
+        nodes = beside(lambda: _allowed(lambda: self._client.list(NODES).items))
+        jobs = beside(lambda: _allowed(lambda: self._jobs(None)))
+        quotas = beside(self._quotas)
+        pages = _allowed(lambda: _begun(self._pod_pages(None)))
+        found = self._part(nodes()) if pages is None else self._everything(pages, jobs(), nodes())
+        limits = quotas()
+        if limits is not None:
+            self._told.from_namespace("quotas", self._query.namespace)
+        told = self._told
+        return replace(
+            found, quotas=limits or (), sources=told.sources, notes=[*found.notes, *told.notes]
+        )
+
+    def _everything(
+        self,
+        pages: Iterable[Listing[ActivePod]],
+        jobs: Sequence[Claim] | None,
+        nodes: Sequence[Node] | None,
+    ) -> Snapshot:
+        """All pods may be read."""
+        told, query = self._told, self._query
+        told.from_cluster("pods")
+        if jobs is None:
+            told.from_namespace("jobs", query.namespace, OTHERS_JOBS)
+            jobs = _allowed(lambda: self._jobs(query.namespace)) or []
+        else:
+            told.from_cluster("jobs")
+        claims = chain(jobs, self._counted(pages))
+        facts = assemble.facts(claims, nodes, by=query.by, is_gpu=query.is_gpu)
+        found = Snapshot(
+            at=self._now,
+            groups=facts.groups,
+            nodes=facts.nodes,
+            gpus=facts.gpus,
+            notes=facts.notes,
+        )
+        if nodes is not None:
+            told.from_cluster("nodes")
+            return found
+        return self._with_published_nodes(found, self._published())
+
+    def _part(self, nodes: Sequence[Node] | None) -> Snapshot:
+        """Only my namespace's pods may be read; a published queue may tell of the others."""
+        query = self._query
+        own = [*self._jobs(query.namespace), *self._counted(self._pod_pages(query.namespace))]
+        located = self._published()
+        rows = located.queue.grouped(query.by) if located else None
+        if located is None or rows is None:
+            return self._my_part(own, nodes, located)
+        self._told.from_configmap("pods", located)
+        self._told.notes += located.queue.notes
+        mine = () if located.queue.earlier else [claim for claim in own if claim.mine]
+        found = Snapshot(at=self._now, groups=with_mine(rows, mine))
+        return self._with_published_nodes(found, located, nodes)
+
+    def _my_part(
+        self, own: Sequence[Claim], nodes: Sequence[Node] | None, located: _Located | None
+    ) -> Snapshot:
+        self._told.from_namespace("pods", self._query.namespace, OTHERS)
+        if located is not None:
+            self._told.notes.append(
+                f"ConfigMap {located.where} does not tell pods by {self._query.by}"
+            )
+        facts = assemble.facts(own, None, by=self._query.by, is_gpu=self._query.is_gpu)
+        found = Snapshot(at=self._now, groups=facts.groups, notes=facts.notes)
+        return self._with_published_nodes(found, located, nodes)
+
+    def _with_published_nodes(
+        self, found: Snapshot, located: _Located | None, nodes: Sequence[Node] | None = None
+    ) -> Snapshot:
+        """Capacity from the published queue, else as much of it as the nodes alone tell."""
+        told, is_gpu = self._told, self._query.is_gpu
+        if located is not None and located.queue.nodes is not None:
+            told.from_configmap("nodes", located)
+            there = located.queue.nodes
+            return replace(found, nodes=there, gpus=gpus.lines(there, is_gpu))
+        if nodes is None:
+            told.from_nowhere("nodes", FREE)
+            return found
+        told.sources.append(Source(fact="nodes", origin=Origin.CLUSTER, at=self._now, missing=FREE))
+        empty = snapshot.node_views(nodes, snapshot.Usage())
+        return replace(found, gpus=gpus.lines(empty, is_gpu, usage_known=False))
+
+    def _pod_pages(self, namespace: str | None) -> Iterator[Listing[ActivePod]]:
+        return self._client.pages(
+            ACTIVE_PODS,
+            namespace=namespace,
+            all_namespaces=namespace is None,
+            fields=STILL_ACTIVE,
+        )
+
+    def _counted(self, pages: Iterable[Listing[ActivePod]]) -> Iterator[Claim]:
+        """The claims of pods; Jobs must have been read before, they tell flavors."""
+        for page in pages:
+            yield from filter(None, map(self._claims.of_pod, page.items))
+
+    def _jobs(self, namespace: str | None) -> list[Claim]:
+        return [
+            claim
+            for page in self._client.pages(
+                QUEUED_JOBS, namespace=namespace, all_namespaces=namespace is None
+            )
+            for claim in map(self._claims.of_job, page.items)
+            if claim is not None
+        ]
+
+    def _quotas(self) -> list[Quota] | None:
+        found = _allowed(
+            lambda: self._client.list(RESOURCEQUOTAS, namespace=self._query.namespace).items
+        )
+        return None if found is None else snapshot.quotas(found)
+
+    def _published(self) -> _Located | None:
+        """The published queue, where the settings name one that is there and may be read."""
+        if self._query.configmap is None:
+            return None
+        namespace, name = self._query.configmap
+        where = f"{namespace}/{name}"
+        try:
+            configmap = self._client.get(CONFIGMAPS, name, namespace=namespace)
+        except ApiNotFoundError:
+            self._told.notes.append(f"there is no ConfigMap {where}: nobody publishes the queue")
+            return None
+        except ForbiddenError:
+            self._told.notes.append(f"ConfigMap {where} may not be read")
+            return None
+        mine = self._query.namespace
+        return _Located(published.read(configmap, namespace=mine, is_gpu=self._query.is_gpu), where)
+
+
+def with_mine(rows: Sequence[Group], mine: Iterable[Claim]) -> list[Group]:
+    """Published groups with mine counted as such; what was not published yet comes on top."""
+    by_key = {group.key: group for group in rows}
+    for own in groups.grouped(mine):
+        known = by_key.setdefault(own.key, own)
+        if known is not own:
+            known.yours.include(own.yours)
+    return sorted(by_key.values(), key=groups.rank)
+
+
+def _allowed(ask: Callable[[], T]) -> T | None:
+    """What `ask` returns; None where I may not know it."""
+    try:
+        return ask()
+    except ForbiddenError:
+        return None
+
+
+def _begun(items: Iterator[T]) -> Iterator[T]:
+    """The iterator with its first item fetched, so that a refusal is raised here."""
+    for first in items:
+        return chain([first], items)
+    return iter(())
