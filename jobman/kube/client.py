@@ -17,7 +17,7 @@ from jobman.kube.objects import KubeObject
 from jobman.kube.resources import PODS, Resource
 from jobman.kube.retry import Patience
 from jobman.kube.transport import Call, Effect, Transport, Tries
-from jobman.kube.watch import OUTAGE_S, Watch
+from jobman.kube.watch import Watch
 
 if TYPE_CHECKING:
     from jobman.kube.connect import Connection
@@ -161,7 +161,7 @@ class Client:
         resource_version: str | None = None,
         known: Iterable[T] = (),
         deadline_s: float | None = None,
-        outage_s: float = OUTAGE_S,
+        outage_s: float | None = None,
     ) -> Watch[T]:
         """Changes as they happen, for `deadline_s` seconds or until closed; see `Watch`.
 

@@ -67,14 +67,14 @@ class Watch(Generic[T]):
         resource_version: str | None = None,
         known: Iterable[T] = (),
         deadline_s: float | None = None,
-        outage_s: float = OUTAGE_S,
+        outage_s: float | None = None,
     ) -> None:
         self._client = client
         self._resource = resource
         self._scope = scope
         self._version = resource_version or None
         self._known = {item.metadata.uid: item for item in known}
-        self._outage_s = outage_s
+        self._outage_s = OUTAGE_S if outage_s is None else outage_s
         self._deadline = None if deadline_s is None else time.monotonic() + deadline_s
         self._closed = threading.Event()
         self._stream: ByteStream | None = None
