@@ -1,0 +1,1 @@
+"""One pod per item of a list, and every log brought home."""

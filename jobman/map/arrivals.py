@@ -1,0 +1,319 @@
+"""What a change of a pod means for its item, until the item has an outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+from msgspec.structs import replace
+
+from jobman.errors import (
+    ApiNotFoundError,
+    JobmanError,
+    UnavailableError,
+    UnreachableError,
+)
+from jobman.jobs import pods as pod_views
+from jobman.jobs.pods import PodView
+from jobman.kube.labels import SUBMISSION
+from jobman.kube.objects import Event, Pod
+from jobman.kube.resources import EVENTS
+from jobman.map import board as states
+from jobman.map import homecoming, opening
+from jobman.map import pods as run_pods
+from jobman.map.board import Live
+from jobman.map.homecoming import Ended, Keeping
+from jobman.map.items import Item
+from jobman.map.logs import Follower, LogFile
+from jobman.map.opening import Opening
+from jobman.map.outcome import Outcome
+from jobman.map.pods import Stage
+from jobman.map.submission import Submission
+from jobman.map.work import Work
+from jobman.values.enums import State
+
+LOOK_S = 5.0
+"""How often pods that wait are looked at: time alone turns waiting into trouble."""
+EVENTS_AFTER_S = 30.0
+"""A pod that has a node and does not start for this long may have an event that says why."""
+MOST_FOLLOWED = 48
+"""Logs that are followed at a time; those of further pods are read when they end."""
+GIVE_UP_S = 600.0
+"""How long a log is asked for that the server does not give."""
+LONGEST_PAUSE_S = 15.0
+
+
+class Arrivals:
+    """Takes in the changes of pods; `ended` is told each item's outcome."""
+
+    def __init__(
+        self, work: Work, submission: Submission, *, ended: Callable[[Outcome], None]
+    ) -> None:
+        self._work = work
+        self._submission = submission
+        self._ended = ended
+        self._keeping = Keeping(work.plan.keep_pods, work.plan.keep_failed_pods)
+        self._disruptions: Counter[int] = Counter()
+        self._followed = 0
+        self._events: dict[str, list[Event]] = {}
+        self._asking_events = False
+        submission.adopt = self.see
+        submission.vanished = self._vanished
+
+    def begin(self, found: Opening) -> None:
+        """Take up the pods that an earlier runner left."""
+        for item, pod in found.adopted:
+            self.see(self._add(item, pod), pod)
+        for item, pod in found.old:
+            live = self._add(item, pod)
+            live.again = True
+            self._delete(live)
+        for pod in found.left:
+            over = pod_views.view(pod, now=_now()).state.finished
+            if not (self._keeping.keeps(True) or (over and self._keeping.failed_pods)):
+                name, uid = pod.metadata.name, pod.metadata.uid
+                self._work.workers.do(partial(homecoming.remove, self._work.client, name, uid))
+
+    def _add(self, item: Item, pod: Pod) -> Live:
+        attempt = opening.attempt_of(pod)
+        live = Live(item, pod.metadata.name, time.monotonic(), attempt=attempt)
+        live.uid = pod.metadata.uid
+        self._work.board.add(live)
+        return live
+
+    def changed(self, change: str, pod: Pod) -> None:
+        """A change of any of the run's pods."""
+        index = run_pods.index_of(pod, len(self._work.board.states))
+        live = self._work.board.live.get(index) if index is not None else None
+        if live is None:
+            return
+        if not live.uid:
+            self._before_the_answer(live, change, pod)
+        if live.uid != pod.metadata.uid:
+            return
+        if change == "DELETED":
+            self._gone(live, pod)
+        else:
+            self.see(live, pod)
+
+    def _before_the_answer(self, live: Live, change: str, pod: Pod) -> None:
+        """The watch may be ahead of the creation's answer, or tell of an earlier pod."""
+        if change == "DELETED":
+            live.gone.add(pod.metadata.uid)
+        elif pod.metadata.annotations.get(SUBMISSION) == run_pods.submission(
+            self._work.ledger.run, live.item.index, live.attempt
+        ):
+            live.uid = pod.metadata.uid
+
+    def see(self, live: Live, pod: Pod) -> None:
+        """The pod as it is now."""
+        if live.ending or live.again:
+            return
+        uid = pod.metadata.uid
+        view = pod_views.view(pod, self._events.get(uid, ()), now=_now())
+        live.pod, live.view = pod, view
+        before, stage = live.stage, run_pods.stage(view)
+        if stage is before:
+            return
+        board = self._work.board
+        self._work.changed = True
+        if before is Stage.PENDING and stage is not Stage.LEAVING:
+            waited = time.monotonic() - live.made_at
+            self._submission.bound.started(waited, board.pending)
+        board.move(live, stage)
+        if stage.over:
+            self._over(live)
+        elif stage is Stage.RUNNING:
+            self._follow(live, pod)
+
+    def _over(self, live: Live) -> None:
+        if live.stage is Stage.DISRUPTED and self._work.over:
+            self._work.board.settle(live, states.AGAIN)
+            return
+        if live.stage is Stage.DISRUPTED and self._may_run_again(live):
+            live.again = True
+            self._delete(live)
+            return
+        self._work.board.end(live)
+        self._bring_home(live)
+
+    def _may_run_again(self, live: Live) -> bool:
+        index = live.item.index
+        if self._disruptions[index] >= self._work.plan.retries or self._work.over:
+            return False
+        self._disruptions[index] += 1
+        return True
+
+    def _bring_home(self, live: Live) -> None:
+        ended = self._as_ended(live) if live.saved is None else None
+        self._work.workers.do(partial(self._finish, live, ended), urgent=True)
+
+    def _as_ended(self, live: Live) -> Ended:
+        view = live.view or PodView(name=live.name, state=State.PENDING)
+        follower = self._let_go(live)
+        attempts = self._work.ledger.attempts.counts[live.item.index]
+        return Ended(live.item, live.stage, live.pod, view, live.attempt, attempts, follower)
+
+    def _follow(self, live: Live, pod: Pod) -> None:
+        work = self._work
+        if work.plan.stream_logs and self._followed < MOST_FOLLOWED and live.follower is None:
+            log = LogFile(work.ledger.partial(live.item.index, live.attempt))
+            live.follower = Follower(work.client, pod, log)
+            self._followed += 1
+
+    def _let_go(self, live: Live) -> Follower | None:
+        follower, live.follower = live.follower, None
+        self._followed -= follower is not None
+        return follower
+
+    def _finish(self, live: Live, ended: Ended | None) -> None:
+        """In the pool: save, then delete."""
+        work = self._work
+        try:
+            if ended is not None:
+                live.saved = homecoming.save(work.client, work.ledger, ended)
+            if not self._keeping.keeps(live.saved.succeeded):
+                homecoming.remove(work.client, live.name, live.uid)
+        except ApiNotFoundError:
+            work.post(partial(self._vanished, live))
+        except (UnavailableError, UnreachableError) as error:
+            work.post(partial(self._try_later, live, error))
+        except (JobmanError, OSError) as error:
+            work.post(partial(work.fail, error))
+        else:
+            work.post(partial(self._home, live))
+
+    def _home(self, live: Live) -> None:
+        outcome: Outcome = live.saved
+        self._work.changed = True
+        self._work.board.settle(live, states.SUCCEEDED if outcome.succeeded else states.FAILED)
+        self._ended(outcome)
+
+    def _try_later(self, live: Live, error: JobmanError) -> None:
+        """The server does not give the log, or does not delete the pod, now."""
+        now = time.monotonic()
+        live.failing_since = live.failing_since or now
+        if isinstance(error, UnavailableError) and now - live.failing_since > GIVE_UP_S:
+            self._write_off(live, "LogUnavailable", error.message)
+            return
+        if self._work.over:
+            self._work.board.settle(live, states.AGAIN)
+            return
+        pause = min(0.5 * 2 ** min(live.tries, 10), LONGEST_PAUSE_S)
+        live.tries += 1
+        self._work.inbox.later(pause, partial(self._bring_home, live))
+
+    def _gone(self, live: Live, pod: Pod) -> None:
+        if live.again:
+            self._back(live)
+        elif not live.ending:
+            live.pod = pod
+            self._vanished(live)
+
+    def _vanished(self, live: Live) -> None:
+        """The pod is no more, and its log was not read."""
+        if self._work.board.live.get(live.item.index) is not live:
+            return
+        if live.again or self._may_run_again(live):
+            self._back(live)
+            return
+        if self._work.over:
+            self._work.board.settle(live, states.AGAIN)
+            return
+        self._write_off(live, *_why_gone(live.view))
+
+    def _write_off(self, live: Live, reason: str, message: str) -> None:
+        """The item failed, and what is known of that is all there is."""
+        self._work.board.end(live)
+        ended = self._as_ended(live)
+        view = replace(ended.view, state=State.FAILED, reason=reason, message=message)
+        known = dataclasses.replace(ended, stage=Stage.FAILED, view=view)
+        self._work.workers.do(partial(self._save_known, live, known), urgent=True)
+
+    def _save_known(self, live: Live, ended: Ended) -> None:
+        """In the pool."""
+        work = self._work
+        try:
+            live.saved = homecoming.save_what_is_known(work.ledger, ended)
+        except OSError as error:
+            work.post(partial(work.fail, error))
+        else:
+            work.post(partial(self._home, live))
+
+    def _back(self, live: Live) -> None:
+        work = self._work
+        work.changed = True
+        if (follower := self._let_go(live)) is not None:
+            work.workers.do(lambda: follower.stop().close())
+        work.board.settle(live, states.AGAIN)
+        self._submission.again(live.item)
+
+    def _delete(self, live: Live) -> None:
+        """Have the pod deleted; when it is gone its item goes on."""
+        self._work.board.move(live, Stage.LEAVING)
+        self._work.workers.do(partial(self._remove, live), urgent=True)
+
+    def _remove(self, live: Live) -> None:
+        """In the pool."""
+        work = self._work
+        try:
+            homecoming.remove(work.client, live.name, live.uid)
+        except (UnavailableError, UnreachableError):
+            work.post(partial(work.inbox.later, LOOK_S, partial(self._delete, live)))
+        except JobmanError as error:
+            work.post(partial(work.fail, error))
+
+    def look(self) -> None:
+        """Look at the pods that have not started: time alone makes them slow, or stuck."""
+        now = time.monotonic()
+        oldest_s, slow = 0.0, []
+        for live in self._work.board.live.values():
+            if live.stage is Stage.PENDING and not live.creating:
+                waits_s = now - live.made_at
+                oldest_s = max(oldest_s, waits_s)
+                if waits_s > EVENTS_AFTER_S and live.pod and live.pod.spec.node_name:
+                    slow.append(live)
+        self._submission.bound.look(oldest_s, now)
+        if slow and not self._asking_events:
+            self._asking_events = True
+            uids = {live.uid for live in slow}
+            self._work.workers.do(partial(self._ask_events, uids))
+        for live in slow:
+            if live.pod is not None:
+                self.see(live, live.pod)
+        self._work.inbox.later(LOOK_S, self.look)
+
+    def _ask_events(self, uids: set[str]) -> None:
+        """In the pool: what is said about these pods."""
+        found: dict[str, list[Event]] = {}
+        work = self._work
+        try:
+            pages = work.client.pages(EVENTS, namespace=work.plan.namespace, fields="type=Warning")
+            for event in (event for page in pages for event in page.items):
+                if event.involved_object.uid in uids:
+                    found.setdefault(event.involved_object.uid, []).append(event)
+        except JobmanError:
+            found = {}
+        work.post(partial(self._told, found))
+
+    def _told(self, events: dict[str, list[Event]]) -> None:
+        self._events = events
+        self._work.inbox.later(EVENTS_AFTER_S, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asking_events = False
+
+
+def _why_gone(view: PodView | None) -> tuple[str, str]:
+    """Reason and message for a pod that is no more."""
+    if view is not None and run_pods.disrupted(view.reason):
+        return view.reason, view.message
+    return "Deleted", "the pod was deleted before its log was read"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

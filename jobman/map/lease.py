@@ -1,0 +1,236 @@
+"""The Lease that keeps a second runner off a living run.
+
+Its holder names the host, its boot, its process namespace, the process and when that started, so
+that a runner on the same host sees at once whether the holder lives. Of another host's holder
+only its renewals tell: clocks are not compared.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jobman.errors import (
+    ApiNotFoundError,
+    ConflictError,
+    JobmanError,
+)
+from jobman.kube.client import Client
+from jobman.kube.labels import MANAGED_BY, MANAGED_BY_JOBMAN, RUN
+from jobman.kube.meta import KubeObject, KubeStruct
+from jobman.kube.resources import Resource
+
+DURATION_S = 15
+RENEW_S = 5.0
+
+
+class LeaseSpec(KubeStruct, frozen=True):
+    """Who holds a lease."""
+
+    holder_identity: str | None = None
+    renew_time: str | None = None
+
+
+class Lease(KubeObject, frozen=True):
+    """A lease."""
+
+    spec: LeaseSpec = LeaseSpec()
+
+
+LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease", Lease)
+
+
+class HeldError(JobmanError):
+    """Another runner works on this run."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A runner; `process` is its id and the tick at which it started."""
+
+    host: str
+    process: str
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.process}"
+
+    @classmethod
+    def of_text(cls, text: str) -> Holder:
+        """The holder that a lease names."""
+        host, _, process = text.rpartition("/")
+        return cls(host, process)
+
+    @property
+    def place(self) -> str:
+        """For people: host name and process id."""
+        return f"{self.host.partition('/')[0]}, process {self.process.partition('.')[0]}"
+
+
+def myself() -> Holder:
+    """This process."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
+    host = f"{socket.gethostname()}/{boot}/{namespace}"
+    return Holder(host, f"{os.getpid()}.{_started(os.getpid())}")
+
+
+def _started(pid: int) -> str:
+    """The tick since boot at which a process started; empty where there is none, or a dead one."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def is_alive(holder: Holder, me: Holder) -> bool | None:
+    """Whether a holder lives; None where that cannot be seen from here."""
+    if holder.host != me.host:
+        return None
+    pid, _, started = holder.process.partition(".")
+    return pid.isdecimal() and bool(started) and _started(int(pid)) == started
+
+
+class RunLease:
+    """The lease of one run; `lost` is called, from its thread, when another took it over."""
+
+    def __init__(self, client: Client, run: str, *, lost: Callable[[JobmanError], None]) -> None:
+        self.name = f"jobman-map-{run}"
+        self._client = client
+        self._run = run
+        self._lost = lost
+        self._me = myself()
+        self._since = _now()
+        self._version = ""
+        self._uid = ""
+        self._renewed_at = float("-inf")
+        self._released = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether nobody else can hold it at this moment."""
+        return time.monotonic() - self._renewed_at < DURATION_S
+
+    def acquire(self) -> None:
+        """Take it and keep it; HeldError where a living runner has it."""
+        while True:
+            try:
+                self._taken(self._client.create(LEASES, self._manifest()))
+                break
+            except ConflictError:
+                if self._take_over():
+                    break
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="lease")
+        self._thread.start()
+
+    def release(self) -> None:
+        """Give it back; a lease that cannot be deleted runs out by itself."""
+        self._released.set()
+        if self._thread is not None:
+            self._thread.join(2 * RENEW_S)
+        try:
+            self._client.delete(LEASES, self.name, uid=self._uid)
+        except JobmanError:
+            return
+
+    def _take_over(self) -> bool:
+        """Take it from a dead holder; False where it has gone or changed meanwhile."""
+        try:
+            found = self._client.get(LEASES, self.name)
+        except ApiNotFoundError:
+            return False
+        holder = Holder.of_text(found.spec.holder_identity or "")
+        alive = is_alive(holder, self._me)
+        if holder.process and (self._renews(found) if alive is None else alive):
+            raise HeldError(
+                f"another runner works on this run: {holder.place}",
+                hint="wait for it, stop it, or name another --log-dir for a run of your own",
+            )
+        try:
+            manifest = self._manifest(found.metadata.resource_version)
+            self._taken(self._client.replace(LEASES, self.name, manifest))
+        except (ConflictError, ApiNotFoundError):
+            return False
+        return True
+
+    def _renews(self, found: Lease) -> bool:
+        """Whether the lease changes within its duration."""
+        with self._client.watch(
+            LEASES,
+            fields=f"metadata.name={self.name}",
+            resource_version=found.metadata.resource_version,
+            known=[found],
+            deadline_s=DURATION_S,
+        ) as changes:
+            return any(change.type != "DELETED" for change in changes)
+
+    def _keep(self) -> None:
+        while not self._released.wait(RENEW_S):
+            try:
+                manifest = self._manifest(self._version)
+                self._taken(self._client.replace(LEASES, self.name, manifest))
+            except ApiNotFoundError:
+                self._make_anew()
+            except JobmanError as error:
+                if not self._is_still_mine():
+                    self._lost(_taken_away(error))
+                    return
+
+    def _is_still_mine(self) -> bool:
+        """Whether no other has it: the answer to the last renewal may have been lost."""
+        try:
+            found = self._client.get(LEASES, self.name)
+        except JobmanError:
+            return True
+        if found.spec.holder_identity != str(self._me):
+            return False
+        self._version = found.metadata.resource_version
+        return True
+
+    def _make_anew(self) -> None:
+        """Somebody deleted it."""
+        try:
+            self._taken(self._client.create(LEASES, self._manifest()))
+        except JobmanError:
+            return
+
+    def _taken(self, lease: dict[str, Any]) -> None:
+        metadata = lease["metadata"]
+        self._version, self._uid = metadata["resourceVersion"], metadata["uid"]
+        self._renewed_at = time.monotonic()
+
+    def _manifest(self, version: str | None = None) -> dict[str, Any]:
+        labels = {MANAGED_BY: MANAGED_BY_JOBMAN, RUN: self._run}
+        metadata: dict[str, Any] = {"name": self.name, "labels": labels}
+        if version is not None:
+            metadata["resourceVersion"] = version
+        return {
+            "apiVersion": LEASES.group_version,
+            "kind": LEASES.kind,
+            "metadata": metadata,
+            "spec": {
+                "holderIdentity": str(self._me),
+                "leaseDurationSeconds": DURATION_S,
+                "acquireTime": self._since,
+                "renewTime": _now(),
+            },
+        }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _taken_away(error: JobmanError) -> HeldError:
+    return HeldError(
+        f"another runner has taken this run over: {error.message}",
+        hint="this one stops; what runs goes on under the other",
+    )

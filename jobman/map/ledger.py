@@ -1,0 +1,312 @@
+"""The log directory, which is the run: what has a log is done.
+
+- run.json: the run's id, what it runs, its settings, totals, attempts and times
+- NAME.log: the log of an item that succeeded, whole
+- NAME.err: that of one that failed, or what is known of it
+- failed.csv: the failed items with their parameters, reason and exit code
+- .attempts-N: how often each item was begun since run.json was written
+- .failures: how each .err came about
+- .partial/: logs on their way
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jobman import __version__
+from jobman.errors import ConfigError, UsageError
+from jobman.map.attempts import Attempts
+from jobman.map.outcome import Outcome
+from jobman.values.files import create_file, replace_file
+from jobman.values.names import random_suffix
+
+FILE_MODE = 0o644
+RUN_ID_LENGTH = 8
+
+
+class Totals(msgspec.Struct, rename="camel"):
+    """How many items there are, and how many have come to which end."""
+
+    items: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What a run runs: `items` and `template` are digests, `count` the number of items."""
+
+    count: int
+    items: str
+    template: str
+    namespace: str
+
+
+class RunFile(msgspec.Struct, rename="camel", kw_only=True):
+    """run.json."""
+
+    run: str
+    source: Source
+    template: Any = None
+    server: str = ""
+    version: str = __version__
+    command: list[str] = []
+    settings: dict[str, Any] = {}
+    totals: Totals = msgspec.field(default_factory=Totals)
+    attempts: dict[str, str] = {}
+    """Item indexes by how often they were begun."""
+    journal: int = 0
+    """The number of the file that the attempts go on in."""
+    incomplete_logs: list[str] = []
+    rerun: bool = False
+    """Everything is to be run again, and the old logs are not all gone yet."""
+    started_at: str = ""
+    updated_at: str = ""
+    finished_at: str | None = None
+
+
+class Ledger:
+    """One run's directory; files are written by many threads, everything else by one."""
+
+    def __init__(self, directory: Path, file: RunFile) -> None:
+        self.directory = directory
+        self.file = file
+        self.attempts = Attempts(directory, file.source.count)
+        self._partial = directory / ".partial"
+        self._failures = directory / ".failures"
+        self._writing = threading.Lock()
+        self._incomplete = list(file.incomplete_logs)
+
+    @classmethod
+    def open(cls, directory: Path, fresh: RunFile) -> Ledger:
+        """The run that the directory holds, or `fresh` as a new one.
+
+        Raises UsageError where the directory holds a run of something else, ConfigError where
+        its run.json cannot be read.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / "run.json"
+        fresh.started_at = fresh.updated_at = _now()
+        try:
+            create_file(path, _encoded(fresh), mode=FILE_MODE)
+        except FileExistsError:
+            return cls(directory, _same(_read(path), fresh, directory))
+        return cls(directory, fresh)
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.file.run
+
+    def take_up(self, fresh: RunFile) -> None:
+        """Read what the last runner left; nobody else may be at work."""
+        found = _read(self.directory / "run.json")
+        found.settings, found.command, found.server = fresh.settings, fresh.command, fresh.server
+        found.version, found.finished_at = fresh.version, None
+        self.file = found
+        self._incomplete = list(found.incomplete_logs)
+        self.attempts.load(found.journal, found.attempts)
+        self._partial.mkdir(exist_ok=True)
+        for path in self._partial.iterdir():
+            path.unlink()
+
+    def outcome_on_disk(self, name: str) -> bool | None:
+        """Whether the item succeeded; None where neither a log nor an error is there."""
+        if os.path.exists(self._path(name, True)):  # noqa: PTH110 - a million of these
+            self._path(name, False).unlink(missing_ok=True)
+            return True
+        return False if os.path.exists(self._path(name, False)) else None  # noqa: PTH110
+
+    def has_outcomes(self) -> bool:
+        """Whether any item has come to an end."""
+        with os.scandir(self.directory) as entries:
+            return any(entry.name.endswith((".log", ".err")) for entry in entries)
+
+    def begin_anew(self) -> None:
+        """Everything is to be run again; what is there goes before anything begins."""
+        self.file.rerun = True
+        self._replace()
+
+    def cleared(self) -> None:
+        """What was there is gone."""
+        self.file.rerun = False
+        self._failures.unlink(missing_ok=True)
+        self._incomplete.clear()
+        self._replace()
+
+    def _replace(self) -> None:
+        replace_file(self.directory / "run.json", _encoded(self.file), mode=FILE_MODE)
+
+    def forget(self, name: str) -> None:
+        """Remove the item's logs."""
+        self._path(name, True).unlink(missing_ok=True)
+        self._path(name, False).unlink(missing_ok=True)
+
+    def partial(self, index: int, attempt: int) -> Path:
+        """Where the log of an attempt at an item grows."""
+        return self._partial / f"{index}.{attempt}"
+
+    def keep(self, outcome: Outcome, partial: Path) -> None:
+        """Put a log that is whole in its place, durably; the pod may go then."""
+        if not outcome.succeeded:
+            self.note_failure(outcome)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(self._path(outcome.name, outcome.succeeded))
+        self._path(outcome.name, not outcome.succeeded).unlink(missing_ok=True)
+        self._sync_directory()
+        if outcome.incomplete:
+            with self._writing:
+                self._incomplete.append(self._path(outcome.name, outcome.succeeded).name)
+
+    def note_failure(self, outcome: Outcome) -> None:
+        """Remember how an item comes to its .err."""
+        line = msgspec.json.encode(outcome) + b"\n"
+        with self._writing, self._failures.open("ab") as file:
+            file.write(line)
+
+    def failures(self) -> Iterator[Outcome]:
+        """How the items that have an .err came to it, the last of each, oldest first."""
+        last: dict[int, int] = {}
+        for number, outcome in enumerate(self._noted()):
+            last[outcome.index] = number
+        for number, outcome in enumerate(self._noted()):
+            if last[outcome.index] == number and self._path(outcome.name, False).exists():
+                yield outcome
+
+    def write(self, totals: Totals, *, finished: bool = False) -> None:
+        """Replace run.json and failed.csv."""
+        self.file.totals = totals
+        self.file.attempts = self.attempts.fold()
+        self.file.journal = self.attempts.number
+        self.file.incomplete_logs = sorted(set(self._incomplete))
+        self.file.updated_at = _now()
+        self.file.finished_at = self.file.updated_at if finished else None
+        self._replace()
+        self.attempts.forget_older()
+        self._write_failed()
+
+    def close(self) -> None:
+        """Nothing more is written."""
+        self.attempts.close()
+        for path in self._partial.iterdir():
+            path.unlink(missing_ok=True)
+
+    def _path(self, name: str, succeeded: bool) -> Path:
+        return self.directory / f"{name}.{'log' if succeeded else 'err'}"
+
+    def _noted(self) -> Iterator[Outcome]:
+        try:
+            with self._failures.open("rb") as file:
+                for line in file:
+                    yield msgspec.json.decode(line, type=Outcome)
+        except FileNotFoundError:
+            return
+        except msgspec.DecodeError as error:
+            raise ConfigError(f"{self._failures} cannot be read: {error}") from error
+
+    def _write_failed(self) -> None:
+        path = self.directory / "failed.csv"
+        found = list(self.failures())
+        if found or path.exists():
+            replace_file(path, failed_csv(found), mode=FILE_MODE)
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def failed_csv(failures: list[Outcome]) -> bytes:
+    """The failed items as CSV: index, name, the item or its named values, and what happened."""
+    named = list(dict.fromkeys(key for outcome in failures for key in outcome.values))
+    tail = ("reason", "exit_code", "node", "attempts", "message", "last_line")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["index", "name", *(named or ["item"]), *tail])
+    for outcome in failures:
+        item = [outcome.values.get(key, "") for key in named] or [outcome.item]
+        what = [getattr(outcome, key) for key in tail]
+        writer.writerow([outcome.index, outcome.name, *item, *what])
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def new_run_id() -> str:
+    """A random one, fit for a label and for the names of pods."""
+    return random_suffix(RUN_ID_LENGTH)
+
+
+def _read(path: Path) -> RunFile:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunFile)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}",
+            hint="name another --log-dir, or move this one away",
+        ) from error
+
+
+def _same(found: RunFile, wanted: RunFile, directory: Path) -> RunFile:
+    differences = difference(found, wanted)
+    if differences:
+        raise UsageError(
+            f"{directory} holds another run ({found.run}, begun {found.started_at}):\n"
+            + "\n".join(f"  {line}" for line in differences),
+            hint="name another --log-dir for this one, or remove that directory if it is"
+            " no longer needed",
+        )
+    return found
+
+
+def difference(found: RunFile, wanted: RunFile) -> list[str]:
+    """What the run in the directory does not have in common with the one that is wanted."""
+    there, here = found.source, wanted.source
+    lines = []
+    if there.namespace != here.namespace:
+        lines.append(f"namespace: {there.namespace} there, {here.namespace} here")
+    if there.count != here.count:
+        lines.append(f"items: {there.count} there, {here.count} here")
+    elif there.items != here.items:
+        lines.append(f"items: {here.count} in both, but not the same ones")
+    if there.template != here.template:
+        lines += _template_difference(found.template, wanted.template)
+    return lines
+
+
+def _template_difference(there: Any, here: Any) -> list[str]:
+    found = list(_different_paths(there, here, ""))
+    return [f"template {line}" for line in found[:10]] or ["template: not the same"]
+
+
+def _different_paths(there: Any, here: Any, path: str) -> Iterator[str]:
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in dict.fromkeys([*there, *here]):
+            yield from _different_paths(there.get(key), here.get(key), f"{path}.{key}")
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for number, (old, new) in enumerate(zip(there, here, strict=True)):
+            yield from _different_paths(old, new, f"{path}[{number}]")
+    elif there != here:
+        yield f"{path.lstrip('.') or 'itself'}: {_short(there)} there, {_short(here)} here"
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else msgspec.json.encode(value).decode()
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def _encoded(file: RunFile) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

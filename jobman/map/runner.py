@@ -1,0 +1,372 @@
+"""The run: pods are made, watched, brought home and deleted, until every item has an outcome.
+
+One thread decides; it alone touches the board. The watch, the pool's requests, the lease and
+Ctrl-C post to it what has happened.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+from jobman.errors import ForbiddenError, JobmanError
+from jobman.kube.client import Client
+from jobman.kube.lists import Listing
+from jobman.kube.objects import Pod
+from jobman.kube.resources import PODS
+from jobman.map import board as states
+from jobman.map import flow, homecoming, opening
+from jobman.map import ledger as ledgers
+from jobman.map.arrivals import Arrivals
+from jobman.map.board import Board, Live
+from jobman.map.inbox import Inbox
+from jobman.map.lease import RunLease
+from jobman.map.ledger import Ledger, RunFile, Source, Totals
+from jobman.map.outcome import Outcome
+from jobman.map.plan import Plan
+from jobman.map.pods import Stage, selector
+from jobman.map.progress import Progress
+from jobman.map.submission import WORKERS, Submission
+from jobman.map.work import Work
+from jobman.map.workers import Workers
+
+WRITE_S = 30.0
+"""How often run.json is written meanwhile."""
+REPORT_S = 0.2
+"""How often progress is told at most."""
+
+
+class Leftover(Enum):
+    """What becomes of the pods when the user interrupts the run."""
+
+    LEAVE = "leave"
+    DELETE = "delete"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True)
+class Left:
+    """What an interrupted run has on the cluster."""
+
+    pending: int
+    running: int
+
+
+Ask = Callable[[Left], Leftover]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: `items` of which some succeeded, failed, or are left for another time.
+
+    `left` pods of it are still there. `stopped` says why it ended early, empty when it did not;
+    `interrupted` that the user did.
+    """
+
+    run: str
+    items: int
+    succeeded: int
+    failed: int
+    left: int = 0
+    stopped: str = ""
+    interrupted: bool = False
+    ledger: Ledger | None = None
+
+    @property
+    def all_succeeded(self) -> bool:
+        """Whether there is a log of every item."""
+        return self.succeeded == self.items
+
+
+def run(
+    client: Client,
+    plan: Plan,
+    *,
+    report: Callable[[Progress], None],
+    ask: Ask,
+    note: Callable[[str], None],
+) -> Result:
+    """Carry out `plan` as far as it has not been yet, and say how it ended.
+
+    `report` is told how it stands, a few times a second at most; `ask` what is to become of the
+    pods after Ctrl-C; `note` what the user should know. Raises what keeps the run from going on.
+    """
+    fresh = _fresh(client, plan)
+    ledger = Ledger.open(plan.log_dir, fresh)
+    with ExitStack() as stack:
+        run_ = _Run(client, plan, ledger, report, ask)
+        _hold_lease(client, ledger, run_, note, stack)
+        ledger.take_up(fresh)
+        stack.callback(ledger.close)
+        if plan.rerun:
+            ledger.begin_anew()
+        return run_.carry_out()
+
+
+def _fresh(client: Client, plan: Plan) -> RunFile:
+    source = Source(plan.items.count, plan.items.digest, plan.template.digest, plan.namespace)
+    return RunFile(
+        run=plan.run or ledgers.new_run_id(),
+        source=source,
+        template=plan.template.document,
+        server=client.connection.server,
+        settings=plan.settings,
+    )
+
+
+def _hold_lease(
+    client: Client, ledger: Ledger, run_: _Run, note: Callable[[str], None], stack: ExitStack
+) -> None:
+    lease = RunLease(client, ledger.run, lost=run_.lost_lease)
+    try:
+        lease.acquire()
+    except ForbiddenError as error:
+        note(f"nothing keeps a second jobman map off this run: {error.message}")
+        return
+    stack.callback(lease.release)
+    run_.lease = lease
+
+
+class _Run:
+    """A run from its opening to its end."""
+
+    def __init__(
+        self,
+        client: Client,
+        plan: Plan,
+        ledger: Ledger,
+        report: Callable[[Progress], None],
+        ask: Ask,
+    ) -> None:
+        self.lease: RunLease | None = None
+        self._report = report
+        self._ask = ask
+        self._inbox = Inbox()
+        board = Board(plan.items.count)
+        workers = Workers(WORKERS, lambda error: self._inbox.post(partial(self._broken, error)))
+        self._work = Work(client, plan, ledger, board, self._inbox, workers)
+        self._submission = Submission(self._work, may_create=self._may_create)
+        self._arrivals = Arrivals(self._work, self._submission, ended=self._ended)
+        self._breaker = flow.Breaker(enabled=not plan.keep_going)
+        self._began = time.monotonic()
+        self._skipped = 0
+        self._stopped = ""
+        self._asks = False
+        self._delete: Callable[[Live], bool] | None = None
+        self._last_failures: list[Outcome] = []
+
+    def carry_out(self) -> Result:
+        """All of it."""
+        work = self._work
+        found = opening.open_run(work.client, work.plan, work.ledger, work.board)
+        self._skipped = work.board.over
+        self._breaker.any_success = work.board.succeeded > 0
+        with self._watching(found.pods), self._interruptible():
+            try:
+                self._arrivals.begin(found)
+                del found
+                self._tick()
+                self._write()
+                self._arrivals.look()
+                self._until_over()
+            finally:
+                work.workers.close()
+                self._close()
+        return self._result()
+
+    def _until_over(self) -> None:
+        work = self._work
+        while not self._is_over():
+            self._submission.begin_some()
+            if self._is_over():
+                break
+            self._inbox.receive(self._submission.wait_s())
+            if self._asks:
+                self._interrupted()
+        if work.fatal is not None:
+            raise work.fatal
+        if self._delete is not None:
+            self._remove_pods(self._delete)
+
+    def _is_over(self) -> bool:
+        board = self._work.board
+        if self._work.over:
+            return not (board.creating or board.ending)
+        begun = self._submission.all_begun and not board.creating
+        return begun and (not board.live or self._work.plan.no_wait)
+
+    def _may_create(self) -> bool:
+        return self.lease is None or self.lease.valid
+
+    def lost_lease(self, error: JobmanError) -> None:
+        """Another runner has it: this one does nothing more."""
+        self._inbox.post(partial(self._work.fail, error))
+
+    def _broken(self, error: BaseException) -> None:
+        """A thread of the pool died of a mistake of ours."""
+        self._work.fail(error)
+        raise error
+
+    @contextmanager
+    def _watching(self, pods: Listing[Pod]) -> Iterator[None]:
+        """One watch of all pods of the run, through any outage."""
+        work = self._work
+        watch = work.client.watch(
+            PODS,
+            namespace=work.plan.namespace,
+            labels=selector(work.ledger.run),
+            resource_version=pods.resource_version,
+            known=pods.items,
+            outage_s=math.inf,
+        )
+
+        def read() -> None:
+            try:
+                for change in watch:
+                    self._inbox.post(partial(self._arrivals.changed, change.type, change.object))
+            except JobmanError as error:
+                self._inbox.post(partial(work.fail, error))
+
+        threading.Thread(target=read, daemon=True, name="watch").start()
+        with watch:
+            yield
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """The first Ctrl-C asks, the next one ends the process at once; SIGTERM leaves all."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, self._on_interrupt),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, self._on_terminate),
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_interrupt(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._inbox.post(self._note_interrupt)
+
+    def _note_interrupt(self) -> None:
+        self._asks = True
+
+    def _on_terminate(self, *_: object) -> None:
+        self._inbox.post(partial(self._stop, "terminated"))
+
+    def _interrupted(self) -> None:
+        """Ask what is to become of the pods, while the pool goes on with what it has begun."""
+        self._asks = False
+        board = self._work.board
+        answer = self._ask(Left(board.pending, board.running))
+        if answer is Leftover.CONTINUE:
+            signal.signal(signal.SIGINT, self._on_interrupt)
+            return
+        self._stop("interrupted")
+        if answer is Leftover.DELETE:
+            self._delete = lambda _: True
+
+    def _stop(self, why: str) -> None:
+        self._work.stopping = True
+        self._stopped = self._stopped or why
+
+    def _ended(self, outcome: Outcome) -> None:
+        """An item has come to its end."""
+        if outcome.succeeded:
+            self._breaker.succeeded()
+            return
+        self._last_failures = [*self._last_failures[-4:], outcome]
+        self._breaker.failed(cause(outcome))
+        if self._breaker.open and not self._work.over:
+            self._stop(
+                f"{flow.SAME_CAUSE} items in a row failed of the same cause"
+                f" ({self._breaker.cause}), and none succeeded"
+            )
+            self._delete = lambda live: live.stage is Stage.PENDING
+
+    def _remove_pods(self, chosen: Callable[[Live], bool]) -> None:
+        """Delete the pods of items that then count as not begun."""
+        board = self._work.board
+        waiting = {live.item.index: live for live in board.live.values() if chosen(live)}
+
+        def removed(live: Live, gone: bool) -> None:
+            del waiting[live.item.index]
+            if gone and board.live.get(live.item.index) is live:
+                board.settle(live, states.AGAIN)
+
+        def remove(live: Live) -> None:
+            try:
+                homecoming.remove(self._work.client, live.name, live.uid)
+            except JobmanError:
+                self._inbox.post(partial(removed, live, False))
+            else:
+                self._inbox.post(partial(removed, live, True))
+
+        for live in list(waiting.values()):
+            self._work.workers.do(partial(remove, live), urgent=True)
+        while waiting:
+            self._inbox.receive()
+
+    def _tick(self) -> None:
+        """Tell how it stands, from time to time."""
+        if self._work.changed:
+            self._work.changed = False
+            self._report(self._progress())
+        self._inbox.later(REPORT_S, self._tick)
+
+    def _progress(self) -> Progress:
+        board = self._work.board
+        return Progress(
+            total=len(board.states),
+            done=board.succeeded,
+            failed=board.failed,
+            running=board.running,
+            pending=board.pending,
+            skipped=self._skipped,
+            elapsed_s=time.monotonic() - self._began,
+            waiting_for=self._submission.reason_to_wait,
+            last_failures=tuple(self._last_failures),
+        )
+
+    def _write(self) -> None:
+        self._work.ledger.write(self._totals())
+        self._inbox.later(WRITE_S, self._write)
+
+    def _totals(self) -> Totals:
+        board = self._work.board
+        return Totals(len(board.states), board.succeeded, board.failed)
+
+    def _close(self) -> None:
+        """However it ends, run.json tells how it stands."""
+        board = self._work.board
+        finished = board.over == len(board.states)
+        self._work.ledger.write(self._totals(), finished=finished)
+        self._report(self._progress())
+
+    def _result(self) -> Result:
+        board = self._work.board
+        return Result(
+            run=self._work.ledger.run,
+            items=len(board.states),
+            succeeded=board.succeeded,
+            failed=board.failed,
+            left=len(board.live),
+            stopped=self._stopped,
+            interrupted=self._stopped == "interrupted",
+            ledger=self._work.ledger,
+        )
+
+
+def cause(outcome: Outcome) -> str:
+    """What failures have in common: the reason, which has the exit code in it where one ran."""
+    return outcome.reason
