@@ -16,6 +16,7 @@ from jobman.cli import (
     images,
     local,
     logs,
+    queue,
     settings,
     submit,
 )
@@ -64,6 +65,7 @@ for module in (
     images,
     image_details,
     settings,
+    queue,
     local,
 ):
     module.register(app)

@@ -129,11 +129,16 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The root, or a family of commands; both take the global options too."""
+    """The root, or a family of commands; both take the global options too.
+
+    `forms` narrows its `-o` where the family is a command by itself.
+    """
+
+    forms: tuple[Output, ...] = tuple(Output)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The group's own parameters and the global ones."""
-        return _with_globals(super().get_params(ctx), tuple(Output))
+        return _with_globals(super().get_params(ctx), self.forms)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the named command, at the root inside the error boundary."""

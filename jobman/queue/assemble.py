@@ -10,9 +10,10 @@ from jobman.queue import gpus, snapshot
 from jobman.queue import group as groups
 from jobman.queue.claims import Claim, IsGpu
 from jobman.queue.gpus import GpuLine
-from jobman.queue.group import By, Group, Tally
+from jobman.queue.group import Group, Tally
 from jobman.queue.nodes import NodeView
 from jobman.queue.snapshot import Usage
+from jobman.values.enums import QueueBy as By
 
 
 @dataclass(frozen=True)

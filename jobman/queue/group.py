@@ -5,29 +5,16 @@ Rows do not depend on the order in which the claims came.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from jobman.queue.claims import Claim, Shape
 from jobman.queue.nodes import PRODUCT_LABELS
+from jobman.values.enums import QueueBy as By
 from jobman.values.enums import State
-
-NO_NAME = "<no name>"
-"""How a group without a flavor is shown."""
-
-
-class By(StrEnum):
-    """What the rows of the queue are."""
-
-    FLAVOR = "flavor"
-    USER = "user"
-    NAMESPACE = "namespace"
-    NODE = "node"
-    GPU = "gpu"
 
 
 class Key(NamedTuple):
@@ -193,20 +180,3 @@ def grouped(claims: Iterable[Claim], key_of: Keying = of_flavor) -> list[Group]:
     for claim in claims:
         tally.add(claim)
     return tally.groups
-
-
-def conflicts(keys: Iterable[Key]) -> dict[str, list[Key]]:
-    """The names that mean different amounts, with these."""
-    by_name: defaultdict[str, list[Key]] = defaultdict(list)
-    for key in keys:
-        if key.name is not None:
-            by_name[key.name].append(key)
-    return {name: found for name, found in sorted(by_name.items()) if len(found) > 1}
-
-
-def total(groups: Sequence[Group]) -> Counts:
-    """All pods of the groups."""
-    sum_ = Counts()
-    for group in groups:
-        sum_.include(group.counts)
-    return sum_

@@ -21,10 +21,11 @@ from jobman.queue import group as groups
 from jobman.queue.amounts import ONE_POD
 from jobman.queue.claims import Claim, IsGpu, Shapes
 from jobman.queue.compact import FORMAT, PublishedQueue
-from jobman.queue.group import By, Group
+from jobman.queue.group import Group
 from jobman.queue.nodes import NodeView
 from jobman.queue.rules import Wanted
 from jobman.values.duration import parse_rfc3339
+from jobman.values.enums import QueueBy as By
 from jobman.values.enums import State
 
 

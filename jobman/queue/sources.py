@@ -22,9 +22,10 @@ from jobman.queue import assemble, gpus, published, snapshot
 from jobman.queue import group as groups
 from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod
 from jobman.queue.claims import Claim, Claims, IsGpu, Shapes
-from jobman.queue.group import By, Group
+from jobman.queue.group import Group
 from jobman.queue.published import Published
 from jobman.queue.snapshot import Origin, Quota, Snapshot, Source
+from jobman.values.enums import QueueBy as By
 
 T = TypeVar("T")
 

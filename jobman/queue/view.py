@@ -5,21 +5,22 @@ Pure. The Structs here are also the documented JSON.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
-from jobman.queue import group as groups
 from jobman.queue.amounts import ONE_POD, UNIT, Amounts
 from jobman.queue.capacity import Capacity, how_many_on
 from jobman.queue.claims import IsGpu
 from jobman.queue.compact import text
 from jobman.queue.gpus import GpuLine
-from jobman.queue.group import By, Counts, Group, Key
+from jobman.queue.group import Counts, Group, Key
 from jobman.queue.rules import Wanted
 from jobman.queue.snapshot import Quota, Snapshot, Source
+from jobman.values.enums import QueueBy as By
 
 
 class Requests(msgspec.Struct, frozen=True, rename="camel"):
@@ -109,8 +110,8 @@ def of(snapshot: Snapshot, choice: Choice, is_gpu: IsGpu, *, now: datetime) -> Q
     found = [*snapshot.groups]
     if choice.by is By.FLAVOR and choice.all_flavors:
         found = with_flavors(found, choice.flavors, is_gpu)
+    conflicting = _conflicts(found) if choice.by is By.FLAVOR else {}
     found = [group for group in found if _is_meant(group, choice)]
-    conflicting = groups.conflicts(g.key for g in found) if choice.by is By.FLAVOR else {}
     judge = _Judge(snapshot, choice.flavors)
     return QueueView(
         at=now,
@@ -260,12 +261,26 @@ def _quota_lines(quota: Quota, is_gpu: IsGpu) -> list[QuotaLine]:
     ]
 
 
-def _conflict_notes(conflicting: Mapping[str, Sequence[Key]]) -> list[str]:
+def _conflicts(found: Iterable[Group]) -> dict[str, list[Group]]:
+    """The names that mean different requests, with their groups."""
+    by_name: defaultdict[str, list[Group]] = defaultdict(list)
+    for group in found:
+        if group.key.name is not None:
+            by_name[group.key.name].append(group)
+    return {name: same for name, same in sorted(by_name.items()) if len(same) > 1}
+
+
+def _conflict_notes(conflicting: Mapping[str, Sequence[Group]]) -> list[str]:
     return [
         f"conflict: flavor '{name}' means different requests: "
-        + "; ".join(sorted(describe(key) for key in keys))
-        for name, keys in conflicting.items()
+        + "; ".join(f"{describe(group.key)} ({_pods(group)})" for group in same)
+        for name, same in conflicting.items()
     ]
+
+
+def _pods(group: Group) -> str:
+    total = group.counts.total
+    return "1 pod" if total == 1 else f"{total} pods"
 
 
 def describe(key: Key) -> str:

@@ -35,6 +35,16 @@ class State(StrEnum):
         return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
+class QueueBy(StrEnum):
+    """What the rows of the queue are."""
+
+    FLAVOR = "flavor"
+    USER = "user"
+    NAMESPACE = "namespace"
+    NODE = "node"
+    GPU = "gpu"
+
+
 class ClusterType(StrEnum):
     """`kubeConfig.type`: where the cluster is looked for."""
 

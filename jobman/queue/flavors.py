@@ -1,0 +1,34 @@
+"""The settings' flavors, as the queue compares them with pods. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from jobman.config.flavors import Flavor
+from jobman.kube.objects import Toleration
+from jobman.queue import amounts
+from jobman.queue.amounts import ONE_POD
+from jobman.queue.rules import Wanted
+from jobman.queue.view import KnownFlavor
+
+
+def known(flavors: Iterable[Flavor]) -> list[KnownFlavor]:
+    """The flavors that are not hidden."""
+    return [
+        KnownFlavor(flavor.name, wanted(flavor))
+        for flavor in flavors
+        if flavor.resources is not None
+    ]
+
+
+def wanted(flavor: Flavor) -> Wanted:
+    """What a pod of this flavor asks of a node."""
+    asked = amounts.of({**flavor.limits, **flavor.requests})
+    return Wanted(
+        amounts={**asked, **ONE_POD},
+        node_selector=flavor.node_selector,
+        affinity=None,
+        tolerations=tuple(msgspec.convert(given, Toleration) for given in flavor.tolerations),
+    )
