@@ -11,7 +11,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,8 +132,24 @@ class RunLease:
         self._thread = threading.Thread(target=self._keep, daemon=True, name="lease")
         self._thread.start()
 
-    def release(self) -> None:
-        """Give it back; a lease that cannot be deleted runs out by itself."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Give it back at the end, but to whoever interrupts twice: that one waits for nothing.
+
+        On the same host a dead holder is seen to be dead.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._released.set()
+            raise
+        except BaseException:
+            self._release()
+            raise
+        self._release()
+
+    def _release(self) -> None:
+        """Delete it; a lease that cannot be deleted runs out by itself."""
         self._released.set()
         if self._thread is not None:
             self._thread.join(2 * RENEW_S)

@@ -215,7 +215,7 @@ class Ledger:
 
     def _write_failed(self) -> None:
         path = self.directory / "failed.csv"
-        found = list(self.failures())
+        found = sorted(self.failures(), key=lambda outcome: outcome.index)
         if found or path.exists():
             replace_file(path, failed_csv(found), mode=FILE_MODE)
 

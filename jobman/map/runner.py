@@ -130,7 +130,7 @@ def _hold_lease(
     except ForbiddenError as error:
         note(f"nothing keeps a second jobman map off this run: {error.message}")
         return
-    stack.callback(lease.release)
+    stack.enter_context(lease.held())
     run_.lease = lease
 
 
