@@ -29,7 +29,7 @@ from jobman.kube.meta import KubeObject, KubeStruct
 from jobman.kube.resources import Resource
 
 DURATION_S = 15
-RENEW_S = 5.0
+"""How long a lease holds that is not renewed; it is renewed three times in that."""
 
 
 class LeaseSpec(KubeStruct, frozen=True):
@@ -102,11 +102,19 @@ def is_alive(holder: Holder, me: Holder) -> bool | None:
 class RunLease:
     """The lease of one run; `lost` is called, from its thread, when another took it over."""
 
-    def __init__(self, client: Client, run: str, *, lost: Callable[[JobmanError], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        run: str,
+        *,
+        lost: Callable[[JobmanError], None],
+        duration_s: int = DURATION_S,
+    ) -> None:
         self.name = f"jobman-map-{run}"
         self._client = client
         self._run = run
         self._lost = lost
+        self._duration_s = duration_s
         self._me = myself()
         self._since = _now()
         self._version = ""
@@ -118,7 +126,7 @@ class RunLease:
     @property
     def valid(self) -> bool:
         """Whether nobody else can hold it at this moment."""
-        return time.monotonic() - self._renewed_at < DURATION_S
+        return time.monotonic() - self._renewed_at < self._duration_s
 
     def acquire(self) -> None:
         """Take it and keep it; HeldError where a living runner has it."""
@@ -152,9 +160,10 @@ class RunLease:
         """Delete it; a lease that cannot be deleted runs out by itself."""
         self._released.set()
         if self._thread is not None:
-            self._thread.join(2 * RENEW_S)
+            self._thread.join(self._duration_s)
         try:
-            self._client.delete(LEASES, self.name, uid=self._uid)
+            if self._is_still_mine():
+                self._client.delete(LEASES, self.name, uid=self._uid)
         except JobmanError:
             return
 
@@ -185,12 +194,12 @@ class RunLease:
             fields=f"metadata.name={self.name}",
             resource_version=found.metadata.resource_version,
             known=[found],
-            deadline_s=DURATION_S,
+            deadline_s=self._duration_s,
         ) as changes:
             return any(change.type != "DELETED" for change in changes)
 
     def _keep(self) -> None:
-        while not self._released.wait(RENEW_S):
+        while not self._released.wait(self._duration_s / 3):
             try:
                 manifest = self._manifest(self._version)
                 self._taken(self._client.replace(LEASES, self.name, manifest))
@@ -235,7 +244,7 @@ class RunLease:
             "metadata": metadata,
             "spec": {
                 "holderIdentity": str(self._me),
-                "leaseDurationSeconds": DURATION_S,
+                "leaseDurationSeconds": self._duration_s,
                 "acquireTime": self._since,
                 "renewTime": _now(),
             },
