@@ -16,6 +16,7 @@ from jobman.cli import (
     images,
     local,
     logs,
+    nodes,
     queue,
     settings,
     submit,
@@ -66,6 +67,7 @@ for module in (
     image_details,
     settings,
     queue,
+    nodes,
     local,
 ):
     module.register(app)

@@ -59,7 +59,7 @@ def queue(
     if all_flavors and rows is not QueueBy.FLAVOR:
         raise UsageError("--all-flavors goes with --by flavor alone")
     choice = _choice(app, rows, mine_only, gpu_only, all_flavors)
-    write(app, _look(app, _query(app, rows), choice))
+    write(app, _look(app, query(app, rows), choice))
 
 
 def parse_by(word: str) -> QueueBy:
@@ -80,7 +80,10 @@ def gpu_rule(app: AppContext) -> Callable[[str], bool]:
     return is_gpu if given is None else frozenset(given).__contains__
 
 
-def _query(app: AppContext, by: QueueBy) -> Query:
+def query(
+    app: AppContext, by: QueueBy, *, nodes_alone: bool = False, holders: bool = False
+) -> Query:
+    """What to read, as the settings and the connection have it."""
     from jobman.queue.sources import Query
 
     settings = app.settings.values
@@ -94,6 +97,8 @@ def _query(app: AppContext, by: QueueBy) -> Query:
         configmap=(place.namespace or app.client.namespace, place.configmap)
         if place.configmap
         else None,
+        nodes_alone=nodes_alone,
+        holders=holders,
     )
 
 
@@ -112,12 +117,12 @@ def _choice(
     )
 
 
-def _look(app: AppContext, query: Query, choice: Choice) -> QueueView:
+def _look(app: AppContext, asked: Query, choice: Choice) -> QueueView:
     from jobman.queue import sources, view
 
     now = app.now()
-    snapshot = sources.read(app.client, query, now=now)
-    return view.of(snapshot, choice, query.is_gpu, now=now)
+    snapshot = sources.read(app.client, asked, now=now)
+    return view.of(snapshot, choice, asked.is_gpu, now=now)
 
 
 def write(app: AppContext, view: QueueView) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobman.kube.objects import Node
@@ -23,16 +24,30 @@ class Facts:
     groups: Sequence[Group]
     nodes: Sequence[NodeView] | None
     gpus: Sequence[GpuLine]
+    holders: Mapping[str, Sequence[Claim]]
     notes: Sequence[str]
 
 
-def facts(claims: Iterable[Claim], nodes: Sequence[Node] | None, *, by: By, is_gpu: IsGpu) -> Facts:
-    """What all claims of the cluster come to; they are taken one by one and not kept."""
+def facts(
+    claims: Iterable[Claim],
+    nodes: Sequence[Node] | None,
+    *,
+    by: By,
+    is_gpu: IsGpu,
+    holders: bool = False,
+) -> Facts:
+    """What all claims of the cluster come to; they are taken one by one and not kept.
+
+    Except, with `holders`, those that hold GPUs.
+    """
     tally = Tally(groups.keying(by, snapshot.products(nodes or (), is_gpu)))
     used = Usage()
+    holding: defaultdict[str, list[Claim]] = defaultdict(list)
     for claim in claims:
         if claim.node:
             used.add(claim.node, claim.shape)
+            if holders and claim.shape.gpus:
+                holding[claim.node].append(claim)
         if groups.counts_here(claim):
             tally.add(claim)
     views = None if nodes is None else snapshot.node_views(nodes, used)
@@ -40,6 +55,7 @@ def facts(claims: Iterable[Claim], nodes: Sequence[Node] | None, *, by: By, is_g
         groups=tally.groups,
         nodes=views,
         gpus=gpus.lines(views or (), is_gpu),
+        holders=holding,
         notes=_about_devices(tally.devices_claimed),
     )
 

@@ -58,12 +58,17 @@ class Quota:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`nodes` None: what is free is not known. `gpus` may be known without the nodes."""
+    """`nodes` None: not known. `usage_known` False: the nodes are, what is free on them is not.
+
+    `holders` are the pods on each node that hold GPUs, where they were asked for.
+    """
 
     at: datetime
     groups: Sequence[Group] = ()
     nodes: Sequence[NodeView] | None = None
+    usage_known: bool = True
     gpus: Sequence[GpuLine] = ()
+    holders: Mapping[str, Sequence[Claim]] = field(default_factory=dict)
     quotas: Sequence[Quota] = ()
     sources: Sequence[Source] = ()
     notes: Sequence[str] = ()
@@ -87,15 +92,6 @@ class Usage:
             for name, amount in shape.wanted.amounts.items():
                 of_node[name] = of_node.get(name, 0) + amount * count
         return used
-
-
-def usage(claims: Iterable[Claim]) -> Usage:
-    """What the claims with a node use."""
-    found = Usage()
-    for claim in claims:
-        if claim.node:
-            found.add(claim.node, claim.shape)
-    return found
 
 
 def node_views(found: Iterable[Node], used: Usage) -> list[NodeView]:

@@ -39,7 +39,8 @@ class Query:
     """What is asked for, by whom.
 
     `namespace` is mine, `label` the annotation that names the flavor, `configmap` namespace and
-    name of the published queue.
+    name of the published queue. `nodes_alone`: Jobs and quotas are not asked for. `holders`: the
+    pods that hold GPUs are kept.
     """
 
     user: str
@@ -48,6 +49,8 @@ class Query:
     by: By = By.FLAVOR
     label: str | None = None
     configmap: tuple[str, str] | None = None
+    nodes_alone: bool = False
+    holders: bool = False
 
 
 @dataclass
@@ -131,12 +134,15 @@ class _Reader:
         else:
             told.from_cluster("jobs")
         claims = chain(jobs, self._counted(pages))
-        facts = assemble.facts(claims, nodes, by=query.by, is_gpu=query.is_gpu)
+        facts = assemble.facts(
+            claims, nodes, by=query.by, is_gpu=query.is_gpu, holders=query.holders
+        )
         found = Snapshot(
             at=self._now,
             groups=facts.groups,
             nodes=facts.nodes,
             gpus=facts.gpus,
+            holders=facts.holders,
             notes=facts.notes,
         )
         if nodes is not None:
@@ -184,7 +190,12 @@ class _Reader:
             return found
         told.sources.append(Source(fact="nodes", origin=Origin.CLUSTER, at=self._now, missing=FREE))
         empty = snapshot.node_views(nodes, snapshot.Usage())
-        return replace(found, gpus=gpus.lines(empty, is_gpu, usage_known=False))
+        return replace(
+            found,
+            nodes=empty,
+            usage_known=False,
+            gpus=gpus.lines(empty, is_gpu, usage_known=False),
+        )
 
     def _pod_pages(self, namespace: str | None) -> Iterator[Listing[ActivePod]]:
         return self._client.pages(
@@ -200,6 +211,8 @@ class _Reader:
             yield from filter(None, map(self._claims.of_pod, page.items))
 
     def _jobs(self, namespace: str | None) -> list[Claim]:
+        if self._query.nodes_alone:
+            return []
         return [
             claim
             for page in self._client.pages(
@@ -210,6 +223,8 @@ class _Reader:
         ]
 
     def _quotas(self) -> list[Quota] | None:
+        if self._query.nodes_alone:
+            return None
         found = _allowed(
             lambda: self._client.list(RESOURCEQUOTAS, namespace=self._query.namespace).items
         )

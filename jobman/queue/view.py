@@ -160,7 +160,8 @@ class _Judge:
     """Says how many more pods of a group would fit."""
 
     def __init__(self, snapshot: Snapshot, flavors: Iterable[KnownFlavor]) -> None:
-        self._capacity = Capacity(snapshot.nodes) if snapshot.nodes is not None else None
+        known = snapshot.usage_known and snapshot.nodes is not None
+        self._capacity = Capacity(snapshot.nodes or ()) if known else None
         self._flavors = {flavor.name: flavor.wanted for flavor in flavors}
         self._quotas = snapshot.quotas
 

@@ -197,7 +197,7 @@ def footer(view: QueueView) -> list[str]:
     return [
         summary(view),
         *_quota_lines(view),
-        *(_source_line(group, view.at) for group in _sources(view)),
+        *source_lines(view.sources, view.at),
         *view.notes,
     ]
 
@@ -228,13 +228,13 @@ def _quota_lines(view: QueueView) -> list[str]:
     return [f"quota {quota}: {', '.join(used)}" for quota, used in by_quota.items()]
 
 
-def _sources(view: QueueView) -> list[list[Source]]:
-    """The sources, those together that say the same."""
+def source_lines(sources: Sequence[Source], now: datetime) -> list[str]:
+    """Where the facts come from and of when they are; those that say the same together."""
     found: defaultdict[tuple[object, ...], list[Source]] = defaultdict(list)
-    for source in view.sources:
+    for source in sources:
         if source.fact != "quotas":
             found[source.origin, source.where, source.at, source.missing].append(source)
-    return [*found.values()]
+    return [_source_line(same, now) for same in found.values()]
 
 
 def _source_line(sources: Sequence[Source], now: datetime) -> str:

@@ -30,6 +30,10 @@ STYLES = {
     "Suspended": "magenta",
     "Cancelled": "dim",
     "Deleting": "dim",
+    "Ready": "green",
+    "Ready,cordoned": "yellow",
+    "NotReady": "bold red",
+    "NotReady,cordoned": "bold red",
 }
 """The colour of a cell in a column that has `colored`, by its text."""
 

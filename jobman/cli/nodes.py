@@ -1,0 +1,141 @@
+"""`jobman nodes`: what the machines have, what is free, and who holds the GPUs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobman.cli.command import app_context, command
+from jobman.cli.queue import gpu_rule, query
+from jobman.errors import ForbiddenError, UsageError
+from jobman.values import names as words
+from jobman.values.enums import Output, QueueBy
+
+if TYPE_CHECKING:
+    from jobman.cli.context import AppContext
+    from jobman.queue.snapshot import Snapshot
+
+FORMS = (Output.TABLE, Output.WIDE, Output.JSON, Output.YAML, Output.NAME, Output.CSV)
+_BY = (QueueBy.NODE, QueueBy.GPU)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "nodes", forms=FORMS)(nodes)
+
+
+def nodes(
+    ctx: typer.Context,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATTERN", help="Names or globs ('gpu-*'); none: all."),
+    ] = None,
+    by: Annotated[
+        str, typer.Option(metavar="WORD", help=f"A row is one of: {', '.join(_BY)}.")
+    ] = QueueBy.NODE,
+    gpu_only: Annotated[
+        bool, typer.Option("--gpu-only", help="Only nodes that have GPUs.")
+    ] = False,
+    holders: Annotated[
+        bool, typer.Option("--holders", "-v", help="Also the pods that hold the GPUs.")
+    ] = False,
+) -> None:
+    """List the nodes: GPUs, cpu and memory that are free, state, taints, who holds the GPUs."""
+    app = app_context(ctx)
+    if by.lower() not in _BY:
+        raise UsageError(f"--by: no such rows as '{by}'", hint=f"all: {', '.join(_BY)}")
+    if holders and by.lower() == QueueBy.GPU:
+        raise UsageError("--holders goes with --by node alone")
+    snapshot = _read(app, holders=holders)
+    narrowed = _narrowed(snapshot, patterns or [], gpu_only, app)
+    if by.lower() == QueueBy.GPU:
+        _write_products(app, narrowed)
+    else:
+        _write_nodes(app, narrowed, holders=holders)
+    if app.output() in (Output.TABLE, Output.WIDE):
+        _say_what_is_missing(app, narrowed)
+
+
+def _read(app: AppContext, *, holders: bool) -> Snapshot:
+    from jobman.queue import sources
+
+    asked = query(app, QueueBy.FLAVOR, nodes_alone=True, holders=holders)
+    snapshot = sources.read(app.client, asked, now=app.now())
+    if snapshot.nodes is None:
+        raise ForbiddenError(
+            "the nodes may not be read, and no published queue tells of them",
+            code=403,
+            hint="an administrator can publish it: jobman queue publish; see docs/multi-user.md",
+        )
+    return snapshot
+
+
+def _narrowed(snapshot: Snapshot, patterns: list[str], gpu_only: bool, app: AppContext) -> Snapshot:
+    from dataclasses import replace
+
+    from jobman.queue.gpus import gpu_resources
+
+    is_gpu = gpu_rule(app)
+    kept = [
+        node
+        for node in snapshot.nodes or ()
+        if (not patterns or any(_means(word, node.name) for word in patterns))
+        and (not gpu_only or gpu_resources(node, is_gpu))
+    ]
+    return replace(snapshot, nodes=kept)
+
+
+def _means(word: str, name: str) -> bool:
+    return words.glob_matches(word, name) if words.is_glob(word) else word == name
+
+
+def _write_nodes(app: AppContext, snapshot: Snapshot, *, holders: bool) -> None:
+    from jobman.cli.render import nodes as render
+    from jobman.queue import node_rows
+
+    found = node_rows.rows(snapshot, gpu_rule(app), holders=holders)
+    if app.output() is Output.NAME:
+        from jobman.cli.render import forms
+
+        forms.write_lines(app, (row.name for row in found))
+    elif not _write_plain(app, found, render.NODE_TITLES) and found:
+        render.write_nodes(app, found, wide=app.output() is Output.WIDE)
+
+
+def _write_products(app: AppContext, snapshot: Snapshot) -> None:
+    from jobman.cli.render import nodes as render
+    from jobman.queue import node_rows
+
+    found = node_rows.by_product(snapshot, gpu_rule(app))
+    if app.output() is Output.NAME:
+        raise UsageError("-o name goes with --by node alone")
+    if not _write_plain(app, found, render.PRODUCT_TITLES) and found:
+        render.write_products(app, found)
+
+
+def _write_plain(app: AppContext, rows: list[Any], titles: tuple[str, ...]) -> bool:
+    """Write the forms that are the same for all rows; False for tables."""
+    from jobman.cli.render import forms
+    from jobman.cli.render.nodes import csv_cells
+
+    match app.output():
+        case Output.JSON:
+            forms.write_json_rows(app, rows)
+        case Output.YAML:
+            forms.write_yaml(app, rows)
+        case Output.CSV:
+            forms.write_csv(app, titles, csv_cells(rows, titles))
+        case _:
+            return False
+    return True
+
+
+def _say_what_is_missing(app: AppContext, snapshot: Snapshot) -> None:
+    from jobman.cli.render.queue import source_lines
+
+    if not snapshot.nodes:
+        app.say("no such nodes")
+    if any(source.origin != "cluster" or source.missing for source in snapshot.sources):
+        for line in [*source_lines(snapshot.sources, app.now()), *snapshot.notes]:
+            app.say(line)

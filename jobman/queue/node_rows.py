@@ -1,0 +1,182 @@
+"""What `jobman nodes` shows: each node, or the nodes of one kind of GPU together. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from jobman.queue import gpus
+from jobman.queue.amounts import UNIT
+from jobman.queue.claims import Claim, IsGpu
+from jobman.queue.compact import text
+from jobman.queue.nodes import NodeView
+from jobman.queue.snapshot import Snapshot
+
+
+class Holder(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A pod that holds GPUs; `user` is null of one that jobman did not make."""
+
+    namespace: str
+    pod: str
+    user: str | None
+    gpus: int
+
+
+class NodeRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """One node, as `jobman nodes -o json` prints it.
+
+    `gpuProduct` is null of a node without GPUs. `gpusUsed`, `gpusFree`, `cpuFree` and `memoryFree`
+    are null where the pods cannot be read. `holders` is null unless `-v` asked for them.
+    """
+
+    name: str
+    state: str
+    gpu_product: str | None
+    gpus: int
+    gpus_used: int | None
+    gpus_free: int | None
+    cpu: str
+    cpu_free: str | None
+    memory: str
+    memory_free: str | None
+    taints: list[str]
+    holders: list[Holder] | None
+
+
+class ProductRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The nodes of one kind of GPU, as `jobman nodes --by gpu -o json` prints them.
+
+    `gpuProduct` is null for the nodes without GPUs.
+    """
+
+    gpu_product: str | None
+    nodes: int
+    nodes_ready: int
+    nodes_cordoned: int
+    gpus: int
+    gpus_used: int | None
+    gpus_free: int | None
+    largest_free: int | None
+    cpu: str
+    cpu_free: str | None
+    memory: str
+    memory_free: str | None
+
+
+def rows(snapshot: Snapshot, is_gpu: IsGpu, *, holders: bool) -> list[NodeRow]:
+    """A row per node, by name."""
+    known = snapshot.usage_known
+    return [
+        _row(
+            node, is_gpu, _holders(snapshot.holders.get(node.name, ())) if holders else None, known
+        )
+        for node in sorted(snapshot.nodes or (), key=lambda node: node.name)
+    ]
+
+
+def _row(node: NodeView, is_gpu: IsGpu, holders: list[Holder] | None, usage_known: bool) -> NodeRow:
+    total, used, free = _gpu_counts([node], is_gpu)
+    return NodeRow(
+        name=node.name,
+        state=state(node),
+        gpu_product=_product(node, is_gpu),
+        gpus=total,
+        gpus_used=used if usage_known else None,
+        gpus_free=free if usage_known else None,
+        cpu=_sum([node], "cpu"),
+        cpu_free=_left([node], "cpu") if usage_known else None,
+        memory=_sum([node], "memory"),
+        memory_free=_left([node], "memory") if usage_known else None,
+        taints=[
+            f"{taint.key}={taint.value}:{taint.effect}"
+            if taint.value
+            else f"{taint.key}:{taint.effect}"
+            for taint in node.taints
+        ],
+        holders=holders,
+    )
+
+
+def state(node: NodeView) -> str:
+    """In kubectl's words: Ready, NotReady, and SchedulingDisabled of a cordoned one."""
+    ready = "Ready" if node.ready else "NotReady"
+    return ready if node.schedulable else f"{ready},SchedulingDisabled"
+
+
+def by_product(snapshot: Snapshot, is_gpu: IsGpu) -> list[ProductRow]:
+    """A row per kind of GPU, by name; the nodes without come last."""
+    groups: defaultdict[str | None, list[NodeView]] = defaultdict(list)
+    for node in snapshot.nodes or ():
+        groups[_product(node, is_gpu)].append(node)
+    ordered = sorted(groups.items(), key=lambda item: (item[0] is None, item[0] or ""))
+    return [_product_row(kind, nodes, is_gpu, snapshot.usage_known) for kind, nodes in ordered]
+
+
+def _product_row(
+    product: str | None, nodes: Sequence[NodeView], is_gpu: IsGpu, usage_known: bool
+) -> ProductRow:
+    total, used, _ = _gpu_counts(nodes, is_gpu)
+    usable = [node for node in nodes if node.usable]
+    free = [_gpu_counts([node], is_gpu)[2] for node in usable]
+    return ProductRow(
+        gpu_product=product,
+        nodes=len(nodes),
+        nodes_ready=sum(node.ready for node in nodes),
+        nodes_cordoned=sum(not node.schedulable for node in nodes),
+        gpus=total,
+        gpus_used=used if usage_known else None,
+        gpus_free=sum(free) if usage_known else None,
+        largest_free=max(free, default=0) if usage_known else None,
+        cpu=_sum(nodes, "cpu"),
+        cpu_free=_left(usable, "cpu") if usage_known else None,
+        memory=_sum(nodes, "memory"),
+        memory_free=_left(usable, "memory") if usage_known else None,
+    )
+
+
+def _product(node: NodeView, is_gpu: IsGpu) -> str | None:
+    kinds = dict.fromkeys(gpus.product(node, name) for name in gpus.gpu_resources(node, is_gpu))
+    return ", ".join(kinds) or None
+
+
+def _gpu_counts(nodes: Iterable[NodeView], is_gpu: IsGpu) -> tuple[int, int, int]:
+    """GPUs in all, held, and free."""
+    total = used = free = 0
+    for node in nodes:
+        for name in gpus.gpu_resources(node, is_gpu):
+            total += node.allocatable.get(name, 0) // UNIT
+            used += -(-node.used.get(name, 0) // UNIT)
+            free += gpus.free_gpus(node, name)
+    return total, used, free
+
+
+def _sum(nodes: Iterable[NodeView], resource: str) -> str:
+    return _text(resource, sum(node.allocatable.get(resource, 0) for node in nodes))
+
+
+def _left(nodes: Iterable[NodeView], resource: str) -> str:
+    return _text(resource, sum(max(node.free.get(resource, 0), 0) for node in nodes))
+
+
+def _text(resource: str, amount: int) -> str:
+    """Memory to the Mi, for what is free is seldom a round number."""
+    if resource != "memory":
+        return text(resource, amount)
+    step = UNIT * 2**20
+    return text(resource, amount // step * step)
+
+
+def _holders(claims: Iterable[Claim]) -> list[Holder]:
+    """The biggest first."""
+    found = [
+        Holder(
+            namespace=claim.namespace,
+            pod=claim.name,
+            user=claim.user,
+            gpus=-(-claim.shape.gpu_total // UNIT),
+        )
+        for claim in claims
+    ]
+    return sorted(found, key=lambda each: (-each.gpus, each.namespace, each.pod))
