@@ -120,7 +120,6 @@ class Arrivals:
         if stage is before:
             return
         board = self._work.board
-        self._work.changed = True
         if before is Stage.PENDING and stage is not Stage.LEAVING:
             waited = time.monotonic() - live.made_at
             self._submission.bound.started(waited, board.pending)
@@ -189,7 +188,8 @@ class Arrivals:
 
     def _home(self, live: Live) -> None:
         outcome: Outcome = live.saved
-        self._work.changed = True
+        if not self._work.board.has(live):
+            return
         self._work.board.settle(live, states.SUCCEEDED if outcome.succeeded else states.FAILED)
         self._ended(outcome)
 
@@ -216,7 +216,7 @@ class Arrivals:
 
     def _vanished(self, live: Live) -> None:
         """The pod is no more, and its log was not read."""
-        if self._work.board.live.get(live.item.index) is not live:
+        if not self._work.board.has(live):
             return
         if live.again or self._may_run_again(live):
             self._back(live)
@@ -246,7 +246,6 @@ class Arrivals:
 
     def _back(self, live: Live) -> None:
         work = self._work
-        work.changed = True
         if (follower := self._let_go(live)) is not None:
             work.workers.do(lambda: follower.stop().close())
         work.board.settle(live, states.AGAIN)

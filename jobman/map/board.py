@@ -77,8 +77,12 @@ class Board:
         self._stages[live.stage] += 1
         self.creating += live.creating
 
+    def has(self, live: Live) -> bool:
+        """Whether this pod is still what the item has."""
+        return self.live.get(live.item.index) is live
+
     def created(self, live: Live) -> None:
-        """The creation was answered."""
+        """The creation was answered, or does not matter any more."""
         self.creating -= live.creating
         live.creating = False
 
@@ -113,4 +117,4 @@ class Board:
         del self.live[live.item.index]
         self._stages[live.stage] -= 1
         self._ending -= live.ending
-        self.creating -= live.creating
+        self.created(live)

@@ -241,6 +241,12 @@ def failed_csv(failures: list[Outcome]) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
+def known_run(directory: Path) -> str | None:
+    """The id of the run that the directory holds; None where there is none."""
+    path = directory / "run.json"
+    return _read(path).run if path.exists() else None
+
+
 def new_run_id() -> str:
     """A random one, fit for a label and for the names of pods."""
     return random_suffix(RUN_ID_LENGTH)

@@ -319,9 +319,7 @@ class _Run:
 
     def _tick(self) -> None:
         """Tell how it stands, from time to time."""
-        if self._work.changed:
-            self._work.changed = False
-            self._report(self._progress())
+        self._report(self._progress())
         self._inbox.later(REPORT_S, self._tick)
 
     def _progress(self) -> Progress:

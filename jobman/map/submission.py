@@ -163,6 +163,8 @@ class Submission:
         """There is a pod of that name: adopt it, or stop."""
         work = self._work
         work.board.created(live)
+        if live.uid or not work.board.has(live):
+            return
         work.ledger.attempts.never_began(live.item.index)
         if found.metadata.labels.get(RUN) != work.ledger.run:
             work.board.settle(live, states.AGAIN)
@@ -186,6 +188,8 @@ class Submission:
     def _refused(self, live: Live, error: JobmanError | None) -> None:
         work = self._work
         work.board.created(live)
+        if live.uid or not work.board.has(live):
+            return
         self._back(live)
         if not _may_exist(error):
             work.ledger.attempts.never_began(live.item.index)

@@ -28,7 +28,6 @@ class Work:
     workers: Workers
     fatal: BaseException | None = None
     stopping: bool = False
-    changed: bool = True
 
     def post(self, act: Callable[[], None]) -> None:
         """Have `act` run by the deciding thread."""
