@@ -48,6 +48,13 @@ def queue(
     all_flavors: Annotated[
         bool, typer.Option("--all-flavors", help="Also flavors of the settings without a pod.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Keep showing it as it changes; q ends.")
+    ] = False,
+    interval: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.5, help="With --watch: between two drawings."),
+    ] = 2.0,
 ) -> None:
     """Show the queue: who waits for what, what runs, what is mine, what is free."""
     if ctx.invoked_subcommand is not None:
@@ -59,7 +66,11 @@ def queue(
     if all_flavors and rows is not QueueBy.FLAVOR:
         raise UsageError("--all-flavors goes with --by flavor alone")
     choice = _choice(app, rows, mine_only, gpu_only, all_flavors)
-    write(app, _look(app, query(app, rows), choice))
+    asked = query(app, rows)
+    if watch:
+        _watch(app, asked, choice, interval)
+    else:
+        _look(app, asked, choice)
 
 
 def parse_by(word: str) -> QueueBy:
@@ -117,12 +128,26 @@ def _choice(
     )
 
 
-def _look(app: AppContext, asked: Query, choice: Choice) -> QueueView:
+def _look(app: AppContext, asked: Query, choice: Choice) -> None:
     from jobman.queue import sources, view
 
     now = app.now()
     snapshot = sources.read(app.client, asked, now=now)
-    return view.of(snapshot, choice, asked.is_gpu, now=now)
+    write(app, view.of(snapshot, choice, asked.is_gpu, now=now))
+
+
+def _watch(app: AppContext, asked: Query, choice: Choice, interval_s: float) -> None:
+    from jobman.cli import screen
+    from jobman.queue import view
+    from jobman.queue.live import Live
+
+    with Live(app.client, asked, now=app.now) as live:
+
+        def draw(page: AppContext) -> None:
+            snapshot = live.snapshot()
+            write(page, view.of(snapshot, choice, asked.is_gpu, now=snapshot.at))
+
+        screen.watch(app, draw, interval_s=interval_s)
 
 
 def write(app: AppContext, view: QueueView) -> None:

@@ -14,7 +14,7 @@ IsGpu = Callable[[str], bool]
 
 
 class GpuLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """GPUs of one kind: `total` = `inUse` + `free` + `unusable`.
+    """GPUs of one kind: `total` = `inUse` + `free` + `unusable`, unless too many are held.
 
     `inUse` is what pods hold or have been promised. `unusable` is free and out of reach: on
     nodes that are cordoned or not ready, or reported as broken by their node. `largestFree` is
@@ -75,7 +75,7 @@ def _line(kind: str, resource: str, nodes: list[NodeView], *, usage_known: bool)
     return GpuLine(
         product=kind,
         resource=resource,
-        total=max(installed // UNIT, held + left),
+        total=installed // UNIT,
         in_use=held if usage_known else None,
         free=left if usage_known else None,
         largest_free=largest if usage_known else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -72,6 +72,17 @@ class Snapshot:
     quotas: Sequence[Quota] = ()
     sources: Sequence[Source] = ()
     notes: Sequence[str] = ()
+
+    @property
+    def of_whole_cluster(self) -> bool:
+        """Whether all pods, Jobs and nodes were read."""
+        facts = [source for source in self.sources if source.fact != "quotas"]
+        return bool(facts) and all(source.origin is Origin.CLUSTER for source in facts)
+
+    def as_of(self, now: datetime) -> Snapshot:
+        """The same, of a cluster of which every change is seen."""
+        fresh = [msgspec.structs.replace(source, at=now) for source in self.sources]
+        return replace(self, at=now, sources=fresh)
 
 
 @dataclass
