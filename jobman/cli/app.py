@@ -22,6 +22,7 @@ from jobman.cli import (
     submit,
 )
 from jobman.cli import list as list_command
+from jobman.cli import map as map_command
 from jobman.cli.command import Group
 
 COLLECT_AFTER = 100_000
@@ -68,6 +69,7 @@ for module in (
     settings,
     queue,
     nodes,
+    map_command,
     local,
 ):
     module.register(app)

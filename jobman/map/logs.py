@@ -51,18 +51,18 @@ class LogFile(LogCopy):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.first: datetime | None = None
+        self.begins: datetime | None = None
         self._file = path.open("wb")
         super().__init__(self._file)
 
     def feed(self, chunk: bytes) -> None:
         """Write the lines that `chunk` completes."""
-        if self.first is None and (stamp := _STAMP.match(chunk)):
-            self.first = _moment(stamp[0])
+        if self.begins is None and (stamp := _STAMP.match(chunk)):
+            self.begins = _moment(stamp[0])
         super().feed(chunk)
 
     @property
-    def size(self) -> int:
+    def written(self) -> int:
         """Bytes so far."""
         return self._file.tell()
 
@@ -90,10 +90,10 @@ def bring_home(client: Client, pod: Pod, view: PodView, log: LogFile) -> bool:
     from_start = not log.lines
     log.reconnect()
     copy_log(client, pod, log, tail=None, since_s=None)
-    size = log.size
+    size = log.written
     log.close()
     started, ended = view.started_at, view.finished_at
-    missing = from_start and head_may_be_missing(started, log.first, ended, size)
+    missing = from_start and head_may_be_missing(started, log.begins, ended, size)
     if missing:
         _put_first(log.path, INCOMPLETE)
     return missing

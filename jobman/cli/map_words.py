@@ -1,0 +1,133 @@
+"""What `jobman map` says: while it runs, when it is interrupted, and at its end."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from jobman.values.duration import format_age
+from jobman.values.text import visible
+
+if TYPE_CHECKING:
+    from jobman.cli.context import AppContext
+    from jobman.map.items import Items
+    from jobman.map.plan import Plan
+    from jobman.map.progress import Progress
+    from jobman.map.runner import Left, Leftover, Result
+    from jobman.map.template import Template
+
+PIPED_EVERY_S = 10.0
+BAR = 20
+CAUSES = 10
+_CLEAR = "\r\x1b[K"
+_NUMBERS = re.compile(r"\d+")
+
+
+class ProgressWriter:
+    """On a terminal one line that is written over; piped a line when something changed."""
+
+    def __init__(self, app: AppContext) -> None:
+        self._app = app
+        self._last = ""
+        self._at = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """The run stands so."""
+        text = _line(progress)
+        if self._app.err_is_terminal:
+            room = self._app.width - 1
+            self._write(f"{_CLEAR}{_bar(progress)} {text}"[: room + len(_CLEAR)])
+            return
+        now = time.monotonic()
+        if text != self._last and now - self._at >= PIPED_EVERY_S:
+            self._last, self._at = text, now
+            self._app.say(text)
+
+    def end(self) -> None:
+        """Leave the line to others."""
+        if self._app.err_is_terminal:
+            self._write(_CLEAR)
+
+    def _write(self, text: str) -> None:
+        self._app.err.write(text)
+        self._app.err.flush()
+
+
+def _line(progress: Progress) -> str:
+    over = progress.done + progress.failed
+    parts = [
+        f"{over}/{progress.total}",
+        f"{progress.failed} failed" if progress.failed else "",
+        f"{progress.running} running",
+        f"{progress.pending} pending",
+        _rate(progress),
+        visible(progress.waiting_for, limit=120) if progress.waiting_for else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _rate(progress: Progress) -> str:
+    done = progress.done + progress.failed - progress.skipped
+    if not done or progress.elapsed_s < 1:
+        return ""
+    rate = done / progress.elapsed_s
+    left = (progress.total - progress.done - progress.failed) / rate
+    return f"{rate:.1f}/s, {format_age(left)} left" if left else f"{rate:.1f}/s"
+
+
+def _bar(progress: Progress) -> str:
+    over = progress.done + progress.failed
+    full = BAR * over // progress.total if progress.total else BAR
+    return f"[{'#' * full}{'.' * (BAR - full)}]"
+
+
+def ask(app: AppContext, progress: ProgressWriter, left: Left) -> Leftover:
+    """What is to become of the pods; they stay where nobody can be asked."""
+    from jobman.map.runner import Leftover
+
+    progress.end()
+    pods = left.pending + left.running
+    if not pods or not app.can_ask:
+        return Leftover.LEAVE
+    answers = {"l": Leftover.LEAVE, "d": Leftover.DELETE, "c": Leftover.CONTINUE}
+    while True:
+        app.err.write(
+            f"{pods} pods run or wait: [l]eave them, [d]elete them, [c]ontinue? (Ctrl-C: leave) "
+        )
+        app.err.flush()
+        answer = app.stdin.readline()
+        if not answer:
+            return Leftover.LEAVE
+        if answer.strip().lower()[:1] in answers:
+            return answers[answer.strip().lower()[:1]]
+
+
+def summarize(app: AppContext, result: Result, plan: Plan) -> None:
+    """How it ended: counts, and the failures by their cause."""
+    left = result.items - result.succeeded - result.failed
+    parts = [f"{result.succeeded} of {result.items} succeeded"]
+    parts += [f"{result.failed} failed"] if result.failed else []
+    parts += [f"{left} not done"] if left else []
+    app.say(f"{', '.join(parts)}; logs in {plan.log_dir}")
+    if result.failed and result.ledger is not None:
+        causes = Counter(
+            (outcome.reason, _NUMBERS.sub("N", outcome.last_line or outcome.message))
+            for outcome in result.ledger.failures()
+        )
+        for (reason, line), number in causes.most_common(CAUSES):
+            app.say(f"  {number} x {reason}{': ' + visible(line, limit=100) if line else ''}")
+        app.say(f"details in {plan.log_dir / 'failed.csv'}; --retry-failed runs them again")
+    if result.stopped:
+        app.say(f"stopped: {result.stopped}")
+    if result.left:
+        app.say(f"{result.left} pods go on; the same command brings their logs home")
+
+
+def names(items: Items, template: Template) -> str:
+    """The first names and the last."""
+    from jobman.map.items import first
+
+    shown = [template.name(item) for item in first(items, 3)]
+    return ", ".join(shown) + (", …" if items.count > len(shown) else "")
