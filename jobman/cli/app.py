@@ -9,6 +9,7 @@ import typer
 
 from jobman import __version__
 from jobman.cli import (
+    admin,
     delete,
     details,
     flavors,
@@ -70,6 +71,7 @@ for module in (
     queue,
     nodes,
     map_command,
+    admin,
     local,
 ):
     module.register(app)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobman.cli.command import Group, app_context
+from jobman.cli import queue_publish
+from jobman.cli.command import Group, app_context, command
 from jobman.errors import UsageError
 from jobman.values import names
 from jobman.values.enums import Output, QueueBy
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     family = typer.Typer(cls=QueueGroup, invoke_without_command=True, help=_HELP)
     family.callback(invoke_without_command=True)(queue)
+    command(family, "publish")(queue_publish.publish)
     app.add_typer(family, name="queue", help=_HELP)
 
 

@@ -416,3 +416,17 @@ class PersistentVolumeClaim(KubeObject, frozen=True):
     """A claim to a volume."""
 
     status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
+
+
+class LeaseSpec(KubeStruct, frozen=True):
+    """Who holds a lease, and for how many seconds after each renewal."""
+
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    renew_time: str | None = None
+
+
+class Lease(KubeObject, frozen=True):
+    """A lease: one holder at a time."""
+
+    spec: LeaseSpec = LeaseSpec()

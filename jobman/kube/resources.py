@@ -12,6 +12,7 @@ from jobman.kube.objects import (
     Event,
     Job,
     KubeObject,
+    Lease,
     LimitRange,
     Namespace,
     Node,
@@ -91,3 +92,4 @@ PERSISTENTVOLUMECLAIMS = Resource(
 PRIORITYCLASSES = Resource(
     "scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", PriorityClass, namespaced=False
 )
+LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease", Lease)

@@ -68,7 +68,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `state` is Pending (waits for a node), Starting, Running, Stuck or Suspended. `since` is when
     they came, as RFC 3339 in UTC. `work` is false of pods that serve (a Deployment's, a
-    DaemonSet's): they count where they hold GPUs.
+    DaemonSet's): they count where they hold GPUs. `name` is the pod's or Job's own, `job` its
+    Job's.
     """
 
     shape: Shape
@@ -83,6 +84,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     since: str = ""
     count: int = 1
     name: str = ""
+    job: str = ""
 
 
 class Shapes:
@@ -188,6 +190,7 @@ class Claims:
             node=spec.node_name,
             since=meta.creation_timestamp or "",
             name=meta.name,
+            job=owner.name if owner else "",
         )
 
     def _state(self, pod: ActivePod) -> State | None:

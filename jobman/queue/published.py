@@ -178,7 +178,7 @@ def _entry(claim: Claim) -> Mapping[str, Any]:
     waits = claim.state in (State.PENDING, State.SUSPENDED, State.STUCK)
     return {
         "namespace": claim.namespace,
-        "name": claim.name,
+        "name": claim.job or claim.name,
         "creationDate": claim.since,
         "resources": {"flavor": claim.flavor, "requests": requests},
         "podStatus": "Pending" if waits else "Running",

@@ -40,7 +40,8 @@ class Query:
 
     `namespace` is mine, `label` the annotation that names the flavor, `configmap` namespace and
     name of the published queue. `nodes_alone`: Jobs and quotas are not asked for. `holders`: the
-    pods that hold GPUs are kept.
+    pods that hold GPUs are kept. `publishing`: quotas are not asked for, and a published queue is
+    no source. `on_claim` gets each claim of the whole cluster.
     """
 
     user: str
@@ -51,6 +52,8 @@ class Query:
     configmap: tuple[str, str] | None = None
     nodes_alone: bool = False
     holders: bool = False
+    publishing: bool = False
+    on_claim: Callable[[Claim], None] | None = None
 
 
 @dataclass
@@ -133,7 +136,7 @@ class _Reader:
             jobs = _allowed(lambda: self._jobs(query.namespace)) or []
         else:
             told.from_cluster("jobs")
-        claims = chain(jobs, self._counted(pages))
+        claims = self._watched(chain(jobs, self._counted(pages)))
         facts = assemble.facts(
             claims, nodes, by=query.by, is_gpu=query.is_gpu, holders=query.holders
         )
@@ -210,6 +213,12 @@ class _Reader:
         for page in pages:
             yield from filter(None, map(self._claims.of_pod, page.items))
 
+    def _watched(self, claims: Iterable[Claim]) -> Iterable[Claim]:
+        told = self._query.on_claim
+        if told is None:
+            return claims
+        return (claim for claim in claims if told(claim) is None)
+
     def _jobs(self, namespace: str | None) -> list[Claim]:
         if self._query.nodes_alone:
             return []
@@ -223,7 +232,7 @@ class _Reader:
         ]
 
     def _quotas(self) -> list[Quota] | None:
-        if self._query.nodes_alone:
+        if self._query.nodes_alone or self._query.publishing:
             return None
         found = _allowed(
             lambda: self._client.list(RESOURCEQUOTAS, namespace=self._query.namespace).items

@@ -45,6 +45,14 @@ class QueueBy(StrEnum):
     GPU = "gpu"
 
 
+class PublisherAs(StrEnum):
+    """What runs a queue publisher in a cluster."""
+
+    DEPLOYMENT = "deployment"
+    CRONJOB = "cronjob"
+    NONE = "none"
+
+
 class ClusterType(StrEnum):
     """`kubeConfig.type`: where the cluster is looked for."""
 

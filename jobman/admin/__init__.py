@@ -1,0 +1,1 @@
+"""What an administrator sets up once for a cluster's users."""
