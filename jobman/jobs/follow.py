@@ -8,11 +8,12 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any
 
 from jobman.errors import ApiNotFoundError, InvalidError, JobmanError
+from jobman.jobs import containers, indexes, rotation
 from jobman.jobs import pods as pod_views
-from jobman.jobs.logs import LogCopy
+from jobman.jobs.logs import LogCopy, Sink, check_is_log
 from jobman.jobs.observe import Observation, Timeout
 from jobman.jobs.pods import PodView
 from jobman.jobs.state import JobView
@@ -24,6 +25,8 @@ CHUNKS_AHEAD = 64
 """How many chunks of a log may wait to be written."""
 OUTAGE_S = 300.0
 """How long a log that cannot be read is asked for again and again."""
+TOGETHER = 32
+"""How many pods are read at the same time, at most."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,31 @@ class Pauses:
 
 
 @dataclass(frozen=True)
+class Which:
+    """Which logs: of the `container`, None the main one; of pods of these indexes, None of all.
+
+    `together`: of all these pods at the same time, not of one after the other.
+    """
+
+    container: str | None = None
+    indexes: frozenset[int] | None = None
+    together: bool = False
+
+    def includes(self, pod: PodView) -> bool:
+        """Whether the pod's log is among them."""
+        return self.indexes is None or pod.index in self.indexes
+
+
+@dataclass(frozen=True)
 class _Source:
     """What each log is read with: `window` is for the first connection of a pod."""
 
     client: Client
     observation: Observation
+    which: Which
     window: dict[str, int | None]
     pauses: Pauses
+    on_incomplete: Callable[[str], object]
 
 
 def follow(
@@ -53,8 +74,10 @@ def follow(
     job_name: str,
     namespace: str | None,
     *,
-    out: BinaryIO,
+    out: Sink | Callable[[PodView], Sink],
     on_state: Callable[[JobView], None],
+    on_incomplete: Callable[[str], object] = str,
+    which: Which = Which(),
     timeout_s: float | None = None,
     tail: int | None = None,
     since_s: int | None = None,
@@ -63,19 +86,21 @@ def follow(
 ) -> JobView:
     """Copy the logs of the job's pods to `out` as they grow; the view of its outcome, or Stuck.
 
-    Pods are read one after the other, in the order of their index. `on_state` is called with
-    the first view and with each that differs from the one before; one with a pod that runs
-    comes before the first byte of that pod's log. Raises WaitTimeoutError, and NotFoundError
-    when the job is, or gets, deleted.
+    Pods are read one after the other, in the order of their index, unless `which` says
+    otherwise. `out` may be a function that gives each pod a sink of its own. `on_state` is called
+    with the first view and with each that differs from the one before; one with a pod that runs
+    comes before the first byte of that pod's log. `on_incomplete` is told why a log lacks
+    something. Raises WaitTimeoutError, and NotFoundError when the job is, or gets, deleted.
     """
     observation = Observation(client, job_name, namespace)
     timeout = Timeout(timeout_s, f"job {job_name} has not finished")
-    source = _Source(client, observation, {"tail": tail, "since_s": since_s}, pauses)
-    follower = _Follower(source, partial(LogCopy, out, timestamps=timestamps))
+    window = {"tail": tail, "since_s": since_s}
+    source = _Source(client, observation, which, window, pauses, on_incomplete)
+    follower = _Follower(source, partial(_copy_to, out, timestamps))
     with observation.watching(), closing(follower):
         view = observation.view()
         on_state(view)
-        while follower.turn(view) or not observation.is_over(view, with_pods=True):
+        while follower.turn(view) or not _is_over(observation, view, which):
             if not follower.reading:
                 observation.require_existing()
             observation.receive(timeout, follower.patience_s)
@@ -85,10 +110,25 @@ def follow(
         return observation.outcome()
 
 
-class _Follower:
-    """Reads the logs of a job's pods, one after the other."""
+def _copy_to(out: Sink | Callable[[PodView], Sink], timestamps: bool, pod: PodView) -> LogCopy:
+    return LogCopy(out(pod) if callable(out) else out, timestamps=timestamps)
 
-    def __init__(self, source: _Source, new_copy: Callable[[], LogCopy]) -> None:
+
+def _is_over(observation: Observation, view: JobView, which: Which) -> bool:
+    """Whether nothing more comes: of some indexes, when these are done."""
+    if observation.is_over(view, with_pods=True):
+        return True
+    status = observation.job.status
+    if which.indexes is None:
+        return False
+    done = indexes.told(status.completed_indexes) | indexes.told(status.failed_indexes)
+    return which.indexes <= done
+
+
+class _Follower:
+    """Reads the logs of a job's pods."""
+
+    def __init__(self, source: _Source, new_copy: Callable[[PodView], LogCopy]) -> None:
         self._source = source
         self._new_copy = new_copy
         self._logs: dict[str, _PodLog] = {}
@@ -104,9 +144,8 @@ class _Follower:
         return min((log.patience_s for log in self._logs.values() if not log.done), default=5.0)
 
     def turn(self, view: JobView) -> bool:
-        """Go on with the log at hand, or begin the next; whether there is more to read."""
-        if not self.reading:
-            self._begin_next(view)
+        """Go on with the logs at hand, and begin the next; whether there is more to read."""
+        self._begin(view)
         for name, log in self._logs.items():
             if not log.done:
                 log.turn(self._source.observation.pod(name))
@@ -118,13 +157,20 @@ class _Follower:
             log.close()
 
     def _unread(self, pod: PodView) -> bool:
-        return pod.has_started and pod.name not in self._logs
+        if pod.name in self._logs or not self._source.which.includes(pod):
+            return False
+        container = self._source.which.container
+        whole = self._source.observation.pods.get(pod.name)
+        if container is None or whole is None:
+            return pod.has_started
+        return containers.has_run(whole, container)
 
-    def _begin_next(self, view: JobView) -> None:
-        pod = next((pod for pod in view.pods if self._unread(pod)), None)
-        if pod is not None:
+    def _begin(self, view: JobView) -> None:
+        reading = sum(not log.done for log in self._logs.values())
+        room = (TOGETHER if self._source.which.together else 1) - reading
+        for pod in [pod for pod in view.pods if self._unread(pod)][: max(room, 0)]:
             whole = self._source.observation.pods[pod.name]
-            self._logs[pod.name] = _PodLog(self._source, whole, self._new_copy())
+            self._logs[pod.name] = _PodLog(self._source, whole, self._new_copy(pod))
 
 
 class _PodLog:
@@ -145,6 +191,9 @@ class _PodLog:
         self._stream: LogStream | None = None
         self._closed = False
         self._lost_since: float | None = None
+        self._cut = False
+        self._container = source.which.container or pod_views.main_container(pod)
+        self._run = containers.restarts(pod, self._container)
         self._slots = threading.Semaphore(CHUNKS_AHEAD)
 
     @property
@@ -168,46 +217,60 @@ class _PodLog:
 
     def _connect(self, ended: bool) -> None:
         self._connected = True
-        self._opened_after_end = ended
-        query: dict[str, Any] = {"follow": not ended}
+        self._pod = self._source.observation.pods.get(self._pod.metadata.name, self._pod)
+        earlier = containers.restarts(self._pod, self._container) > self._run
+        self._opened_after_end = ended and not earlier
+        query: dict[str, Any] = {"previous": True} if earlier else {"follow": not ended}
         since = self._copy.point.since_time
         query |= {"since_time": since} if since else self._source.window
-        self._copy.reconnect()
+        self._copy.reconnect(cut=self._cut)
         threading.Thread(target=self._read, args=(query,), daemon=True, name="log").start()
 
     def _read(self, query: dict[str, Any]) -> None:
         """In the connection's thread: what comes is posted to the thread that receives."""
         post = self._source.observation.post
         meta = self._pod.metadata
-        container = pod_views.main_container(self._pod)
+        named: dict[str, Any] = {"namespace": meta.namespace, "container": self._container}
+        over = self._on_run_over if query.get("previous") else None
         try:
-            with self._source.client.log(
-                meta.name, namespace=meta.namespace, container=container, timestamps=True, **query
-            ) as stream:
+            with self._source.client.log(meta.name, **named, timestamps=True, **query) as stream:
                 self._stream = stream
+                self._copy.lacks_head |= stream.lacks_head and "since_time" not in query
                 for chunk in stream:
                     self._slots.acquire()
                     if self._closed:
                         return
                     post(partial(self._on_chunk, chunk))
-                post(self._on_end if stream.has_log else self._on_nothing_yet)
+                post(over or (self._on_end if stream.has_log else self._on_nothing_yet))
         except ApiNotFoundError:
             post(self._finish)
         except InvalidError:
-            post(self._on_nothing_yet)
+            post(over or self._on_nothing_yet)
         except JobmanError as error:
             post(partial(self._on_loss, error))
 
     def _on_chunk(self, chunk: bytes) -> None:
         self._slots.release()
-        self._lost_since = None
+        check_is_log(chunk, self._copy, self._pod.metadata.name)
+        before = self._copy.size
         self._copy.feed(chunk)
+        self._cut = False
+        if self._copy.size > before:
+            self._lost_since = None
 
     def _on_end(self) -> None:
         if self._opened_after_end:
             self._finish()
         else:
             self._disconnected(self._source.pauses.settle_s)
+
+    def _on_run_over(self) -> None:
+        """What was left of an earlier run is read: the next one has a log of its own."""
+        self._copy.end()
+        self._copy.begin_run()
+        self._run = containers.restarts(self._pod, self._container)
+        self._cut = False
+        self._disconnected(0)
 
     def _on_nothing_yet(self) -> None:
         """The pod's status is ahead of its log, or it never had one."""
@@ -220,8 +283,13 @@ class _PodLog:
         """A cut connection, or none at all: the first is not waited for."""
         now = time.monotonic()
         first, self._lost_since = self._lost_since is None, self._lost_since or now
+        self._cut = True
         if now - self._lost_since > OUTAGE_S:
-            raise error
+            name = self._pod.metadata.name
+            raise JobmanError(
+                f"the log of pod {name} is incomplete: it cannot be read on: {error.message}",
+                hint=error.hint,
+            ) from error
         self._disconnected(0 if first else self._source.pauses.retry_s)
 
     def _disconnected(self, look_again_s: float) -> None:
@@ -232,3 +300,38 @@ class _PodLog:
         self._connected = False
         self._copy.end()
         self.done = True
+        whole = all(limit is None for limit in self._source.window.values())
+        why = lack(
+            self._pod,
+            self._container,
+            self._copy,
+            from_start=whole,
+            exact=self._source.client.connection.embedded,
+        )
+        if why:
+            self._source.on_incomplete(why)
+
+
+def lack(
+    pod: Pod,
+    container: str | None,
+    copy: LogCopy,
+    *,
+    from_start: bool,
+    exact: bool,
+    previous: bool = False,
+) -> str:
+    """Why a log that was read lacks something; empty where it does not.
+
+    `from_start`: all of it was asked for; `exact`: of a server that tells when a head is gone.
+    """
+    named = f"the log of pod {pod.metadata.name} is incomplete"
+    if copy.gap:
+        return f"{named}: lines were lost while the connection was: the log was rotated meanwhile"
+    if not from_start:
+        return ""
+    guessed = not exact and rotation.lacks_head(pod, container, copy, previous=previous)
+    if copy.lacks_head or guessed:
+        may = "has been" if copy.lacks_head else "may have been"
+        return f"{named}: its beginning {may} rotated away on its node"
+    return ""

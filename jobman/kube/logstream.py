@@ -18,10 +18,13 @@ class LogStream:
 
     `has_log` is False for a pod that no node has taken yet. A follow ends cleanly whatever
     happened on the cluster: look at the pod. A cut connection raises UnreachableError.
+    `lacks_head`: the server warns that the log was rotated, which Kubernetes' own never does.
     """
 
     def __init__(self, answer: Answer, connection: Connection) -> None:
         self.has_log = answer.status != 204
+        warnings = answer.response.headers.get("Warning", "")
+        self.lacks_head = "rotated" in warnings
         self._chunks = ByteStream(answer.response, connection)
 
     def __iter__(self) -> Iterator[bytes]:
