@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Items:
         self.columns = columns
         self.count = 0
         self._lines = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the items
+        weakref.finalize(self, self._lines.close)
         digest = sha256()
         for text, values in found:
             line = msgspec.json.encode((text, values)) + b"\n"

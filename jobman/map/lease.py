@@ -25,27 +25,11 @@ from jobman.errors import (
 )
 from jobman.kube.client import Client
 from jobman.kube.labels import MANAGED_BY, MANAGED_BY_JOBMAN, RUN
-from jobman.kube.meta import KubeObject, KubeStruct
-from jobman.kube.resources import Resource
+from jobman.kube.objects import Lease
+from jobman.kube.resources import LEASES
 
 DURATION_S = 15
 """How long a lease holds that is not renewed; it is renewed three times in that."""
-
-
-class LeaseSpec(KubeStruct, frozen=True):
-    """Who holds a lease."""
-
-    holder_identity: str | None = None
-    renew_time: str | None = None
-
-
-class Lease(KubeObject, frozen=True):
-    """A lease."""
-
-    spec: LeaseSpec = LeaseSpec()
-
-
-LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease", Lease)
 
 
 class HeldError(JobmanError):

@@ -12,7 +12,8 @@ import pytest
 
 from jobman.errors import ApiNotFoundError, JobmanError
 from jobman.kube.client import Client
-from jobman.map.lease import LEASES, HeldError, Holder, RunLease, is_alive, myself
+from jobman.kube.resources import LEASES
+from jobman.map.lease import HeldError, Holder, RunLease, is_alive, myself
 
 ME = myself()
 DEAD = Holder(ME.host, "999999999.1")
