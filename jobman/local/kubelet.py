@@ -280,7 +280,7 @@ class Kubelet:
     def remove(self, pod: Object) -> None:
         """Take an ended pod out of the API."""
         metadata = pod["metadata"]
-        options = DeleteOptions(grace_s=0, uid=metadata["uid"])
+        options = DeleteOptions(grace_s=0, propagation=None, uid=metadata["uid"])
         with contextlib.suppress(ApiError):
             self._registry.delete("pods", metadata["namespace"], metadata["name"], options)
 

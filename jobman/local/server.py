@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from jobman.local.api import answers, authz, discovery, handlers, openapi, pods, status
+from jobman.local.api import answers, authn, authz, discovery, handlers, openapi, pods, status
 from jobman.local.api.agent import NodeAgent
 from jobman.local.api.bodies import BODY_MAX
+from jobman.local.api.call import Call, act_of
 from jobman.local.api.discovery import Document
-from jobman.local.api.handlers import Call
-from jobman.local.api.paths import Target, target
+from jobman.local.api.paths import Target, named, target
 from jobman.local.api.registry import Registry
 from jobman.local.api.status import ApiError, PlainError
-from jobman.local.api.users import ANONYMOUS, User
+from jobman.local.api.users import User
 
 log = logging.getLogger(__name__)
 
@@ -62,28 +61,29 @@ class _Server:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request; what goes wrong inside is a Status of its own."""
         try:
-            return await self._answer(request, self._user(request))
+            return await self._answer(request)
         except ApiError as error:
-            return await answers.answer(
-                request, error.status, code=error.code, headers=error.headers
-            )
+            return await answers.refusal(request, error)
         except PlainError as error:
             return answers.plain(error.text, error.code)
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:
             log.exception("%s %s", request.method, request.raw_path)
-            broken = status.internal("see the log of the embedded cluster")
-            return await answers.answer(request, broken.status, code=500)
+            return await answers.refusal(
+                request, status.internal("see the log of the embedded cluster")
+            )
 
-    async def _answer(self, request: web.Request, user: User) -> web.StreamResponse:
-        path = request.rel_url.raw_path
-        found = target(path) if path.startswith(("/api/", "/apis/")) else None
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        found = named(request.rel_url.raw_path)
+        user = authn.caller(request, self._tokens)
+        user = authn.speaker(self._registry, request, found, user)
         if found is None:
             return await self._document(request, user)
-        call = Call(self._registry, request, found, user)
-        call.authorize()
-        handler = self._handler(found, request.method)
+        authz.check(self._registry, user, act_of(request, found))
+        call = Call(self._registry, request, target(found), user)
+        call.check_method()
+        handler = self._handler(call.target, request.method)
         return await handler(call)
 
     def _handler(self, found: Target, method: str) -> Handler:
@@ -102,7 +102,7 @@ class _Server:
     async def _document(self, request: web.Request, user: User) -> web.StreamResponse:
         """What is not a resource: health, version, discovery, OpenAPI."""
         path = request.rel_url.raw_path
-        authz.check_path(user, request.method.lower(), path)
+        authz.check_path(self._registry, user, request.method.lower(), path)
         if path in _HEALTH:
             return answers.plain("ok")
         if request.method not in ("GET", "HEAD"):
@@ -124,19 +124,3 @@ class _Server:
             body = openapi.document(path.removeprefix("/openapi/v3/"))
             return Document(body, answers.JSON, f'"{openapi.etag()}"') if body else None
         return discovery.document(path, accept)
-
-    def _user(self, request: web.Request) -> User:
-        """Who holds the bearer token. Raises a 401 for one that nobody holds."""
-        header = request.headers.get("Authorization", "")
-        if not header:
-            return ANONYMOUS
-        scheme, _, token = header.partition(" ")
-        given = token.strip().encode()
-        user: User | None = None
-        for known, holder in self._tokens.items():
-            # every token is compared, each in constant time
-            if hmac.compare_digest(known.encode(), given):
-                user = holder
-        if scheme.lower() != "bearer" or user is None:
-            raise status.unauthorized()
-        return user

@@ -268,7 +268,7 @@ class Simulator:
         self._registry.modify("pods", namespace, name, change, subresource="status")
 
     def _remove(self, metadata: Object) -> None:
-        options = DeleteOptions(grace_s=0, uid=metadata["uid"])
+        options = DeleteOptions(grace_s=0, propagation=None, uid=metadata["uid"])
         try:
             self._registry.delete("pods", metadata["namespace"], metadata["name"], options)
         except ApiError as error:

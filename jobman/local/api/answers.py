@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,26 +20,28 @@ from jobman.local.store import Record
 JSON, YAML = "application/json", "application/yaml"
 _GZIP_FROM = 128 * 1024
 _PRETTY_AGENTS = ("curl/", "Wget/", "Mozilla/")
+_WARNINGS: web.RequestKey[list[str]] = web.RequestKey("warnings", list[str])
+_FORMS = ("", "Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_ANY = ("*/*", "application/*")
 AVAILABLE = (JSON, YAML, "application/vnd.kubernetes.protobuf")
 
 
 class Accept:
-    """What the caller accepts: the first clause that this server can give."""
+    """What the caller accepts: the first clause that this server can give. Raises a 406."""
 
     def __init__(self, header: str) -> None:
         self.form = ""
         self.type = JSON
-        clauses = [clause.strip() for clause in header.split(",") if clause.strip()]
-        for clause in clauses:
-            kind, _, rest = clause.partition(";")
-            parameters = dict(part.strip().partition("=")[::2] for part in rest.split(";"))
-            wanted = parameters.get("as", "")
-            if kind in (JSON, YAML, "*/*", "application/*") and wanted in _FORMS:
-                self.form = wanted
+        clauses = [_clause(text) for text in header.split(",") if text.strip()]
+        for kind, form in clauses:
+            if kind in (JSON, YAML, *_ANY) and form in _FORMS:
+                self.form = form
                 self.type = YAML if kind == YAML else JSON
                 return
-        if clauses:
+        if any(kind in (*AVAILABLE, *_ANY) for kind, _ in clauses):
             raise status.not_acceptable(AVAILABLE)
+        if clauses:
+            raise status.not_available(AVAILABLE)
 
     @property
     def table(self) -> bool:
@@ -51,7 +54,21 @@ class Accept:
         return self.form.startswith("PartialObjectMetadata")
 
 
-_FORMS = ("", "Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+def _clause(text: str) -> tuple[str, str]:
+    """A clause's media type, and the form in its parameter `as`."""
+    kind, _, rest = text.partition(";")
+    parameters = dict(part.strip().partition("=")[::2] for part in rest.split(";"))
+    return kind.strip(), parameters.get("as", "")
+
+
+def accept_of(request: web.Request) -> Accept:
+    """What a request's caller accepts. Raises a 406."""
+    return Accept(",".join(request.headers.getall("Accept", [])))
+
+
+def warn(request: web.Request, *texts: str) -> None:
+    """Send warnings with the answer, whatever it will be."""
+    request.setdefault(_WARNINGS, []).extend(texts)
 
 
 async def answer(
@@ -59,19 +76,21 @@ async def answer(
     value: Any,
     *,
     code: int = 200,
-    warnings: Iterable[str] = (),
     headers: Mapping[str, str] | None = None,
     kind: str = JSON,
 ) -> web.Response:
     """`value` as JSON or YAML."""
-    if kind == YAML:
-        body = yaml.safe_dump(value, sort_keys=False).encode()
-    else:
-        body = encoded(request, value)
-    response = await answer_bytes(request, body, kind, code=code, headers=headers)
-    for warning in warnings:
-        response.headers.add("Warning", f'299 - "{_quoted(warning)}"')
-    return response
+    body = _yaml(value) if kind == YAML else encoded(request, value)
+    return await answer_bytes(request, body, kind, code=code, headers=headers)
+
+
+async def refusal(request: web.Request, error: status.ApiError) -> web.Response:
+    """A Status, in YAML for who asked for that."""
+    try:
+        kind = accept_of(request).type
+    except status.ApiError:
+        kind = JSON
+    return await answer(request, error.status, code=error.code, headers=error.headers, kind=kind)
 
 
 async def answer_bytes(
@@ -87,7 +106,10 @@ async def answer_bytes(
     if len(body) > _GZIP_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
         body = await asyncio.get_running_loop().run_in_executor(None, _gzipped, body)
         own |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-    return web.Response(status=code, body=body, headers=own)
+    response = web.Response(status=code, body=body, headers=own)
+    for warning in request.get(_WARNINGS, ()):
+        response.headers.add("Warning", f'299 - "{_quoted(warning)}"')
+    return response
 
 
 def plain(text: str, code: int = 200) -> web.Response:
@@ -131,6 +153,17 @@ def _item(record: Record, prefix: bytes) -> bytes:
     obj.pop("kind", None)
     obj.pop("apiVersion", None)
     return msgspec.json.encode(obj)
+
+
+def _yaml(value: Any) -> bytes:
+    return yaml.dump(value, Dumper=_Dumper, allow_unicode=True, width=math.inf).encode()
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML as Kubernetes writes it: sorted, a list's items not indented, no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
 
 
 def _gzipped(body: bytes) -> bytes:

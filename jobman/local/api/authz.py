@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 _RBAC = "rbac.authorization.k8s.io"
+# The paths that Kubernetes' own bindings allow to everybody, and to everybody who is known.
 _PUBLIC = ("/healthz", "/livez", "/readyz", "/version", "/version/")
-_DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", *_PUBLIC)
+_DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", *_PUBLIC[:2], "/openapi", "/openapi/*")
+_KNOWN = (
+    (*_DISCOVERY, *_PUBLIC[2:]),
+    ("/.well-known", "/.well-known/*"),
+)
+_NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 # What Kubernetes' own bindings allow to everybody who is known.
 _SELF_REVIEWS: tuple[Object, ...] = (
     {
@@ -68,36 +74,47 @@ def decide(registry: Registry, user: User, act: Act) -> str | None:
 
 def check(registry: Registry, user: User, act: Act) -> None:
     """Raise the 403 of an act that is not allowed."""
-    if decide(registry, user, act) is not None:
-        return
+    if decide(registry, user, act) is None:
+        raise refused(user, act)
+
+
+def refused(user: User, act: Act) -> status.ApiError:
+    """The 403 of an act."""
     where = f'in the namespace "{act.namespace}"' if act.namespace else "at the cluster scope"
-    raise status.forbidden(
+    error = status.forbidden(
         act.resource,
         act.group,
         act.name,
         f'User "{user.name}" cannot {act.verb} resource "{act.full_resource}"'
         f' in API group "{act.group}" {where}',
     )
+    error.headers |= _NOSNIFF
+    return error
 
 
-def check_path(user: User, verb: str, path: str) -> None:
+def refused_path(user: User, verb: str, path: str) -> status.ApiError:
+    """The 403 of a path that is no resource's."""
+    text = f'forbidden: User "{user.name}" cannot {verb} path "{path}"'
+    return status.ApiError(403, "Forbidden", text, details={}, headers=_NOSNIFF)
+
+
+def check_path(registry: Registry, user: User, verb: str, path: str) -> None:
     """Raise the 403 of a path that is no resource's."""
-    if not may_path(user, path):
-        raise status.ApiError(
-            403,
-            "Forbidden",
-            f'forbidden: User "{user.name}" cannot {verb} path "{path}"',
-            details={},
-        )
+    if not may_path(registry, user, verb, path):
+        raise refused_path(user, verb, path)
 
 
-def may_path(user: User, path: str) -> bool:
-    """Whether somebody may read a path that is no resource's."""
-    if user.may_all or path in _PUBLIC:
-        return True
-    return AUTHENTICATED in user.groups and any(
-        path == allowed or (allowed.endswith("*") and path.startswith(allowed[:-1]))
-        for allowed in _DISCOVERY
+def may_path(registry: Registry, user: User, verb: str, path: str) -> bool:
+    """Whether somebody may do something with a path that is no resource's."""
+    return any(
+        _has(rule.get("verbs"), verb) and _has_path(rule["nonResourceURLs"], path)
+        for rule in non_resource_rules(registry, user)
+    )
+
+
+def _has_path(allowed: list[str], path: str) -> bool:
+    return any(
+        path == each or (each.endswith("*") and path.startswith(each[:-1])) for each in allowed
     )
 
 
@@ -117,10 +134,22 @@ def grants(registry: Registry, user: User, namespace: str) -> Iterator[Grant]:
             yield from _of_binding(registry, user, binding, "RoleBinding")
 
 
-def non_resource_rules(user: User) -> list[Object]:
+def rules(registry: Registry, user: User, namespace: str) -> list[Object]:
+    """What somebody may do in a namespace, as SelfSubjectRulesReview tells it."""
+    every = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    found = [grant.rule for grant in grants(registry, user, namespace)]
+    own = [rule for rule in found if rule.get("resources")]
+    return [*own, every] if user.may_all else own
+
+
+def non_resource_rules(registry: Registry, user: User) -> list[Object]:
     """The paths that somebody may read."""
-    paths = ["*"] if user.may_all else list(_DISCOVERY if AUTHENTICATED in user.groups else _PUBLIC)
-    return [{"verbs": ["*"] if user.may_all else ["get"], "nonResourceURLs": paths}]
+    groups = [_PUBLIC, *(_KNOWN if AUTHENTICATED in user.groups else ())]
+    found: list[Object] = [{"verbs": ["get"], "nonResourceURLs": list(group)} for group in groups]
+    if user.may_all:
+        found.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
+    granted = (grant.rule for grant in grants(registry, user, ""))
+    return found + [rule for rule in granted if rule.get("nonResourceURLs")]
 
 
 def _of_binding(registry: Registry, user: User, binding: Object, kind: str) -> Iterator[Grant]:

@@ -61,7 +61,7 @@ async def patch(request: web.Request) -> tuple[str, Any]:
     kind = content_type(request)
     body = await read(request)
     if kind not in PATCHES:
-        raise status.PlainError(415, "415: Unsupported Media Type")
+        raise status.unsupported_patch_type()
     try:
         value = decode.decode_yaml(body) if kind.endswith("yaml") else decode.from_json(body)
     except (ValueError, RecursionError) as error:
@@ -69,16 +69,23 @@ async def patch(request: web.Request) -> tuple[str, Any]:
     return kind, value
 
 
-async def options(request: web.Request) -> dict[str, Any]:
-    """The DeleteOptions in the body; empty without one."""
-    body = await read(request)
+async def options(request: web.Request) -> dict[str, Any] | None:
+    """The DeleteOptions in the body; None without one. Raises 400 and 415."""
+    kind, body = content_type(request), await read(request)
     if not body:
-        return {}
-    readers = {PROTOBUF: protobuf.decode, "application/yaml": decode.decode_yaml}
+        return None
+    if kind not in ACCEPTED:
+        raise status.unsupported_media_type(ACCEPTED)
+    if kind == PROTOBUF:
+        return _protobuf(body)
     try:
-        return readers.get(content_type(request), decode.decode)(body)
+        value = decode.decode_yaml(body) if kind.endswith("yaml") else decode.from_json(body)
     except (ValueError, RecursionError) as error:
         raise status.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+    if not isinstance(value, dict):
+        text = f"json: cannot unmarshal {decode.json_type(value)} into Go value of type struct"
+        raise status.bad_request(f"couldn't get version/kind; json parse error: {text}")
+    return value
 
 
 def content_type(request: web.Request) -> str:
@@ -93,7 +100,7 @@ def _unrecognized(resource: Resource, error: Exception) -> status.ApiError:
     )
 
 
-def _protobuf(body: bytes) -> Any:
+def _protobuf(body: bytes) -> dict[str, Any]:
     try:
         return protobuf.decode(body)
     except ValueError as error:

@@ -11,19 +11,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from jobman.local.api import metadata
-from jobman.local.api.resources import Resource
+from jobman.local.api.resources import Resource, resource_of
 
 Object = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 _GRACE_S = 30
+_GRACE_FOR_NEGATIVE_S = 1
+_PODS = resource_of("pods")
 _FINAL = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
 class DeleteOptions:
-    """How to delete: grace in seconds (None: the object's own), what happens to dependents."""
+    """How to delete: grace in seconds (None: the object's own), what happens to dependents.
+
+    A `propagation` of None is the kind's own: dependents of a Job stay, all others go.
+    """
 
     grace_s: int | None = None
     propagation: Propagation | None = "Background"
@@ -38,7 +43,7 @@ def marked(resource: Resource, obj: Object, options: DeleteOptions) -> Object:
         return _marked_pod(obj, options)
     if resource.kind == "Namespace":
         obj.setdefault("status", {})["phase"] = "Terminating"
-    finalizers = _finalizers(obj, options.propagation)
+    finalizers = _finalizers(resource, obj, options.propagation)
     if finalizers:
         obj["metadata"]["finalizers"] = finalizers
     else:
@@ -57,11 +62,15 @@ def is_over(obj: Object) -> bool:
     return not held and about.get("deletionGracePeriodSeconds", 0) == 0
 
 
-def _finalizers(obj: Object, propagation: Propagation | None) -> list[str]:
+def _finalizers(resource: Resource, obj: Object, propagation: Propagation | None) -> list[str]:
     """The object's own finalizers, and the one that the propagation asks for."""
-    own = [f for f in obj["metadata"].get("finalizers", []) if f not in (FOREGROUND, ORPHAN)]
-    wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(propagation or "", [])
-    return own + wanted
+    given = obj["metadata"].get("finalizers", [])
+    own = [finalizer for finalizer in given if finalizer not in (FOREGROUND, ORPHAN)]
+    if propagation is None and own != given:
+        return list(given)
+    if propagation == "Orphan" or (propagation is None and resource.kind == "Job"):
+        return [*own, ORPHAN]
+    return [*own, FOREGROUND] if propagation == "Foreground" else own
 
 
 def _marked_pod(pod: Object, options: DeleteOptions) -> Object:
@@ -70,19 +79,29 @@ def _marked_pod(pod: Object, options: DeleteOptions) -> Object:
     grace = options.grace_s
     if grace is None:
         grace = spec.get("terminationGracePeriodSeconds", _GRACE_S)
+    elif grace < 0:
+        grace = _GRACE_FOR_NEGATIVE_S
     if not spec.get("nodeName") or pod.get("status", {}).get("phase") in _FINAL:
         grace = 0
+    finalizers = _finalizers(_PODS, pod, options.propagation)
+    if finalizers != about.get("finalizers", []):
+        about["finalizers"] = finalizers
     if "deletionTimestamp" in about and grace >= about.get("deletionGracePeriodSeconds", 0):
         return pod
-    _mark(pod, max(grace, 0))
+    _mark(pod, grace)
     return pod
 
 
 def _mark(obj: Object, grace_s: int) -> None:
+    """Say until when the object has; that moment may come nearer, from when it was first said."""
     about = obj["metadata"]
-    if "deletionTimestamp" not in about:
+    begun = datetime.now(UTC)
+    if "deletionTimestamp" in about:
+        before = timedelta(seconds=about.get("deletionGracePeriodSeconds", 0))
+        begun = datetime.fromisoformat(about["deletionTimestamp"]) - before
+    else:
         metadata.count_generation(obj)
-    when = datetime.now(UTC) + timedelta(seconds=grace_s)
+    when = begun + timedelta(seconds=grace_s)
     about["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
     about["deletionGracePeriodSeconds"] = grace_s
     obj["metadata"] = metadata.in_order(about)

@@ -148,11 +148,9 @@ def _check_version(store: Store, query: Mapping[str, str], version: str, token: 
             f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""',
         )
     if (version and not version.isascii()) or (version and not version.isdigit()):
-        raise status.bad_request(f'Invalid value: "{version}": resource version must be a number')
+        raise status.bad_request(status.no_such_version(version))
     if version and int(version) > store.rv:
-        raise status.timeout(
-            f"Too large resource version: {version}, current: {store.rv}", retry_after_s=1
-        )
+        raise status.version_too_large(int(version), store.rv)
 
 
 def _list_options(field: str, reason: str, message: str) -> status.ApiError:

@@ -8,13 +8,13 @@ from typing import Any
 
 from jobman.local.api.cause import required
 from jobman.local.api.resources import Resource
-from jobman.local.api.status import bad_request, conflict, internal, invalid
+from jobman.local.api.status import ApiError, bad_request, conflict, invalid
 from jobman.values.names import random_suffix
 
 Object = dict[str, Any]
 
 _GENERATED_BASE_MAX = 58
-_COUNTED = frozenset({"Job", "Pod"})
+_COUNTED = frozenset({"Job", "Pod", "PriorityClass"})
 _KEPT = (
     "uid",
     "creationTimestamp",
@@ -67,8 +67,9 @@ def begin(resource: Resource, obj: Object, *, dry_run: bool) -> None:
     """Make a new object the server's own: name, uid, time, generation."""
     metadata = obj["metadata"]
     if metadata.get("resourceVersion") and not dry_run:
-        raise internal("resourceVersion should not be set on objects to be created")
-    for key in (*_KEPT, "resourceVersion", "managedFields", "selfLink"):
+        text = "resourceVersion should not be set on objects to be created"
+        raise ApiError(500, "", text)
+    for key in (*_KEPT, "managedFields", "selfLink"):
         metadata.pop(key, None)
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = metadata["generateName"][:_GENERATED_BASE_MAX] + random_suffix()
@@ -82,23 +83,25 @@ def begin(resource: Resource, obj: Object, *, dry_run: bool) -> None:
     obj["metadata"] = in_order(metadata)
 
 
-def carry_over(resource: Resource, old: Object, new: Object) -> None:
-    """Keep what no writer may change.
+def carry_over(resource: Resource, old: Object, new: Object, *, is_patch: bool = False) -> None:
+    """Keep what a writer left out, and the generation; what it changed is for validation to see.
 
-    Raises a 409 for an object that is another one, or not at the writer's resourceVersion.
+    Raises a 409 for an object that is not at the writer's resourceVersion, or is another one
+    (of a patch validation tells that, too).
     """
     before, after = old["metadata"], new["metadata"]
     plural, group, name = resource.plural, resource.group, before["name"]
     uid = after.get("uid")
-    if uid and uid != before["uid"]:
-        raise conflict(plural, group, name, _uid_text(uid, before["uid"]))
+    if uid and uid != before["uid"] and not is_patch:
+        raise conflict(plural, group, name, _other_uid(plural, before, uid))
     version = after.get("resourceVersion")
     if version and version != before["resourceVersion"]:
         raise conflict(plural, group, name)
     for key in _KEPT:
-        after.pop(key, None)
-        if key in before:
+        if key in before and (key == "generation" or not after.get(key)):
             after[key] = before[key]
+        elif key not in before:
+            after.pop(key, None)
     after.pop("managedFields", None)
     new["metadata"] = in_order(after)
 
@@ -113,26 +116,29 @@ def check_preconditions(
     resource: Resource, obj: Object, uid: str | None, resource_version: str | None
 ) -> None:
     """What a deletion demands of the object. Raises a 409."""
-    metadata = obj["metadata"]
-    if uid is not None and uid != metadata["uid"]:
-        raise conflict(
-            resource.plural, resource.group, metadata["name"], _uid_text(uid, metadata["uid"])
+    about = obj["metadata"]
+    if uid is not None and uid != about["uid"]:
+        why = (
+            f"the UID in the precondition ({uid}) does not match the UID in record"
+            f" ({about['uid']}). The object might have been deleted and then recreated"
         )
-    if resource_version is not None and resource_version != metadata["resourceVersion"]:
-        raise conflict(
-            resource.plural,
-            resource.group,
-            metadata["name"],
+    elif resource_version is not None and resource_version != about["resourceVersion"]:
+        why = (
             f"the ResourceVersion in the precondition ({resource_version}) does not match the"
-            f" ResourceVersion in record ({metadata['resourceVersion']})."
-            " The object might have been modified",
+            f" ResourceVersion in record ({about['resourceVersion']})."
+            " The object might have been modified"
         )
+    else:
+        return
+    raise conflict(resource.kind, resource.group, about["name"], why)
 
 
-def _uid_text(given: str, recorded: str) -> str:
+def _other_uid(plural: str, about: Object, uid: str) -> str:
+    place = "/".join(part for part in (about.get("namespace"), about["name"]) if part)
     return (
-        f"the UID in the precondition ({given}) does not match the UID in record ({recorded})."
-        " The object might have been deleted and then recreated"
+        f"StorageError: invalid object, Code: 4, Key: /registry/{plural}/{place},"
+        f" ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid},"
+        f" UID in object meta: {about['uid']}"
     )
 
 

@@ -12,8 +12,32 @@ _OF_NAMESPACES = ("status", "finalize")
 
 
 @dataclass(frozen=True)
+class Named:
+    """What a URL names, whether that is served or not.
+
+    `namespace` None: of all namespaces, or without any; `name` None: the collection.
+    """
+
+    group: str
+    version: str
+    plural: str
+    namespace: str | None = None
+    name: str | None = None
+    subresource: str | None = None
+    watch: bool = False
+    is_too_long: bool = False
+
+    @property
+    def home(self) -> str:
+        """The namespace that roles are looked up in: a Namespace is in itself."""
+        if (self.group, self.plural) == ("", "namespaces"):
+            return self.name or ""
+        return self.namespace or ""
+
+
+@dataclass(frozen=True)
 class Target:
-    """What a URL is about. `namespace` None: of all; `name` None: the collection."""
+    """What a URL is about, of what is served."""
 
     resource: Resource
     namespace: str | None
@@ -27,38 +51,41 @@ class Target:
         return self.namespace or ""
 
 
-def target(raw_path: str) -> Target | None:
-    """The target of a path below /api and /apis; None for their discovery documents.
-
-    Raises a plain 404 for no API's path, a Status 404 for a resource that is not served.
-    """
-    parts = [unquote(part) for part in raw_path.strip("/").split("/")]
-    if parts[0] == "api":
-        group, rest = "", parts[1:]
-    else:
-        group, rest = (parts[1] if len(parts) > 1 else ""), parts[2:]
-    if not rest or len(rest) == 1:
+def named(raw_path: str) -> Named | None:
+    """What a path names; None for documents, and for what no API has."""
+    if not raw_path.startswith(("/api/", "/apis/")):
         return None
-    if group not in groups() or not all(rest):
-        raise status.page_not_found()
-    version, rest = rest[0], rest[1:]
-    watch = rest[0] == "watch"
-    return _target(group, version, rest[1:] if watch else rest, watch=watch)
+    parts = [unquote(part) for part in raw_path.strip("/").split("/")]
+    group = "" if parts.pop(0) == "api" else parts.pop(0)
+    if len(parts) < 2 or not all(parts):
+        return None
+    version, watch = parts.pop(0), parts[0] == "watch" and len(parts) > 1
+    return _named(group, version, parts[1:] if watch else parts, watch=watch)
 
 
-def _target(group: str, version: str, rest: list[str], *, watch: bool) -> Target:
+def _named(group: str, version: str, rest: list[str], *, watch: bool) -> Named:
     namespace = None
     if len(rest) > 2 and rest[0] == "namespaces" and rest[2] not in _OF_NAMESPACES:
         namespace, rest = rest[1], rest[2:]
-    if not 1 <= len(rest) <= 3:
-        raise status.no_such_resource()
-    resource = of_path(group, version, rest[0])
     name = rest[1] if len(rest) > 1 else None
     subresource = rest[2] if len(rest) > 2 else None
-    if resource is None or (namespace is not None and not resource.namespaced):
+    return Named(group, version, rest[0], namespace, name, subresource, watch, len(rest) > 3)
+
+
+def target(found: Named) -> Target:
+    """The target that is named.
+
+    Raises a plain 404 for no API's group, a Status 404 for a resource that is not served.
+    """
+    if found.group not in groups():
+        raise status.page_not_found()
+    resource = of_path(found.group, found.version, found.plural)
+    if resource is None or found.is_too_long:
         raise status.no_such_resource()
-    if name is not None and resource.namespaced and namespace is None:
+    if found.namespace is not None and not resource.namespaced:
         raise status.no_such_resource()
-    if subresource is not None and resource.subresource(subresource) is None:
+    if found.name is not None and resource.namespaced and found.namespace is None:
         raise status.no_such_resource()
-    return Target(resource, namespace, name, subresource, watch)
+    if found.subresource is not None and resource.subresource(found.subresource) is None:
+        raise status.no_such_resource()
+    return Target(resource, found.namespace, found.name, found.subresource, found.watch)

@@ -14,7 +14,7 @@ from aiohttp import WSMsgType, web
 
 from jobman.local.api import answers, status
 from jobman.local.api.agent import ExecError, ExecOptions, NodeAgent
-from jobman.local.api.handlers import Call
+from jobman.local.api.call import Call
 from jobman.local.api.pod_log import chosen_container
 from jobman.local.api.status import ApiError, PlainError
 
@@ -27,8 +27,7 @@ _STDIN_KEPT = 64
 async def serve(call: Call, agent: NodeAgent) -> web.StreamResponse:
     """Run a command in a container, its streams on one WebSocket."""
     request = call.request
-    assert call.target.name is not None
-    pod = call.registry.get("pods", call.target.home, call.target.name)
+    pod = call.registry.get("pods", call.target.home, call.name)
     container = chosen_container(pod, request.query.get("container", ""))
     if not pod["spec"].get("nodeName"):
         name = pod["metadata"]["name"]

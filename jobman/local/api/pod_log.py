@@ -12,8 +12,8 @@ from aiohttp import web
 
 from jobman.local.api import answers, status
 from jobman.local.api.agent import LogOptions, NodeAgent
+from jobman.local.api.call import Call
 from jobman.local.api.cause import Cause
-from jobman.local.api.handlers import Call
 from jobman.values.duration import parse_rfc3339
 
 Object = dict[str, Any]
@@ -25,8 +25,7 @@ _TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false"
 async def serve(call: Call, agent: NodeAgent) -> web.StreamResponse:
     """The log of one container, as it comes."""
     _check_accept(call.request.headers.get("Accept", ""))
-    assert call.target.name is not None
-    pod = call.registry.get("pods", call.target.home, call.target.name)
+    pod = call.registry.get("pods", call.target.home, call.name)
     query = call.request.query
     options = log_options(pod["metadata"]["name"], query)
     container = chosen_container(pod, query.get("container", ""), init_first=True)

@@ -6,11 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
-from jobman.local.api import bodies, pod_exec, pod_log, status
+from jobman.local.api import bodies, delete_options, pod_exec, pod_log, schema, status
 from jobman.local.api.agent import NodeAgent
 from jobman.local.api.answers import answer
-from jobman.local.api.deletion import DeleteOptions
-from jobman.local.api.handlers import Call, dry_run
+from jobman.local.api.call import Call
 from jobman.local.api.metadata import now
 
 Object = dict[str, Any]
@@ -20,12 +19,10 @@ exec_ = pod_exec.serve
 
 async def binding(call: Call, agent: NodeAgent) -> web.StreamResponse:  # noqa: ARG001
     """Put a pod on a node: what a scheduler does."""
-    body = await _body(call)
-    node = body.get("target", {}).get("name", "") if isinstance(body.get("target"), dict) else ""
+    node = (await _body(call, "Binding")).get("target", {}).get("name", "")
     if not node:
         raise status.bad_request("target.name: Required value")
-    assert call.target.name is not None
-    pod = call.registry.get("pods", call.target.home, call.target.name)
+    pod = call.registry.get("pods", call.target.home, call.name)
     if pod["spec"].get("nodeName"):
         name = pod["metadata"]["name"]
         why = f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
@@ -41,20 +38,17 @@ def bind(call: Call, node: str) -> None:
     def change(pod: Object) -> None:
         pod["spec"]["nodeName"] = node
 
-    assert call.target.name is not None
-    call.registry.modify("pods", call.target.home, call.target.name, change)
+    call.registry.modify("pods", call.target.home, call.name, change)
 
 
 async def eviction(call: Call, agent: NodeAgent) -> web.StreamResponse:  # noqa: ARG001
     """Delete a pod, leaving word that it was an eviction."""
-    body = await _body(call)
-    assert call.target.name is not None
-    pod = call.registry.get("pods", call.target.home, call.target.name)
-    name, options = pod["metadata"]["name"], body.get("deleteOptions") or {}
-    if not dry_run([*call.request.query.getall("dryRun", []), *(options.get("dryRun") or [])]):
-        call.registry.modify("pods", call.target.home, name, _disrupted, subresource="status")
-        grace = options.get("gracePeriodSeconds")
-        call.registry.delete("pods", call.target.home, name, DeleteOptions(grace_s=grace))
+    options = delete_options.of_body((await _body(call, "Eviction")).get("deleteOptions") or {})
+    asked = call.write("CreateOptions")
+    call.registry.get("pods", call.target.home, call.name)
+    if not (asked.dry_run or options.dry_run):
+        call.registry.modify("pods", call.target.home, call.name, _disrupted, subresource="status")
+        call.registry.delete("pods", call.target.home, call.name, options)
     success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
     return await answer(call.request, {**success, "code": 201}, code=201)
 
@@ -73,8 +67,10 @@ def _disrupted(pod: Object) -> None:
     )
 
 
-async def _body(call: Call) -> Object:
+async def _body(call: Call, kind: str) -> Object:
+    """The body as a `kind`. Raises a 400."""
     body = await bodies.decoded(call.request, call.target.resource)
-    if not isinstance(body, dict):
-        raise status.bad_request("the body is no object")
-    return body
+    try:
+        return schema.decode_as(kind, body, "Ignore")[0]
+    except ValueError as error:
+        raise status.bad_request(str(error)) from None

@@ -158,7 +158,8 @@ class Registry:
         patched = apply_patch(content_type, resource.kind, old, patch)
         new, warnings = schema.check_patched(resource, patched, write.mode)
         metadata.check_name(new, name)
-        kept = self._change(resource, old, new, write, subresource)
+        metadata.check_namespace(resource, new, namespace)
+        kept = self._change(resource, old, new, write, subresource, is_patch=True)
         return Written(kept, tuple(warnings))
 
     def modify(
@@ -227,7 +228,14 @@ class Registry:
         return record
 
     def _change(
-        self, resource: Resource, old: Object, new: Object, write: Write, subresource: str | None
+        self,
+        resource: Resource,
+        old: Object,
+        new: Object,
+        write: Write,
+        subresource: str | None,
+        *,
+        is_patch: bool = False,
     ) -> Object:
         """An object's change by a client: what it may change, defaults, rules, store."""
         if subresource == "status":
@@ -236,7 +244,7 @@ class Registry:
             new["status"] = old["status"]
         elif resource.subresource("status"):
             new.pop("status", None)
-        metadata.carry_over(resource, old, new)
+        metadata.carry_over(resource, old, new, is_patch=is_patch)
         defaults.apply(resource.kind, new)
         if new.get("spec") != old.get("spec"):
             metadata.count_generation(new)

@@ -33,13 +33,14 @@ def _who(registry: Registry, asked: Object, user: User, head: Object) -> Object:
     return {"status": {"userInfo": {"username": user.name, "groups": list(user.groups)}}}
 
 
-def _may(registry: Registry, asked: Object, user: User, head: Object) -> Object:
+def _may(registry: Registry, asked: Object, user: User, head: Object) -> Object:  # noqa: ARG001
     spec = asked.get("spec", {})
     of_resource, of_path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if (of_resource is None) == (of_path is None):
-        raise _not_one_of_both(spec, head)
+        raise _not_one_of_both(spec)
     if of_path is not None:
-        allowed = authz.may_path(user, of_path.get("path", ""))
+        verb, path = of_path.get("verb", ""), of_path.get("path", "")
+        allowed = authz.may_path(registry, user, verb, path)
         return {"spec": spec, "status": {"allowed": allowed}}
     reason = authz.decide(registry, user, _act(of_resource))
     answer: Object = {"allowed": reason is not None}
@@ -48,7 +49,7 @@ def _may(registry: Registry, asked: Object, user: User, head: Object) -> Object:
     return {"spec": spec, "status": answer}
 
 
-def _not_one_of_both(spec: Object, head: Object) -> status.ApiError:
+def _not_one_of_both(spec: Object) -> status.ApiError:
     text = (
         "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         if not spec
@@ -56,7 +57,7 @@ def _not_one_of_both(spec: Object, head: Object) -> status.ApiError:
     )
     field = "spec.resourceAttributes" if not spec else "spec.nonResourceAttributes"
     cause = Cause("FieldValueInvalid", field, f"Invalid value: null: {text}")
-    return status.invalid(head["kind"], "authorization.k8s.io", "", [cause])
+    return status.invalid("", "authorization.k8s.io", "", [cause])
 
 
 def _act(attributes: Object) -> Act:
@@ -74,13 +75,11 @@ def _rules(registry: Registry, asked: Object, user: User, head: Object) -> Objec
     namespace = asked.get("spec", {}).get("namespace", "")
     if not namespace:
         raise status.bad_request("no namespace on request")
-    every = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-    rules = [grant.rule for grant in authz.grants(registry, user, namespace)]
     return {
         "spec": {},
         "status": {
-            "resourceRules": [*([every] if user.may_all else []), *rules],
-            "nonResourceRules": authz.non_resource_rules(user),
+            "resourceRules": authz.rules(registry, user, namespace),
+            "nonResourceRules": authz.non_resource_rules(registry, user),
             "incomplete": False,
         },
     }

@@ -5,6 +5,7 @@ Source: recorded answers of a Kubernetes 1.36 API server.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -177,6 +178,12 @@ def not_acceptable(accepted: Sequence[str]) -> ApiError:
     return ApiError(406, "NotAcceptable", message)
 
 
+def not_available(available: Sequence[str]) -> ApiError:
+    """406 of a caller that takes nothing that there is."""
+    message = f"406: Not Acceptable\n\nAvailable representations: {', '.join(available)}"
+    return ApiError(406, "NotAcceptable", message, details={})
+
+
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     """415 of a body that is not in a known form."""
     message = (
@@ -186,17 +193,33 @@ def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     return ApiError(415, "UnsupportedMediaType", message)
 
 
+def unsupported_patch_type() -> ApiError:
+    """415 of a patch."""
+    message = "415: Unsupported Media Type"
+    return ApiError(415, "UnsupportedMediaType", message, details={})
+
+
 def internal(message: str) -> ApiError:
     """500."""
     return ApiError(500, "InternalError", f"Internal error occurred: {message}")
 
 
-def timeout(message: str, retry_after_s: int) -> ApiError:
-    """504 that asks the caller to come again."""
+def version_too_large(asked: int, current: int) -> ApiError:
+    """504 for a resourceVersion that is still to come."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return ApiError(
         504,
         "Timeout",
-        f"Timeout: {message}",
-        details={"retryAfterSeconds": retry_after_s},
-        headers={"Retry-After": str(retry_after_s)},
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        details={"causes": [cause], "retryAfterSeconds": 1},
+        headers={"Retry-After": "1"},
+    )
+
+
+def no_such_version(text: str) -> str:
+    """What is wrong with a resourceVersion that is no number."""
+    shown = json.dumps(text, ensure_ascii=False)
+    return (
+        f"resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}:"
+        " invalid syntax"
     )

@@ -89,7 +89,7 @@ class PodsOnNodes(Controller[str]):
             return left_s
         for record in self._records(name):
             self._modify(record, lambda pod: _fail(pod, now))
-            self._delete(record, DeleteOptions(grace_s=0, uid=record.uid))
+            self._delete(record, DeleteOptions(grace_s=0, propagation=None, uid=record.uid))
         self._pods.pop(name, None)
         self._gone_since.pop(name, None)
         return None
@@ -117,7 +117,7 @@ class PodsOnNodes(Controller[str]):
         key = record.key
         deleting = f"Marking for deletion Pod {key.namespace}/{key.name}"
         self._recorder.event(pod, "Normal", "TaintManagerEviction", deleting)
-        self._delete(record, DeleteOptions(uid=record.uid))
+        self._delete(record, DeleteOptions(propagation=None, uid=record.uid))
 
     def _records(self, name: str) -> list[Record]:
         """The pods of the node that have not ended."""

@@ -1,0 +1,79 @@
+"""A watch as a request: from where on, in which form, for how long."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from jobman.local.api import answers, status
+from jobman.local.api.call import Call
+from jobman.local.api.cause import forbidden
+from jobman.local.api.forms import encoder
+from jobman.local.api.lists import Selection
+from jobman.local.api.watch import TooSlowError, Watch
+
+_MATCH = "resourceVersionMatch"
+
+
+async def serve(call: Call) -> web.StreamResponse:
+    """Changes, a line each, as they come."""
+    query, accept = call.request.query, answers.accept_of(call.request)
+    version, initial = _version(query), query.get("sendInitialEvents") == "true"
+    _check_initial_events(query, initial=initial)
+    watcher = Watch(call.registry.store, _selection(call), encoder(call, accept))
+    bookmarks = _flag(query, "allowWatchBookmarks")
+    lines = watcher.lines(
+        None if initial else version,
+        bookmarks=bookmarks,
+        initial_end=initial and bookmarks,
+        timeout_s=_timeout_s(query),
+    )
+    headers = {**answers.common_headers(), "Content-Type": answers.JSON}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(call.request)
+    with contextlib.suppress(ConnectionError, TooSlowError):
+        async with contextlib.aclosing(lines):
+            async for batch in lines:
+                await response.write(batch)
+        await response.write_eof()
+    return response
+
+
+def _selection(call: Call) -> Selection:
+    resource, namespace = call.target.resource, call.target.namespace
+    if call.target.name is not None:
+        return Selection(resource, namespace, name=call.target.name)
+    return Selection.of_query(resource, namespace, call.request.query)
+
+
+def _version(query: Mapping[str, str]) -> int | None:
+    """Where to begin; None: with everything there is."""
+    text = query.get("resourceVersion", "")
+    if text in ("", "0"):
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise status.ApiError(500, "", status.no_such_version(text))
+    return int(text)
+
+
+def _check_initial_events(query: Mapping[str, str], *, initial: bool) -> None:
+    match = query.get(_MATCH, "")
+    problem = ""
+    if initial and match != "NotOlderThan":
+        problem = f"sendInitialEvents requires setting {_MATCH} to NotOlderThan"
+    elif match and "sendInitialEvents" not in query:
+        problem = f"{_MATCH} is forbidden for watch unless sendInitialEvents is provided"
+    if problem:
+        causes = [forbidden(_MATCH, problem)]
+        raise status.invalid("ListOptions", "meta.k8s.io", "", causes)
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "") in ("true", "1")
+
+
+def _timeout_s(query: Mapping[str, str]) -> float | None:
+    text = query.get("timeoutSeconds", "")
+    return float(text[:9]) if text.isascii() and text.isdigit() and int(text[:9]) else None

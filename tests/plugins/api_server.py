@@ -1,0 +1,192 @@
+"""The API server of the embedded cluster on a port of its own, without controllers and kubelet."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import pytest
+from aiohttp import web
+
+from jobman.local.api.agent import Channels, ExecOptions, LogOptions
+from jobman.local.api.registry import Registry
+from jobman.local.api.users import AUTHENTICATED, MASTERS, User
+from jobman.local.controllers import basics
+from jobman.local.server import application
+from jobman.local.store import Key, Store
+
+Object = dict[str, Any]
+T = TypeVar("T")
+
+ADMIN = User("admin", (MASTERS, AUTHENTICATED))
+ALICE = User("alice", ("team-a", AUTHENTICATED))
+BOB = User("bob")
+USERS = {user.name: user for user in (ADMIN, ALICE, BOB)}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    code: int
+    headers: Mapping[str, str]
+    body: bytes
+    warnings: Sequence[str] = ()
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
+    def lines(self) -> list[Any]:
+        """The body of a watch."""
+        return [json.loads(line) for line in self.body.splitlines()]
+
+
+@dataclass
+class ScriptedAgent:
+    """A node that says what a test tells it to."""
+
+    chunks: list[bytes] = field(default_factory=list)
+    refusal: Exception | None = None
+    exit_code: int = 0
+    asked: list[Any] = field(default_factory=list)
+
+    async def log(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+        """The chunks, or the refusal."""
+        self.asked.append((pod["metadata"]["name"], container, options))
+        if self.refusal is not None:
+            raise self.refusal
+        for chunk in self.chunks:
+            yield chunk
+
+    async def exec(
+        self, pod: Object, container: str, options: ExecOptions, channels: Channels
+    ) -> int:
+        """Echo what comes on stdin, then the chunks."""
+        self.asked.append((pod["metadata"]["name"], container, options))
+        if self.refusal is not None:
+            raise self.refusal
+        while options.stdin and (data := await channels.read_stdin()):
+            await channels.write(1, data)
+        for chunk in self.chunks:
+            await channels.write(1, chunk)
+        return self.exit_code
+
+
+class ApiServer:
+    """A running API server. Its registry lives in the server's thread: reach it by `on_loop`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.agent = ScriptedAgent()
+        self.port = 0
+        self._directory = directory
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def start(self) -> None:
+        """Serve."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+
+    def stop(self) -> None:
+        """End the server and its thread."""
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        self.store = Store(self._directory / "store.db")
+        self.registry = Registry(self.store)
+        basics.ensure(self.registry)
+        app = application(
+            self.registry,
+            tokens={f"token-of-{name}": user for name, user in USERS.items()},
+            node_agent=self.agent,
+            version="1",
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        self.store.close()
+
+    def on_loop(self, function: Callable[[], T]) -> T:
+        """Call a function where the registry lives."""
+
+        async def call() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(10)
+
+    def put(self, resource: str, obj: Object) -> Object:
+        """Keep an object as it is, uid and all, without asking any rule."""
+        about = obj["metadata"]
+        key = Key(resource, about.get("namespace", ""), about["name"])
+
+        def keep() -> Object:
+            if self.store.get(key) is not None:
+                self.store.delete(key)
+            return self.store.create(key, obj).object()
+
+        return self.on_loop(keep)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        user: str | None = "admin",
+    ) -> Answer:
+        """One request. `body` is sent as it is when it is bytes, else as JSON."""
+        sent = dict(headers or {})
+        if user is not None:
+            sent.setdefault("Authorization", f"Bearer token-of-{user}")
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        url = f"{path}?{urlencode(query, doseq=True)}" if query else path
+        with self.connection() as connection:
+            connection.request(method, url, body, sent)
+            got = connection.getresponse()
+            warnings = got.headers.get_all("Warning") or []
+            return Answer(got.status, dict(got.headers), got.read(), warnings)
+
+    @contextmanager
+    def connection(self) -> Iterator[http.client.HTTPConnection]:
+        """A connection of one's own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[ApiServer]:
+    """An API server with an empty cluster."""
+    server = ApiServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
