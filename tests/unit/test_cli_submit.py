@@ -498,7 +498,7 @@ def test_a_full_disk_does_not_hide_the_name(submit: Submit, tmp_path: Path) -> N
         full.close()
     assert ended.value.code == 1
     assert "submitted all the same: second" in err.getvalue()
-    assert "error: No space left on device" in err.getvalue()
+    assert "error: writing the output: No space left on device" in err.getvalue()
 
 
 @pytest.fixture
