@@ -104,7 +104,12 @@ def _template(
             "a template or a command is needed",
             hint="as in: jobman map -i items pod.yaml, or: jobman map -i items -- echo {{.Item}}",
         )
-    if len(words) == 1 and words[0].endswith(TEMPLATES):
+    if words[0].endswith(TEMPLATES):
+        if len(words) > 1:
+            raise UsageError(
+                f"after the template nothing more is expected: {' '.join(words[1:])}",
+                hint="options go before it",
+            )
         return Template.of_file(Path(words[0]), run)
     return Template.of_pod(_pod(app, options, words), run, items.columns)
 

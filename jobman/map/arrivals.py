@@ -13,7 +13,9 @@ from msgspec.structs import replace
 
 from jobman.errors import (
     ApiNotFoundError,
+    ForbiddenError,
     JobmanError,
+    UnauthorizedError,
     UnavailableError,
     UnreachableError,
 )
@@ -81,7 +83,7 @@ class Arrivals:
     def _add(self, item: Item, pod: Pod) -> Live:
         attempt = opening.attempt_of(pod)
         live = Live(item, pod.metadata.name, time.monotonic(), attempt=attempt)
-        live.uid = pod.metadata.uid
+        live.uid, live.adopted = pod.metadata.uid, True
         self._work.board.add(live)
         return live
 
@@ -148,7 +150,7 @@ class Arrivals:
         return True
 
     def _bring_home(self, live: Live) -> None:
-        ended = self._as_ended(live) if live.saved is None else None
+        ended = self._as_ended(live)
         self._work.workers.do(partial(self._finish, live, ended), urgent=True)
 
     def _as_ended(self, live: Live) -> Ended:
@@ -160,7 +162,8 @@ class Arrivals:
     def _follow(self, live: Live, pod: Pod) -> None:
         work = self._work
         if work.plan.stream_logs and self._followed < MOST_FOLLOWED and live.follower is None:
-            log = LogFile(work.ledger.partial(live.item.index, live.attempt))
+            partial_log = work.ledger.partial(live.item.index, live.attempt)
+            log = LogFile(partial_log, followed=not live.adopted)
             live.follower = Follower(work.client, pod, log)
             self._followed += 1
 
@@ -169,11 +172,11 @@ class Arrivals:
         self._followed -= follower is not None
         return follower
 
-    def _finish(self, live: Live, ended: Ended | None) -> None:
+    def _finish(self, live: Live, ended: Ended) -> None:
         """In the pool: save, then delete."""
         work = self._work
         try:
-            if ended is not None:
+            if live.saved is None:
                 live.saved = homecoming.save(work.client, work.ledger, ended)
             if not self._keeping.keeps(live.saved.succeeded):
                 homecoming.remove(work.client, live.name, live.uid)
@@ -181,14 +184,16 @@ class Arrivals:
             work.post(partial(self._vanished, live))
         except (UnavailableError, UnreachableError) as error:
             work.post(partial(self._try_later, live, error))
-        except (JobmanError, OSError) as error:
+        except (ForbiddenError, UnauthorizedError, OSError) as error:
             work.post(partial(work.fail, error))
+        except JobmanError as error:
+            work.post(partial(self._write_off, live, "LogUnavailable", error.message))
         else:
             work.post(partial(self._home, live))
 
     def _home(self, live: Live) -> None:
-        outcome: Outcome = live.saved
-        if not self._work.board.has(live):
+        outcome = live.saved
+        if outcome is None or not self._work.board.has(live):
             return
         self._work.board.settle(live, states.SUCCEEDED if outcome.succeeded else states.FAILED)
         self._ended(outcome)
@@ -198,7 +203,7 @@ class Arrivals:
         now = time.monotonic()
         live.failing_since = live.failing_since or now
         if isinstance(error, UnavailableError) and now - live.failing_since > GIVE_UP_S:
-            self._write_off(live, "LogUnavailable", error.message)
+            self._write_off(live, "LogUnavailable", error.message, pod_stays=True)
             return
         if self._work.over:
             self._work.board.settle(live, states.AGAIN)
@@ -226,15 +231,17 @@ class Arrivals:
             return
         self._write_off(live, *_why_gone(live.view))
 
-    def _write_off(self, live: Live, reason: str, message: str) -> None:
+    def _write_off(self, live: Live, reason: str, message: str, *, pod_stays: bool = False) -> None:
         """The item failed, and what is known of that is all there is."""
+        if not self._work.board.has(live):
+            return
         self._work.board.end(live)
         ended = self._as_ended(live)
         view = replace(ended.view, state=State.FAILED, reason=reason, message=message)
         known = dataclasses.replace(ended, stage=Stage.FAILED, view=view)
-        self._work.workers.do(partial(self._save_known, live, known), urgent=True)
+        self._work.workers.do(partial(self._save_known, live, known, pod_stays), urgent=True)
 
-    def _save_known(self, live: Live, ended: Ended) -> None:
+    def _save_known(self, live: Live, ended: Ended, pod_stays: bool) -> None:
         """In the pool."""
         work = self._work
         try:
@@ -242,7 +249,7 @@ class Arrivals:
         except OSError as error:
             work.post(partial(work.fail, error))
         else:
-            work.post(partial(self._home, live))
+            work.post(partial(self._home if pod_stays else self._bring_home, live))
 
     def _back(self, live: Live) -> None:
         work = self._work

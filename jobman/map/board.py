@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 from jobman.jobs.pods import PodView
 from jobman.kube.objects import Pod
 from jobman.map.items import Item
 from jobman.map.logs import Follower
+from jobman.map.outcome import Outcome
 from jobman.map.pods import Stage
 
 TODO, LIVE, SUCCEEDED, FAILED, AGAIN = range(5)
@@ -22,7 +22,8 @@ class Live:
 
     `uid` is empty until its creation is known; `gone` are pods of that name which are no more.
     `ending`: its pod is over and is being brought home. `again`: when the pod is gone the item
-    is begun once more. `saved` is its outcome once that is on disk.
+    is begun once more. `adopted`: another runner made it. `saved` is its outcome once that is on
+    disk.
     """
 
     item: Item
@@ -39,7 +40,8 @@ class Live:
     again: bool = False
     tries: int = 0
     failing_since: float | None = None
-    saved: Any = None
+    adopted: bool = False
+    saved: Outcome | None = None
     follower: Follower | None = None
 
 

@@ -53,7 +53,7 @@ def save(client: Client, ledger: Ledger, ended: Ended) -> Outcome:
     incomplete = False
     try:
         if ended.pod is not None and ended.stage is not Stage.STUCK:
-            incomplete = logs.bring_home(client, ended.pod, ended.view, log)
+            incomplete = logs.bring_home(client, ended.pod, log)
     finally:
         log.close()
     outcome = _outcome(ended, logs.last_line(log.path), incomplete)

@@ -2,69 +2,37 @@
 
 from __future__ import annotations
 
-import re
 import threading
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jobman.errors import JobmanError, NotFoundError
+from jobman.errors import ApiNotFoundError, JobmanError
 from jobman.jobs import pods as pod_views
+from jobman.jobs import rotation
 from jobman.jobs.logs import LogCopy, copy_log
-from jobman.jobs.pods import PodView
 from jobman.kube.client import Client
 from jobman.kube.logstream import LogStream
 from jobman.kube.objects import Pod
-from jobman.values.duration import parse_rfc3339
 
-ROTATED_BYTES = 8 << 20
-"""A container's log is rotated at 10 MiB, unless an administrator says otherwise."""
-SILENT_S = 2.0
-"""A first line this soon after the start is the log's first: starts are told to the second."""
 RETRY_S = 2.0
 """How long a followed log that cannot be read is left alone."""
 
 INCOMPLETE = b"[jobman: the beginning of this log may have been rotated away on its node]\n"
-_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 _TAIL_BYTES = 4096
 _LONGEST_LINE = 500
 
 
-def head_may_be_missing(
-    started: datetime | None, first: datetime | None, ended: datetime | None, size: int
-) -> bool:
-    """Whether so much may have been written before the log's first line that it was rotated.
-
-    The server sends what came since the last rotation, and nothing tells that there was more.
-    The silence between the start and the first line does: at the rate of what came afterwards it
-    would have filled a log.
-    """
-    if started is None or first is None or ended is None:
-        return False
-    silent_s = (first - started).total_seconds()
-    spoke_s = max((ended - first).total_seconds(), 1.0)
-    return silent_s > SILENT_S and size / spoke_s * silent_s > ROTATED_BYTES
-
-
 class LogFile(LogCopy):
-    """A container's log on its way into a file; it is to be closed."""
+    """A container's log on its way into a file; it is to be closed.
 
-    def __init__(self, path: Path) -> None:
+    `followed`: it is read from the container's start on, so that no rotation comes before it.
+    """
+
+    def __init__(self, path: Path, *, followed: bool = False) -> None:
         self.path = path
-        self.begins: datetime | None = None
+        self.followed = followed
         self._file = path.open("wb")
         super().__init__(self._file)
-
-    def feed(self, chunk: bytes) -> None:
-        """Write the lines that `chunk` completes."""
-        if self.begins is None and (stamp := _STAMP.match(chunk)):
-            self.begins = _moment(stamp[0])
-        super().feed(chunk)
-
-    @property
-    def written(self) -> int:
-        """Bytes so far."""
-        return self._file.tell()
 
     def write(self, text: str) -> None:
         """Put in words of our own."""
@@ -75,28 +43,19 @@ class LogFile(LogCopy):
         self._file.close()
 
 
-def _moment(stamp: bytes) -> datetime | None:
-    try:
-        return parse_rfc3339(stamp.decode("ascii"))
-    except ValueError:
-        return None
-
-
-def bring_home(client: Client, pod: Pod, view: PodView, log: LogFile) -> bool:
+def bring_home(client: Client, pod: Pod, log: LogFile) -> bool:
     """Complete `log` and close it; whether its head may be missing.
 
     Raises ApiNotFoundError when the pod is gone, and what any request may raise.
     """
-    from_start = not log.lines
-    log.reconnect()
+    log.reconnect(cut=log.followed)
     copy_log(client, pod, log, tail=None, since_s=None)
-    size = log.written
     log.close()
-    started, ended = view.started_at, view.finished_at
-    missing = from_start and head_may_be_missing(started, log.begins, ended, size)
-    if missing:
-        _put_first(log.path, INCOMPLETE)
-    return missing
+    guessed = not log.followed and rotation.lacks_head(pod, None, log)
+    if not (guessed or log.gap or log.lacks_head):
+        return False
+    _put_first(log.path, INCOMPLETE)
+    return True
 
 
 def _put_first(path: Path, line: bytes) -> None:
@@ -142,7 +101,7 @@ class Follower:
         while not self._over.is_set():
             try:
                 self._connected()
-            except NotFoundError:
+            except ApiNotFoundError:
                 return
             except JobmanError:
                 pass
@@ -153,7 +112,7 @@ class Follower:
         meta = self._pod.metadata
         since = self.log.point.since_time
         query: dict[str, Any] = {"since_time": since} if since else {}
-        self.log.reconnect()
+        self.log.reconnect(cut=True)
         with self._client.log(
             meta.name,
             namespace=meta.namespace,

@@ -1,0 +1,170 @@
+"""`jobman map` as its user sees it: on any cluster, in a namespace of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kubernetes import client as k8s
+
+TEMPLATE = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: process-{{{{.Item}}}}
+  labels: {{app: process}}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: {image}
+    command: [sh, -c]
+    args: ['{script}']
+    resources: {{requests: {{cpu: 10m}}}}
+"""
+"""As users of the tool's forerunner have it."""
+
+
+@pytest.fixture
+def write(jobman: Any) -> Callable[..., None]:
+    """Write the template and a list of three-digit items."""
+
+    def write(script: str, count: int) -> None:
+        text = TEMPLATE.format(image=jobman.cluster.image, script=script)
+        (jobman.cwd / "process.yaml").write_text(text)
+        (jobman.cwd / "list").write_text("".join(f"{number:03d}\n" for number in range(count)))
+
+    return write
+
+
+def names(api: k8s.ApiClient, namespace: str) -> list[str]:
+    pods = k8s.CoreV1Api(api).list_namespaced_pod(namespace).items
+    return sorted(pod.metadata.name for pod in pods)
+
+
+def outcomes(jobman: Any) -> list[str]:
+    logs = (path.name for path in (jobman.cwd / "JOBMAN").iterdir())
+    return sorted(name for name in logs if name.endswith((".log", ".err")))
+
+
+def test_a_list_and_a_template(
+    jobman: Any, write: Callable[..., None], api: k8s.ApiClient, namespace: str
+) -> None:
+    write("echo {{.Index}} of {{.Item}}; case {{.Item}} in 002) echo no room; exit 4;; esac", 4)
+    result = jobman("map", "-i", "list", "process.yaml")
+    assert result.code == 1
+    assert outcomes(jobman) == [
+        "process-000.log",
+        "process-001.log",
+        "process-002.err",
+        "process-003.log",
+    ]
+    place = jobman.cwd / "JOBMAN"
+    assert (place / "process-003.log").read_text() == "3 of 003\n"
+    assert (place / "process-002.err").read_text() == "2 of 002\nno room\n"
+    assert "3 of 4 succeeded, 1 failed" in result.talk
+    assert "Error(exit 4)" in result.talk
+    assert ",Error(exit 4),4," in (place / "failed.csv").read_text()
+    assert names(api, namespace) == []
+    again = jobman("map", "-i", "list", "process.yaml")
+    assert (again.code, json.loads((place / "run.json").read_text())["attempts"]) == (
+        1,
+        {"1": "0-3"},
+    )
+
+
+def test_what_stands_in_the_way_is_told(
+    jobman: Any,
+    write: Callable[..., None],
+    kubectl: Callable[..., Any],
+    api: k8s.ApiClient,
+    namespace: str,
+) -> None:
+    write("true", 2)
+    kubectl("run", "process-001", f"--image={jobman.cluster.image}", "--", "sleep", "1000").ok()
+    foreign = jobman("map", "-i", "list", "process.yaml")
+    assert foreign.code == 2
+    assert "that are not of this run: process-001" in foreign.talk
+    assert names(api, namespace) == ["process-001"]
+    write("true", 3)
+    other = jobman("map", "-i", "list", "process.yaml")
+    assert other.code == 2
+    assert "items: 2 there, 3 here" in other.talk
+    behind = jobman("map", "-i", "list", "process.yaml", "--log-dir", "other")
+    assert (behind.code, "options go before it" in behind.talk) == (2, True)
+    broken = (jobman.cwd / "process.yaml").read_text().replace("command:", "comand:")
+    (jobman.cwd / "process.yaml").write_text(broken)
+    refused = jobman("map", "-b", "x{1..3}", "--log-dir", "other", "process.yaml")
+    assert refused.code == 2
+    assert 'unknown field "spec.containers[0].comand"' in refused.talk
+    assert names(api, namespace) == ["process-001"]
+
+
+def test_interrupted_and_taken_up(
+    jobman: Any, write: Callable[..., None], api: k8s.ApiClient, namespace: str
+) -> None:
+    write("echo begin; sleep 3; echo end", 3)
+    running = jobman.start("map", "-i", "list", "process.yaml")
+    _until(lambda: len(names(api, namespace)) == 3, 20 * jobman.cluster.scale)
+    second = jobman("map", "-i", "list", "process.yaml")
+    assert second.code == 1
+    assert "another runner works on this run" in second.talk
+    running.interrupt()
+    assert running.finish() == 130
+    assert b"3 pods go on; the same command brings their logs home" in running.err
+    jobman("map", "-i", "list", "process.yaml").ok()
+    assert outcomes(jobman) == [f"process-00{number}.log" for number in range(3)]
+    assert (jobman.cwd / "JOBMAN" / "process-001.log").read_text() == "begin\nend\n"
+    run = json.loads((jobman.cwd / "JOBMAN" / "run.json").read_text())
+    assert run["attempts"] == {"1": "0-2"}
+    assert names(api, namespace) == []
+
+
+def test_a_question_on_a_terminal(
+    jobman: Any, write: Callable[..., None], api: k8s.ApiClient, namespace: str
+) -> None:
+    """Ctrl-C asks; `d` deletes, and everything is done from the start the next time."""
+    write("sleep 60", 2)
+    main, side = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobman", "map", "-i", "list", "process.yaml"],
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        env=jobman.env,
+        cwd=jobman.cwd,
+        start_new_session=True,
+    ) as process:
+        os.close(side)
+        _until(lambda: len(names(api, namespace)) == 2, 20 * jobman.cluster.scale)
+        process.send_signal(signal.SIGINT)
+        said = _read_until(main, b"[l]eave them, [d]elete them, [c]ontinue?")
+        assert b"2 pods run or wait" in said
+        os.write(main, b"d\n")
+        assert process.wait(20) == 130
+    os.close(main)
+    _until(lambda: names(api, namespace) == [], 20 * jobman.cluster.scale)
+    assert outcomes(jobman) == []
+
+
+def _until(true: Callable[[], bool], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _read_until(descriptor: int, text: bytes) -> bytes:
+    said = b""
+    while text not in said:
+        said += os.read(descriptor, 4096)
+    return said
