@@ -1,23 +1,21 @@
-"""`jobman logs`: what a job's pods have written, unchanged to the byte."""
+"""`jobman logs`: what jobs' pods have written, unchanged to the byte."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobman.cli import completion
+from jobman.cli import completion, log_options
 from jobman.cli.command import Command, app_context, command
-from jobman.errors import ApiNotFoundError, JobmanError, UsageError
-from jobman.values.duration import parse_duration
-from jobman.values.enums import State
+from jobman.cli.log_options import Asked
+from jobman.errors import JobmanError, UsageError
+from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
-    from jobman.jobs.logs import LogCopy
-    from jobman.jobs.state import JobView
-    from jobman.kube.objects import Job, Pod
+    from jobman.cli.render.log_sinks import Target
+    from jobman.kube.objects import Job
 
 
 def register(app: typer.Typer) -> None:
@@ -29,19 +27,21 @@ def register(app: typer.Typer) -> None:
 
 def logs(
     ctx: typer.Context,
-    name: Annotated[
-        str | None,
+    names: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="NAME", help="The job: its name, or LAST.", autocompletion=completion.jobs
+            metavar="NAME",
+            help="Jobs: names, globs ('train-*') or LAST.",
+            autocompletion=completion.jobs,
         ),
     ] = None,
-    job_name: Annotated[
-        str | None,
+    job_names: Annotated[
+        list[str] | None,
         typer.Option(
             "-j",
             "--job-name",
             metavar="NAME",
-            help="The job, as an option.",
+            help="A job, as an option.",
             autocompletion=completion.jobs,
         ),
     ] = None,
@@ -59,18 +59,53 @@ def logs(
     timestamps: Annotated[
         bool, typer.Option("--timestamps", help="Begin each line with the time it was written.")
     ] = False,
+    previous: Annotated[
+        bool,
+        typer.Option("-p", "--previous", help="Of the run before a container's last restart."),
+    ] = False,
+    container: Annotated[
+        str | None,
+        typer.Option("-c", "--container", metavar="NAME", help="Another container than the main."),
+    ] = None,
+    index: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N", help="Only these indexes of an array: 3, or 0-4,7."),
+    ] = None,
+    all_pods: Annotated[
+        bool,
+        typer.Option("--all-pods", help="All pods at once, each line behind its [pod/index]."),
+    ] = False,
+    save: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|DIR",
+            help="Into a file, whole or not at all; in a directory one file for each pod.",
+        ),
+    ] = None,
 ) -> None:
-    """Print the logs of a job's pods, one pod after the other, as they were written."""
+    """Print the logs of jobs' pods, one pod after the other, as they were written."""
     app = app_context(ctx)
-    since_s = seconds_since(since)
-    word = one_name(name, job_name)
-    from jobman.jobs.find import find_one
+    asked = Asked(
+        follow=follow,
+        previous=previous,
+        container=container,
+        indexes=log_options.indexes_of(index),
+        together=all_pods,
+        tail=tail,
+        since_s=log_options.seconds_since(since),
+        timestamps=timestamps,
+    )
+    words = log_options.words_of(names, job_names)
+    if save is not None and all_pods:
+        raise UsageError("--save keeps each pod's log as it is: leave out --all-pods")
+    from jobman.jobs.find import find
 
-    job = find_one(app.client, word, app.user)
-    if follow:
-        _follow(app, job, tail, since_s, timestamps)
-    else:
-        _print(app, job, tail, since_s, timestamps)
+    jobs = find(app.client, words, app.user)
+    target = _target(app, all_pods, save)
+    try:
+        _report(app, _read(app, jobs, asked, target), len(jobs))
+    finally:
+        target.discard()
 
 
 def log() -> None:
@@ -82,102 +117,35 @@ def one_name(argument: str | None, option: str | None) -> str:
     """The job named by the argument or by -j."""
     if argument is not None and option is not None and argument != option:
         raise UsageError(f"two jobs are named: '{argument}' and -j '{option}'; one is needed")
-    word = argument if argument is not None else option
-    if not word:
-        raise UsageError("no job is named", hint="a name, or LAST for the job submitted last")
-    return word
+    return log_options.words_of([argument] if argument else None, [option] if option else None)[0]
 
 
-def seconds_since(text: str | None) -> int | None:
-    """The whole seconds, at least one, that the server takes."""
-    if text is None:
-        return None
-    try:
-        return max(math.ceil(parse_duration(text)), 1)
-    except ValueError as error:
-        raise UsageError(f"--since {text}: {error}") from error
+def _target(app: AppContext, all_pods: bool, save: str | None) -> Target:
+    from jobman.cli.render import log_sinks
+
+    if save is not None:
+        return log_sinks.save_to(save)
+    return log_sinks.Prefixed(app) if all_pods else log_sinks.Stdout(app)
 
 
-def _follow(
-    app: AppContext, job: Job, tail: int | None, since_s: int | None, timestamps: bool
-) -> None:
-    from jobman.cli.render.forms import binary
-    from jobman.cli.render.status_line import StatusLine
-    from jobman.jobs.wait import follow
+def _read(app: AppContext, jobs: list[Job], asked: Asked, target: Target) -> list[JobmanError]:
+    """Bring all the logs to the target; what went wrong."""
+    from jobman.cli.log_reading import Reading
 
-    name = job.metadata.name
-    line = StatusLine(app)
-    try:
-        view = follow(
-            app.client,
-            name,
-            job.metadata.namespace,
-            out=binary(app),
-            on_state=lambda view: line.waiting(name, view),
-            tail=tail,
-            since_s=since_s,
-            timestamps=timestamps,
-        )
-    finally:
-        line.clear()
-    if view.state is State.STUCK or not any(pod.has_started for pod in view.pods):
-        raise no_log(name, view)
+    reading = Reading(app, asked, target)
+    problems = reading.read(jobs)
+    if reading.began:
+        for path in target.finish(reading.lacking, not problems):
+            app.write(visible(str(path)))
+    return problems
 
 
-def _print(
-    app: AppContext, job: Job, tail: int | None, since_s: int | None, timestamps: bool
-) -> None:
-    from jobman.cli.render.forms import binary
-    from jobman.jobs import state
-    from jobman.jobs.logs import LogCopy
-    from jobman.kube.labels import JOB_NAME
-    from jobman.kube.resources import PODS
-
-    meta = job.metadata
-    client = app.client
-    pods = client.list(PODS, namespace=meta.namespace, labels=f"{JOB_NAME}={meta.name}").items
-    own = [pod for pod in pods if any(o.uid == meta.uid for o in pod.metadata.owner_references)]
-    view = state.of(job, own, now=app.now())
-    by_name = {pod.metadata.name: pod for pod in own}
-    found = False
-    for pod_view in view.pods:
-        if pod_view.has_started:
-            copy = LogCopy(binary(app), timestamps=timestamps)
-            found |= _copied(app, by_name[pod_view.name], copy, tail, since_s)
-    if not found:
-        raise no_log(meta.name, _explained(app, job))
-
-
-def _copied(
-    app: AppContext, pod: Pod, copy: LogCopy, tail: int | None, since_s: int | None
-) -> bool:
-    from jobman.jobs.logs import copy_log
-
-    try:
-        return copy_log(app.client, pod, copy, tail=tail, since_s=since_s)
-    except ApiNotFoundError:
-        app.warn(f"pod {pod.metadata.name} was deleted meanwhile, and its log with it")
-        return False
-
-
-def _explained(app: AppContext, job: Job) -> JobView:
-    """The job's state, with what events say."""
-    from jobman.jobs import state, whole
-
-    meta = job.metadata
-    found = whole.read(app.client, meta.name, namespace=meta.namespace)
-    return state.of(found.typed_job, found.typed_pods, found.typed_events, now=app.now())
-
-
-def no_log(name: str, view: JobView) -> JobmanError:
-    """Why there is nothing to print."""
-    from jobman.cli.render.status_line import describe
-
-    if view.finished and not view.pods:
-        return JobmanError(
-            f"job {name} has no log: its pods are gone, and their logs with them",
-            hint=f"jobman details {name}",
-        )
-    yet = "" if view.finished or view.state is State.STUCK else " yet"
-    hint = f"jobman details {name}" if not yet else f"jobman logs -f {name} waits for it"
-    return JobmanError(f"job {name} has no log{yet}: {describe(view)}", hint=hint)
+def _report(app: AppContext, problems: list[JobmanError], asked: int) -> None:
+    """Raise what went wrong: the one problem itself, else a summary after all of them."""
+    if not problems:
+        return
+    if asked == 1:
+        raise problems[0]
+    for problem in problems:
+        app.say(f"error: {visible(problem.message, newlines=True)}")
+    raise JobmanError(f"the logs of {len(problems)} of {asked} jobs are missing or incomplete")

@@ -29,6 +29,10 @@ TOGETHER = 32
 """How many pods are read at the same time, at most."""
 
 
+OnIncomplete = Callable[[str, str], object]
+"""Told the name of a pod, and why its log lacks something."""
+
+
 @dataclass(frozen=True)
 class Pauses:
     """How long what lags behind is given.
@@ -66,7 +70,7 @@ class _Source:
     which: Which
     window: dict[str, int | None]
     pauses: Pauses
-    on_incomplete: Callable[[str], object]
+    on_incomplete: OnIncomplete | None
 
 
 def follow(
@@ -76,7 +80,7 @@ def follow(
     *,
     out: Sink | Callable[[PodView], Sink],
     on_state: Callable[[JobView], None],
-    on_incomplete: Callable[[str], object] = str,
+    on_incomplete: OnIncomplete | None = None,
     which: Which = Which(),
     timeout_s: float | None = None,
     tail: int | None = None,
@@ -89,8 +93,8 @@ def follow(
     Pods are read one after the other, in the order of their index, unless `which` says
     otherwise. `out` may be a function that gives each pod a sink of its own. `on_state` is called
     with the first view and with each that differs from the one before; one with a pod that runs
-    comes before the first byte of that pod's log. `on_incomplete` is told why a log lacks
-    something. Raises WaitTimeoutError, and NotFoundError when the job is, or gets, deleted.
+    comes before the first byte of that pod's log. Raises WaitTimeoutError, and NotFoundError when
+    the job is, or gets, deleted.
     """
     observation = Observation(client, job_name, namespace)
     timeout = Timeout(timeout_s, f"job {job_name} has not finished")
@@ -308,8 +312,8 @@ class _PodLog:
             from_start=whole,
             exact=self._source.client.connection.embedded,
         )
-        if why:
-            self._source.on_incomplete(why)
+        if why and self._source.on_incomplete:
+            self._source.on_incomplete(self._pod.metadata.name, why)
 
 
 def lack(

@@ -56,10 +56,12 @@ class LineDecoder:
 
     def _from_since(self, lines: list[bytes]) -> list[bytes]:
         since = self._since or b""
-        kept = [line for line in lines if line[:STAMP_BYTES] >= since]
-        if kept:
-            self._since = None
-        return kept
+        for number, line in enumerate(lines):
+            if line[:STAMP_BYTES] >= since:
+                self._since = None
+                return lines[number:]
+            self._in_line = _is_partial(line)
+        return []
 
     def _stamped(self, lines: list[bytes]) -> Iterator[bytes]:
         for line in lines:

@@ -74,6 +74,12 @@ async def read(
         yield chunk
 
 
+def lacks_head(directory: Path, pod: Object, container: str, *, previous: bool) -> bool:
+    """Whether the log was rotated, so that only the rest of it can be read."""
+    number = run_number(pod, container, previous=previous)
+    return (directory / "containers" / container / str(number) / f"{layout.LOG}.1").exists()
+
+
 def wanted(options: LogOptions) -> Wanted:
     """The options in the log file's terms."""
     since_ns = None

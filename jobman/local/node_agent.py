@@ -35,6 +35,13 @@ class MachineAgent:
         async for chunk in logs.read(directory, pod, container, options, self._watcher):
             yield chunk
 
+    def lacks_head(self, pod: Object, container: str, options: LogOptions) -> bool:
+        """Whether the beginning of that log was rotated away."""
+        if pod["spec"].get("nodeName") != self._node_name:
+            return False
+        directory = self._state.pods / pod["metadata"]["uid"]
+        return logs.lacks_head(directory, pod, container, previous=options.previous)
+
     async def exec(
         self, pod: Object, container: str, options: ExecOptions, channels: Channels
     ) -> int:

@@ -161,7 +161,7 @@ def test_the_closest_name_is_offered(run: Run, world: JobWorld) -> None:
     assert "hint: closest of yours: train-a" in run("details", "tarin-a").talk
 
 
-@pytest.mark.parametrize("command", ["details", "logs"])
+@pytest.mark.parametrize("command", ["details"])
 def test_one_job_is_needed(run: Run, world: JobWorld, command: str) -> None:
     world.jobs.put(a_job("a1"))
     world.jobs.put(a_job("a2"))

@@ -53,6 +53,9 @@ class NodeAgent(Protocol):
     def log(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The log in pieces as they come. Raises ApiError before the first one."""
 
+    def lacks_head(self, pod: Object, container: str, options: LogOptions) -> bool:
+        """Whether the beginning of that log was rotated away."""
+
     async def exec(
         self, pod: Object, container: str, options: ExecOptions, channels: Channels
     ) -> int:

@@ -19,6 +19,8 @@ from jobman.values.duration import parse_rfc3339
 Object = dict[str, Any]
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+ROTATED = '299 - "the log was rotated: its beginning is gone"'
+"""What a kubelet keeps to itself."""
 _TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
 
 
@@ -35,13 +37,18 @@ async def serve(call: Call, agent: NodeAgent) -> web.StreamResponse:
     async with contextlib.aclosing(chunks):  # type: ignore[type-var]
         # the first piece decides between an answer and an error
         first = await anext(chunks, b"")
-        response = web.StreamResponse(
-            headers={**answers.common_headers(), "Content-Type": "text/plain"}
-        )
+        headers = {**answers.common_headers(), "Content-Type": "text/plain"}
+        if _from_start(options) and agent.lacks_head(pod, container, options):
+            headers["Warning"] = ROTATED
+        response = web.StreamResponse(headers=headers)
         await response.prepare(call.request)
         with contextlib.suppress(ConnectionError):
             await _send(response, first, chunks)
     return response
+
+
+def _from_start(options: LogOptions) -> bool:
+    return options.tail_lines is None and options.since_seconds is None and not options.since_time
 
 
 async def _send(response: web.StreamResponse, first: bytes, rest: AsyncIterator[bytes]) -> None:
