@@ -66,6 +66,9 @@ class ScriptedAgent:
     exit_code: int = 0
     asked: list[Any] = field(default_factory=list)
 
+    def lacks_head(self, pod: Object, container: str, options: LogOptions) -> bool:
+        return False
+
     async def log(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The chunks, or the refusal."""
         self.asked.append((pod["metadata"]["name"], container, options))
