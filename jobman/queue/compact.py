@@ -109,12 +109,14 @@ def _published(group: Group) -> PublishedGroup:
     asked = {"cpu": key.cpu, "memory": key.memory, **dict(key.gpus)}
     return PublishedGroup(
         flavor=key.name,
-        requests=quantities(asked),
+        requests=quantities({name: amount for name, amount in asked.items() if amount}),
         node_selector=dict(wanted.node_selector) if wanted else {},
         affinity=[dict(term) for term in wanted.affinity]
         if wanted and wanted.affinity is not None
         else None,
-        tolerations=[*wanted.tolerations] if wanted else [],
+        tolerations=[t for t in wanted.tolerations if t.toleration_seconds is None]
+        if wanted
+        else [],
         waiting=counts.waiting,
         starting=counts.starting,
         running=counts.running,

@@ -144,8 +144,8 @@ class Tally:
             group.yours.add(state, count)
         if claim.managed:
             group.managed += count
-        if state is State.PENDING and (not group.oldest or claim.since < group.oldest):
-            group.oldest = claim.since
+        if state is State.PENDING and claim.since:
+            group.oldest = min(group.oldest or claim.since, claim.since)
         group.shapes[shape] += count
         if shape.gpus:
             _count_gpus(group, claim)
@@ -159,10 +159,10 @@ class Tally:
 
 
 def _count_gpus(group: Group, claim: Claim) -> None:
-    """A pod with a node holds its GPUs, whatever it does; a waiting one wants them."""
+    """A waiting pod wants its GPUs; others hold them, whatever they do."""
     if claim.state is State.SUSPENDED:
         return
-    into = group.holding if claim.node else group.wanting
+    into = group.wanting if claim.state is State.PENDING else group.holding
     for resource, amount in claim.shape.gpus:
         into[resource] = into.get(resource, 0) + amount * claim.count
 

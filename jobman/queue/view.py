@@ -281,6 +281,8 @@ def _conflict_notes(conflicting: Mapping[str, Sequence[Group]]) -> list[str]:
 
 def _pods(group: Group) -> str:
     total = group.counts.total
+    if not total:
+        return "in the settings"
     return "1 pod" if total == 1 else f"{total} pods"
 
 
