@@ -145,9 +145,10 @@ def _watch(app: AppContext, asked: Query, choice: Choice, interval_s: float) -> 
 
     with Live(app.client, asked, now=app.now) as live:
 
-        def draw(page: AppContext) -> None:
+        def draw(page: AppContext) -> int:
             snapshot = live.snapshot()
             write(page, view.of(snapshot, choice, asked.is_gpu, now=snapshot.at))
+            return live.version
 
         screen.watch(app, draw, interval_s=interval_s)
 

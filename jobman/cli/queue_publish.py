@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from jobman.queue.publish import Place
 
 SHORTEST_S = 1.0
+LEASE_S = 30
+"""Seconds that a lease lasts beyond three rounds: for the reading."""
 
 
 def publish(
@@ -56,7 +58,7 @@ def publish(
 
     label = app.settings.values.job.resources.label
     publisher = Publisher(app.client, place, is_gpu=gpu_rule(app), label=label, now=app.now)
-    duration_s = int(3 * every_s) + 60 if every_s else 60
+    duration_s = int(3 * (every_s or 0)) + LEASE_S
     lease = WriterLease(app.client, place.lease, place.namespace, duration_s=duration_s)
     if every_s is None:
         app.say(told(publisher.once(lease)))

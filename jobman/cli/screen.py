@@ -40,22 +40,23 @@ class _Page(io.TextIOWrapper):
         return self.buffer.getvalue().decode()  # type: ignore[attr-defined, no-any-return]
 
 
-def watch(app: AppContext, draw: Callable[[AppContext], None], *, interval_s: float) -> None:
-    """Draw every `interval_s` seconds until q or Ctrl-C; elsewhere than on a terminal, each change.
+def watch(app: AppContext, draw: Callable[[AppContext], object], *, interval_s: float) -> None:
+    """Draw every `interval_s` seconds until q or Ctrl-C.
 
-    `draw` writes to the context it is given. On a terminal the last page stays when it ends.
+    `draw` writes to the context it is given, and returns a version: elsewhere than on a terminal
+    a page is written only when that has changed. On a terminal the last page stays at the end.
     """
-    last = ""
+    last, version = "", object()
     with ExitStack() as stack:
         if app.out_is_terminal:
             stack.enter_context(_other_screen(app))
         try:
             while True:
                 page = _Page(terminal=app.out_is_terminal)
-                draw(replace(app, out=page))
-                if page.text != last:
+                before, version = version, draw(replace(app, out=page))
+                if app.out_is_terminal or version != before:
                     _show(app, page.text)
-                    last = page.text
+                last = page.text
                 if _quits(app, interval_s):
                     break
         except KeyboardInterrupt:

@@ -155,14 +155,18 @@ def _read(raw: msgspec.Raw, model: Any) -> Any:
 
 
 class Claims:
-    """Makes claims; `user` is who I am, `label` the annotation that names the flavor."""
+    """Makes claims; `user` is who I am, `label` the annotation that names the flavor.
+
+    `refused` are the Jobs, by namespace and name, whose pods the server will never take.
+    """
 
     def __init__(
         self, shapes: Shapes, *, user: str, now: datetime, label: str | None = None
     ) -> None:
         self.shapes = shapes
+        self.now = now
+        self.refused: frozenset[tuple[str, str]] = frozenset()
         self._user = user
-        self._now = now
         self._label = label
         self._flavors: dict[str, str] = {}
 
@@ -201,7 +205,7 @@ class Claims:
             return None
         if not pod.spec.node_name:
             return None if pod.metadata.deletion_timestamp else State.PENDING
-        found = pod_views.view(_pod(pod), now=self._now).state
+        found = pod_views.view(_pod(pod), now=self.now).state
         return State.RUNNING if found.finished else found
 
     def of_job(self, job: QueuedJob) -> Claim | None:
@@ -214,15 +218,14 @@ class Claims:
         if annotated and not meta.labels.flavor:
             self._flavors[meta.uid] = annotated
         lacking = _pods_lacking(job)
-        if lacking <= 0 or not (spec.suspend or self._has_settled(meta.creation_timestamp)):
+        if lacking <= 0 or self.is_settling(job):
             return None
         template = decode.one(spec.template, QueuedTemplate, f"the template of Job {meta.name}")
-        held = spec.suspend and not meta.labels.kueue_queue
         managed = meta.labels.managed_by == names.MANAGED_BY_JOBMAN
         user = _user(meta.labels, meta.annotations.get(names.USER, ""))
         return Claim(
             shape=self.shapes.of(template.spec),
-            state=State.SUSPENDED if held else State.PENDING,
+            state=self._state_of_job(job),
             namespace=meta.namespace,
             flavor=meta.labels.flavor or annotated or None,
             user=user if managed else None,
@@ -233,12 +236,22 @@ class Claims:
             name=meta.name,
         )
 
-    def _has_settled(self, created: str | None) -> bool:
+    def _state_of_job(self, job: QueuedJob) -> State:
+        meta = job.metadata
+        if job.spec.suspend:
+            return State.PENDING if meta.labels.kueue_queue else State.SUSPENDED
+        refused = (meta.namespace, meta.name) in self.refused
+        return State.STUCK if refused else State.PENDING
+
+    def is_settling(self, job: QueuedJob) -> bool:
+        """Whether the Job is so new that its pods are still to come."""
+        if job.spec.suspend:
+            return False
         try:
-            age = self._now - datetime.fromisoformat(created or "")
+            age = self.now - datetime.fromisoformat(job.metadata.creation_timestamp or "")
         except (ValueError, TypeError):
-            return True
-        return age.total_seconds() >= SETTLING_S
+            return False
+        return age.total_seconds() < SETTLING_S
 
 
 def _pods_lacking(job: QueuedJob) -> int:

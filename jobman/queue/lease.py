@@ -19,8 +19,6 @@ from jobman.kube.labels import MANAGED_BY, MANAGED_BY_JOBMAN
 from jobman.kube.objects import Lease
 from jobman.kube.resources import LEASES
 
-SHORTEST_S = 15
-
 
 class WriterLease:
     """The right to write; `hold` takes or keeps it, `release` gives it back."""
@@ -38,7 +36,7 @@ class WriterLease:
         self.holder = ""
         self._client = client
         self._namespace = namespace
-        self._duration_s = max(duration_s, SHORTEST_S)
+        self._duration_s = duration_s
         self._clock = clock
         self._me = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
         self._seen = ("", 0.0)

@@ -19,7 +19,7 @@ from jobman.kube.objects import Node
 from jobman.kube.resources import NODES, Resource
 from jobman.kube.watch import Watch
 from jobman.queue import assemble, sources
-from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE
+from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod, QueuedJob
 from jobman.queue.claims import Claim, Claims, Shapes
 from jobman.queue.snapshot import Snapshot
 from jobman.queue.sources import Query
@@ -33,8 +33,7 @@ Clock = Callable[[], datetime]
 class Live:
     """A snapshot that keeps up; used in a `with`, closed at its end.
 
-    `snapshot` is the latest; it raises what ended a watch. `changes` counts how often something
-    changed.
+    `snapshot` is the latest; it raises what ended a watch.
     """
 
     def __init__(self, client: Client, query: Query, *, now: Clock) -> None:
@@ -47,7 +46,8 @@ class Live:
         self._pods: dict[str, Claim] = {}
         self._jobs: dict[str, Claim] = {}
         self._nodes: dict[str, Node] = {}
-        self.changes = 0
+        self._settling: dict[str, QueuedJob] = {}
+        self._changes = 0
         self._seen = -1
         self._latest = sources.read(client, query, now=now())
         self._whole = self._latest.of_whole_cluster
@@ -58,8 +58,8 @@ class Live:
         scope: dict[str, Any] = (
             {"all_namespaces": True} if self._whole else {"namespace": self._query.namespace}
         )
-        self._follow(QUEUED_JOBS, self._jobs, self._claims.of_job, **scope)
-        self._follow(ACTIVE_PODS, self._pods, self._claims.of_pod, fields=STILL_ACTIVE, **scope)
+        self._follow(QUEUED_JOBS, self._jobs, self._of_job, **scope)
+        self._follow(ACTIVE_PODS, self._pods, self._of_pod, fields=STILL_ACTIVE, **scope)
         if self._whole:
             self._follow(NODES, self._nodes, lambda node: node)
         return self
@@ -68,19 +68,47 @@ class Live:
         for watch in self._watches:
             watch.close()
 
+    def _of_pod(self, pod: ActivePod) -> Claim | None:
+        self._claims.now = self._now()
+        return self._claims.of_pod(pod)
+
+    def _of_job(self, job: QueuedJob) -> Claim | None:
+        """The Job's claim; a new one is looked at again when its pods should have come."""
+        self._claims.now = self._now()
+        if self._claims.is_settling(job):
+            self._settling[job.metadata.uid] = job
+        return self._claims.of_job(job)
+
+    def _look_again(self) -> None:
+        """At Jobs that were new when they were last seen."""
+        with self._lock:
+            waiting, self._settling = self._settling, {}
+        for uid, job in waiting.items():
+            found = self._of_job(job)
+            with self._lock:
+                if found is not None and uid not in self._jobs:
+                    self._put(self._jobs, uid, found)
+
+    @property
+    def version(self) -> int:
+        """Changes with what the snapshot holds."""
+        return self._seen
+
     def snapshot(self) -> Snapshot:
         """The latest, made anew only when something has changed."""
         if self._error is not None:
             raise self._error
         now = self._now()
+        if self._settling:
+            self._look_again()
         if self._whole:
-            if self._seen != self.changes:
-                self._seen = self.changes
+            if self._seen != self._changes:
+                self._seen = self._changes
                 self._latest = self._counted(now)
             return self._latest.as_of(now)
         old = (now - self._latest.at).total_seconds() >= REREAD_S
-        if self._seen != self.changes or old:
-            self._seen = self.changes
+        if self._seen != self._changes or old:
+            self._seen = self._changes
             self._latest = sources.read(self._client, self._query, now=now)
         return self._latest
 
@@ -127,13 +155,15 @@ class Live:
             into.pop(uid, None)
         else:
             into[uid] = found
-        self.changes += 1
+        self._changes += 1
 
     def _run(self, watch: Watch[Any], into: dict[str, Any], made: Callable[[Any], Any]) -> None:
         try:
             for change in watch:
                 found = None if change.type == "DELETED" else made(change.object)
                 with self._lock:
+                    if found is None and change.type == "DELETED":
+                        self._settling.pop(change.object.metadata.uid, None)
                     self._put(into, change.object.metadata.uid, found)
         except JobmanError as error:
             self._error = error

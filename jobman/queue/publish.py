@@ -145,8 +145,8 @@ class Publisher:
             groups=len(snapshot.groups),
             pods=sum(group.counts.total for group in snapshot.groups),
         )
-        if not lease.valid:
-            raise ConflictError("the lease ran out while the queue was read", code=409)
+        if not lease.hold():
+            raise ConflictError("another publisher took over while the queue was read", code=409)
         self._write(self._place.configmap, text)
         return self._with_names(done, claims, now)
 

@@ -12,12 +12,16 @@ from datetime import datetime
 from itertools import chain
 from typing import TypeVar
 
+import msgspec
+
 from jobman.errors import ApiNotFoundError, ForbiddenError
+from jobman.jobs.listing import FAILED_CREATE
+from jobman.jobs.quota import can_never_be_created
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
 from jobman.kube.lists import Listing
 from jobman.kube.objects import Node
-from jobman.kube.resources import CONFIGMAPS, NODES, RESOURCEQUOTAS
+from jobman.kube.resources import CONFIGMAPS, EVENTS, NODES, RESOURCEQUOTAS
 from jobman.queue import assemble, gpus, published, snapshot
 from jobman.queue import group as groups
 from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod
@@ -26,6 +30,7 @@ from jobman.queue.group import Group
 from jobman.queue.published import Published
 from jobman.queue.snapshot import Origin, Quota, Snapshot, Source
 from jobman.values.enums import QueueBy as By
+from jobman.values.enums import State
 
 T = TypeVar("T")
 
@@ -112,7 +117,7 @@ class _Reader:
         nodes = beside(lambda: _allowed(lambda: self._client.list(NODES).items))
         jobs = beside(lambda: _allowed(lambda: self._jobs(None)))
         quotas = beside(self._quotas)
-        pages = _allowed(lambda: _begun(self._pod_pages(None)))
+        pages = self._all_pod_pages()
         found = self._part(nodes()) if pages is None else self._everything(pages, jobs(), nodes())
         limits = quotas()
         if limits is not None:
@@ -200,6 +205,12 @@ class _Reader:
             gpus=gpus.lines(empty, is_gpu, usage_known=False),
         )
 
+    def _all_pod_pages(self) -> Iterator[Listing[ActivePod]] | None:
+        """Those of the whole cluster; None where I may not read them and a part is of use."""
+        if self._query.publishing:
+            return _begun(self._pod_pages(None))
+        return _allowed(lambda: _begun(self._pod_pages(None)))
+
     def _pod_pages(self, namespace: str | None) -> Iterator[Listing[ActivePod]]:
         return self._client.pages(
             ACTIVE_PODS,
@@ -222,7 +233,7 @@ class _Reader:
     def _jobs(self, namespace: str | None) -> list[Claim]:
         if self._query.nodes_alone:
             return []
-        return [
+        found = [
             claim
             for page in self._client.pages(
                 QUEUED_JOBS, namespace=namespace, all_namespaces=namespace is None
@@ -230,6 +241,33 @@ class _Reader:
             for claim in map(self._claims.of_job, page.items)
             if claim is not None
         ]
+        if all(claim.state is not State.PENDING for claim in found):
+            return found
+        self._claims.refused = self._refused(namespace)
+        return [self._told_of_refusal(claim) for claim in found]
+
+    def _refused(self, namespace: str | None) -> frozenset[tuple[str, str]]:
+        """The Jobs whose pods are refused for good; asked for only when a Job lacks pods."""
+        events = _allowed(
+            lambda: (
+                self._client.list(
+                    EVENTS,
+                    namespace=namespace,
+                    all_namespaces=namespace is None,
+                    fields=FAILED_CREATE,
+                ).items
+            )
+        )
+        return frozenset(
+            (event.involved_object.namespace, event.involved_object.name)
+            for event in events or ()
+            if can_never_be_created(event.message)
+        )
+
+    def _told_of_refusal(self, claim: Claim) -> Claim:
+        if claim.state is State.PENDING and (claim.namespace, claim.name) in self._claims.refused:
+            return msgspec.structs.replace(claim, state=State.STUCK)
+        return claim
 
     def _quotas(self) -> list[Quota] | None:
         if self._query.nodes_alone or self._query.publishing:
