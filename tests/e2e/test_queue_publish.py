@@ -1,0 +1,172 @@
+"""A published queue: written by an account with few rights, read by one with fewer."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client as k8s
+
+As = Callable[[str], Any]
+
+NAMESPACE_RIGHTS = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: member}
+rules:
+- {apiGroups: [""], resources: [pods, pods/log, events], verbs: [get, list, watch]}
+- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch, create, delete, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: member}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: member}
+subjects: [{kind: ServiceAccount, name: member, namespace: %s}]
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: member}
+"""
+
+
+@pytest.fixture
+def as_account(jobman: Any, api: k8s.ApiClient, namespace: str, tmp_path: Path) -> As:
+    """`jobman` as a ServiceAccount of the test's namespace."""
+
+    def become(account: str) -> Any:
+        path = _embedded(jobman, namespace, account)
+        if path is None:
+            path = tmp_path / f"{account}.kubeconfig"
+            path.write_text(yaml.safe_dump(_with_token(api, namespace, account)))
+        return replace(jobman, env=jobman.env | {"KUBECONFIG": str(path)})
+
+    return become
+
+
+def _embedded(jobman: Any, namespace: str, account: str) -> Path | None:
+    if not jobman.cluster.embedded:
+        return None
+    user = f"system:serviceaccount:{namespace}:{account}"
+    return Path(jobman("local", "user", user).ok().text.strip())
+
+
+def _with_token(api: k8s.ApiClient, namespace: str, account: str) -> dict[str, Any]:
+    """A kubeconfig with a token of the account's; skips where the server makes none."""
+    try:
+        made = k8s.CoreV1Api(api).create_namespaced_service_account_token(
+            account, namespace, {"spec": {"expirationSeconds": 600}}
+        )
+    except k8s.ApiException as error:
+        pytest.skip(f"no token of another account can be had here: {error.reason}")
+    configuration = api.configuration
+    server: dict[str, Any] = {"server": configuration.host}
+    if configuration.ssl_ca_cert:
+        ca = Path(configuration.ssl_ca_cert).read_bytes()
+        server["certificate-authority-data"] = base64.b64encode(ca).decode()
+    context = {"cluster": "c", "user": "u", "namespace": namespace}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": server}],
+        "users": [{"name": "u", "user": {"token": made.status.token}}],
+        "contexts": [{"name": "c", "context": context}],
+    }
+
+
+@pytest.fixture
+def publisher(jobman: Any, kubectl: Any, as_account: As, namespace: str) -> Iterator[Any]:
+    """`jobman` as the account of `jobman admin manifests`."""
+    manifests = ("-n", namespace, "admin", "manifests", "--as", "none", "--names")
+    text = jobman(*manifests).ok().out
+    kubectl("apply", "-f", "-", stdin=text).ok()
+    yield as_account("jobman-queue-publisher")
+    kubectl("delete", "--ignore-not-found", "-f", "-", stdin=text)
+
+
+def test_a_user_with_rights_in_one_namespace_sees_the_whole_queue(
+    jobman: Any, kubectl: Any, publisher: Any, as_account: As, namespace: str, tmp_path: Path
+) -> None:
+    flavor = json.dumps({"name": namespace, "resources": {"requests": {"cpu": "10m"}}})
+    jobman.submit("-r", flavor, "--hold", "--", "true")
+    kubectl("apply", "-f", "-", stdin=(NAMESPACE_RIGHTS % namespace).encode()).ok()
+    member = as_account("member")
+    member.submit("-r", flavor, "--hold", "--", "true")
+
+    done = publisher("queue", "publish", "--names").ok()
+    assert "published" in done.talk
+
+    settings = tmp_path / "s.json"
+    place = {"namespace": namespace, "configmap": "jobman-queue"}
+    settings.write_text(json.dumps({"jobsQueue": place}))
+    view = json.loads(member("-s", str(settings), "queue", "-o", "json").ok().out)
+    (row,) = [each for each in view["rows"] if each["name"] == namespace]
+    assert (row["suspended"], row["yours"]["suspended"]) == (2, 1)
+    assert row["fits"] is not None
+    origins = {source["fact"]: source["origin"] for source in view["sources"]}
+    assert (origins["pods"], origins["nodes"]) == ("configmap", "configmap")
+
+    place["configmap"] = "jobman-queue-names"
+    settings.write_text(json.dumps({"jobsQueue": place}))
+    view = json.loads(
+        member("-s", str(settings), "queue", "--by", "namespace", "-o", "json").ok().out
+    )
+    (row,) = [each for each in view["rows"] if each["name"] == namespace]
+    assert (row["waiting"], row["yours"]["waiting"]) == (2, 2)
+
+    alone = json.loads(member("queue", "-o", "json").ok().out)
+    assert {source["origin"] for source in alone["sources"]} >= {"namespace", "nowhere"}
+    assert [each["name"] for each in alone["rows"]] == [namespace]
+    assert member("nodes").code == 4
+    assert member("queue", "publish").code == 4
+
+
+def test_two_publishers_take_turns(publisher: Any) -> None:
+    every = ("queue", "publish", "--every", "1s")
+    first = publisher.start(*every)
+    first.wait_for(b"published")
+    second = publisher.start(*every)
+    second.wait_for(b"standing by")
+    assert b"published" not in second.err
+    first.process.terminate()
+    assert first.finish() == 0
+    second.wait_for(b"published")
+    second.interrupt()
+    assert second.finish() == 0
+
+
+def test_a_restart_of_the_api_server_is_outlived(cluster: Any, jobman: Any, tmp_path: Path) -> None:
+    if not cluster.embedded:
+        pytest.skip("an API server that may be restarted is needed")
+    own = {key: value for key, value in jobman.env.items() if not key.startswith("JOBMAN_")}
+    own |= {"JOBMAN_LOCAL_STATE": str(tmp_path / "cluster")}
+    own.pop("KUBECONFIG")
+
+    def local(*args: str) -> None:
+        command = [sys.executable, "-m", "jobman", "local", *args]
+        subprocess.run(command, env=own, check=True, capture_output=True, timeout=60)
+
+    local("start")
+    try:
+        publishing = replace(jobman, env=own).start("--local", "queue", "publish", "--every", "1s")
+        publishing.wait_for(b"published")
+        local("stop")
+        publishing.wait_for(b"not published, trying again")
+        local("start")
+        seen = len(publishing.err)
+        with publishing.changed:
+            assert publishing.changed.wait_for(
+                lambda: b"published 0 pods" in publishing.err[seen:], 30 * cluster.scale
+            )
+        publishing.interrupt()
+        assert publishing.finish() == 0
+    finally:
+        local("reset", "-y")
