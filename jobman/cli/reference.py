@@ -21,12 +21,14 @@ from jobman.cli.command import GLOBALS_PANEL
 from jobman.cli.render.flavors import FlavorRow
 from jobman.images.models import Image
 from jobman.jobs.listing import JobRow
+from jobman.queue.node_rows import NodeRow
 
 SHAPES: dict[tuple[str, ...], type[msgspec.Struct]] = {
     ("jobman", "flavors"): FlavorRow,
     ("jobman", "images"): Image,
     ("jobman", "image-details"): Image,
     ("jobman", "list"): JobRow,
+    ("jobman", "nodes"): NodeRow,
 }
 JSON_WORDS = {
     int: "number",
