@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from jobman.local.api import selectors, status
@@ -65,9 +66,11 @@ class Selection:
             and (self.fields is None or self.fields(record.object()))
         )
 
-    def of(self, records: Iterable[Record]) -> list[Record]:
-        """Those that belong to it."""
-        return [r for r in records if self.takes(r)] if not self.everything else list(records)
+    def of(self, records: Iterable[Record], limit: int = 0) -> list[Record]:
+        """Those that belong to it; with a limit, no more than show whether there are others."""
+        if self.everything:
+            return list(records)
+        return list(islice(filter(self.takes, records), limit + 1 if limit else None))
 
 
 @dataclass(frozen=True)
@@ -88,42 +91,46 @@ def page(store: Store, selection: Selection, query: Mapping[str, str]) -> Page:
         limit = 0
     if token:
         rv, start = _decoded(token)
-        records, rv = _continued(store, selection, rv, start)
+        records, rv = _continued(store, selection, rv, start, limit)
     else:
-        rv, records = store.rv, _at(store, selection, query, version)
+        rv, records = store.rv, _at(store, selection, query, version, limit)
     return _cut(selection, records, rv, limit)
 
 
-def _at(store: Store, selection: Selection, query: Mapping[str, str], version: str) -> list[Record]:
+def _at(
+    store: Store, selection: Selection, query: Mapping[str, str], version: str, limit: int
+) -> list[Record]:
     resource = selection.resource.name
     if query.get("resourceVersionMatch") == "Exact" and version:
         try:
             found = store.list_at(resource, int(version), selection.namespace)
         except CompactedError:
             raise status.expired("The resourceVersion for the provided list is too old.") from None
-        return selection.of(found)
+        return selection.of(found, limit)
     if selection.name is not None and selection.namespace is not None:
         one = store.get(Key(resource, selection.namespace, selection.name))
         return selection.of([one] if one else [])
-    return selection.of(store.list(resource, selection.namespace))
+    return selection.of(store.list(resource, selection.namespace), limit)
 
 
 def _continued(
-    store: Store, selection: Selection, rv: int, start: tuple[str, str]
+    store: Store, selection: Selection, rv: int, start: tuple[str, str], limit: int
 ) -> tuple[list[Record], int]:
     """What comes behind `start`, as it was when the first page was made."""
     resource = selection.resource.name
     if rv == -1:  # the token of a 410: whatever is there now
-        return selection.of(store.list(resource, selection.namespace, after=start)), store.rv
+        there = store.list(resource, selection.namespace, after=start)
+        return selection.of(there, limit), store.rv
     try:
         changed = store.since(resource, rv)
         if not changed:
-            return selection.of(store.list(resource, selection.namespace, after=start)), rv
+            there = store.list(resource, selection.namespace, after=start)
+            return selection.of(there, limit), rv
         then = store.list_at(resource, rv, selection.namespace)
     except CompactedError:
         raise status.expired(_TOO_OLD, new_continue=_encoded(-1, start)) from None
     behind = [r for r in then if (r.key.namespace, r.key.name) > start]
-    return selection.of(behind), rv
+    return selection.of(behind, limit), rv
 
 
 def _cut(selection: Selection, records: list[Record], rv: int, limit: int) -> Page:
