@@ -10,6 +10,7 @@ import typer
 from jobman import __version__
 from jobman.cli import (
     admin,
+    cancel,
     delete,
     details,
     flavors,
@@ -63,6 +64,7 @@ for module in (
     list_command,
     details,
     logs,
+    cancel,
     delete,
     flavors,
     images,

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated
+import contextlib
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobman.cli import completion
+from jobman.cli import each
 from jobman.cli.command import app_context, command
-from jobman.errors import (
-    ApiNotFoundError,
-    ConflictError,
-    JobmanError,
-    NotFoundError,
-    OwnershipError,
-    UsageError,
-)
-from jobman.values import names
-from jobman.values.text import visible
+from jobman.cli.each import Asked, Everything, Force, JobNames, Patterns, Yes
+from jobman.cli.problems import Problems
+from jobman.cli.sweep import OlderThan, Sweep
+from jobman.errors import ApiNotFoundError, ConflictError
+from jobman.values.duration import parse_duration
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
-    from jobman.kube.objects import Job
-
-AT_ONCE = 8
-SHOWN = 20
+    from jobman.kube.objects import Job, ObjectMeta
+    from jobman.kube.resources import Resource
 
 
 def register(app: typer.Typer) -> None:
@@ -36,139 +28,64 @@ def register(app: typer.Typer) -> None:
 
 def delete(
     ctx: typer.Context,
-    patterns: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Names, globs ('train-*') or LAST; globs mean jobs of mine.",
-            autocompletion=completion.jobs,
-        ),
-    ] = None,
-    job_names: Annotated[
-        list[str] | None,
+    patterns: Patterns = None,
+    job_names: JobNames = None,
+    everything: Everything = False,
+    finished: Annotated[
+        bool, typer.Option("--finished", help="Those of mine that are over, well or badly.")
+    ] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Those of mine that failed or were cancelled.")
+    ] = False,
+    older_than: OlderThan = None,
+    grace: Annotated[
+        int | None,
         typer.Option(
-            "-j",
-            "--job-name",
-            metavar="NAME",
-            help="A job, as an option.",
-            autocompletion=completion.jobs,
+            metavar="SECONDS", min=0, help="How long its processes have to end; 0 kills them."
         ),
     ] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All jobs of mine in the namespace.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also jobs that are not mine, where I may.")
-    ] = False,
+    yes: Yes = False,
+    force: Force = False,
 ) -> None:
-    """Delete jobs with their pods and logs; the names of the deleted go to stdout."""
+    """Delete jobs with their pods and logs; the names of the deleted go to stdout.
+
+    With names, --finished, --failed and --older-than choose among the named.
+    """
     app = app_context(ctx)
+    problems = Problems()
+    age_s = problems.parse("--older-than", parse_duration, older_than)
+    problems.report()
+    sweep = Sweep(finished=finished, failed=failed, older_than_s=age_s)
     words = [*(patterns or ()), *(job_names or ())]
-    _check_words(words, everything)
-    sweeping = everything or any(names.is_glob(word) for word in words)
-    if sweeping and not yes and not app.can_ask:
-        raise UsageError("a pattern or --all needs -y where nobody can be asked")
-    jobs, missing = _meant(app, words, everything)
-    if not force:
-        _refuse_others(app, jobs)
-    _say_what_goes(app, jobs)
-    if not yes and app.can_ask and not app.agreed(f"delete {_count(len(jobs))}?"):
-        raise JobmanError("nothing was deleted")
-    _report(app, [*missing, *_deleted(app, jobs)], len(jobs) + len(missing))
-
-
-def _check_words(words: Sequence[str], everything: bool) -> None:
-    if everything and words:
-        raise UsageError("--all leaves no room for names")
-    if not everything and not words:
-        raise UsageError("no job is named", hint="names, globs, LAST, or --all for all of yours")
-
-
-def _meant(
-    app: AppContext, words: Iterable[str], everything: bool
-) -> tuple[list[Job], list[JobmanError]]:
-    """The jobs, and an error for each word that means none; at least one job is there."""
-    from jobman.jobs.find import find, jobs_of
-
-    if everything:
-        mine = jobs_of(app.client, app.user)
-        if not mine:
-            raise NotFoundError(f"you have no job in namespace {app.client.namespace}")
-        return mine, []
-    found: dict[str, Job] = {}
-    missing: list[JobmanError] = []
-    for word in words:
-        try:
-            found |= {job.metadata.uid: job for job in find(app.client, [word], app.user)}
-        except NotFoundError as error:
-            missing.append(error)
-    if not found:
-        raise missing[0]
-    return list(found.values()), missing
-
-
-def _refuse_others(app: AppContext, jobs: Iterable[Job]) -> None:
-    from jobman.jobs.find import owner
-
-    others = [(job.metadata.name, owner(job)) for job in jobs if owner(job) != app.user]
-    if not others:
+    asked = Asked(words, everything, sweep.chooses, yes, force)
+    found = each.chosen(app, asked, "delete")
+    found.jobs = sweep.of(app, found.jobs, everybody=force)
+    if not found.jobs and not found.missing:
+        app.say("no job is meant: none of yours is over that long, or ended so")
         return
-    shown = ", ".join(
-        f"{name} ({f'of {visible(user, limit=80)}' if user else 'not made by jobman'})"
-        for name, user in others[:SHOWN]
-    )
-    raise OwnershipError(
-        f"not yours: {shown}{_and_more(len(others))}", hint="--force deletes them all the same"
-    )
+    names = each.listed([job.metadata.name for job in found.jobs])
+    app.say(f"deleting {each.count(len(found.jobs))} with pods and logs: {names}")
+    if app.can_ask and not yes:
+        each.agree(app, f"delete {each.count(len(found.jobs))}?")
+    each.side_by_side(app, found, lambda job: _deleted(app, job, grace), failed="deleted")
 
 
-def _say_what_goes(app: AppContext, jobs: Sequence[Job]) -> None:
-    shown = ", ".join(job.metadata.name for job in jobs[:SHOWN])
-    app.say(f"deleting {_count(len(jobs))} with pods and logs: {shown}{_and_more(len(jobs))}")
+def _deleted(app: AppContext, job: Job, grace_s: int | None) -> str:
+    """Delete the job; its name. One that somebody else deleted meanwhile is deleted."""
+    from jobman.jobs.standing import pods_of
+    from jobman.kube.resources import JOBS, PODS
+
+    meta = job.metadata
+    pods = pods_of(app.client, job) if grace_s is not None else ()
+    _gone(app, JOBS, meta, None)
+    for pod in pods:
+        # a Job's deletion has no grace period of its own; these are its pods' anyway
+        _gone(app, PODS, pod.metadata, grace_s)
+    return meta.name
 
 
-def _count(number: int) -> str:
-    return "1 job" if number == 1 else f"{number} jobs"
-
-
-def _and_more(total: int) -> str:
-    return f" and {total - SHOWN} more" if total > SHOWN else ""
-
-
-def _deleted(app: AppContext, jobs: Sequence[Job]) -> list[JobmanError]:
-    """Delete them side by side; what went wrong."""
-    from jobman.kube.resources import JOBS
-
-    def one(job: Job) -> JobmanError | None:
-        meta = job.metadata
-        try:
-            app.client.delete(JOBS, meta.name, namespace=meta.namespace, uid=meta.uid)
-        except (ApiNotFoundError, ConflictError):
-            return None
-        except JobmanError as error:
-            return error
-        return None
-
-    problems: list[JobmanError] = []
-    pool = ThreadPoolExecutor(min(AT_ONCE, len(jobs)))
-    try:
-        for job, problem in zip(jobs, pool.map(one, jobs), strict=True):
-            if problem is None:
-                app.write(job.metadata.name)
-            else:
-                problems.append(problem)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return problems
-
-
-def _report(app: AppContext, problems: Sequence[JobmanError], asked: int) -> None:
-    """Raise what went wrong: the one problem itself, else a summary after all of them."""
-    if not problems:
-        return
-    if len(problems) == asked:
-        raise problems[0]
-    for problem in problems:
-        app.say(f"error: {visible(problem.message, newlines=True)}")
-    raise JobmanError(f"{len(problems)} of {asked} were not deleted; the others were")
+def _gone(app: AppContext, resource: Resource[Any], meta: ObjectMeta, grace_s: int | None) -> None:
+    with contextlib.suppress(ApiNotFoundError, ConflictError):
+        app.client.delete(
+            resource, meta.name, namespace=meta.namespace, uid=meta.uid, grace_s=grace_s
+        )

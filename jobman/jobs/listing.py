@@ -148,13 +148,14 @@ def _draft(job: Job, gpu_resources: frozenset[str] | None) -> _Draft:
 def _lean(job: Job) -> Job:
     """The Job without what its state does not need: of ten thousand, that is most of the memory."""
     meta = job.metadata
-    cancelled = meta.annotations.get(labels.CANCELLED_AT)
+    marks = (labels.CANCELLED_AT, labels.CANCELLED_BY)
+    cancelled = {key: meta.annotations[key] for key in marks if key in meta.annotations}
     kept = ObjectMeta(
         name=meta.name,
         namespace=meta.namespace,
         uid=meta.uid,
         deletion_timestamp=meta.deletion_timestamp,
-        annotations={labels.CANCELLED_AT: cancelled} if cancelled else {},
+        annotations=cancelled,
     )
     return Job(metadata=kept, spec=replace(job.spec, template=NO_TEMPLATE), status=job.status)
 

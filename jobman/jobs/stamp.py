@@ -46,6 +46,8 @@ OWN_ANNOTATIONS = frozenset(
         labels.SUBMITTED_AT,
         labels.VERSION,
         labels.CANCELLED_AT,
+        labels.CANCELLED_BY,
+        labels.RETRY_OF,
     }
 )
 """Keys that only jobman writes."""

@@ -17,6 +17,7 @@ from jobman.jobs import quota
 from jobman.jobs.pods import LONG_AGO, PodView, last_seen
 from jobman.kube import labels
 from jobman.kube.objects import Event, Job, JobCondition, Pod
+from jobman.values.duration import format_rfc3339
 from jobman.values.enums import State
 
 _GOOD = ("Complete", "SuccessCriteriaMet")
@@ -119,13 +120,25 @@ def _verdict(
     failed = _failed(job, pods)
     if failed and live and not _condition(job, ("Failed",)):
         return _Verdict(State.RUNNING, failed.reason, failed.message)
-    if labels.cancelled_at(job.metadata.annotations) and (failed or not live):
-        return _Verdict(State.CANCELLED, exit_code=failed.exit_code if failed else None)
+    cancelled = _cancelled(job)
+    if cancelled and (failed or not live):
+        return cancelled._replace(exit_code=failed.exit_code if failed else None)
     if failed:
         return failed
     if job.spec.suspend:
         return _Verdict(State.SUSPENDED, "Terminating" if live else "")
     return _of_live(job, live) if live else _of_nothing_live(job, pods, events)
+
+
+def _cancelled(job: Job) -> _Verdict | None:
+    """Who stopped the job on purpose, and when."""
+    notes = job.metadata.annotations
+    moment = labels.cancelled_at(notes)
+    if moment is None:
+        return None
+    by = notes.get(labels.CANCELLED_BY)
+    at = f"at {format_rfc3339(moment)}"
+    return _Verdict(State.CANCELLED, message=f"by {by} {at}" if by else at)
 
 
 def _all_succeeded(job: Job, pods: list[PodView]) -> bool:

@@ -23,7 +23,11 @@ VERSION = "jobman/version"
 """Annotations, on the Job and on its pod template."""
 
 CANCELLED_AT = "jobman/cancelled-at"
-"""Annotation on the Job alone: somebody stopped it on purpose."""
+CANCELLED_BY = "jobman/cancelled-by"
+"""Annotations on the Job alone: somebody stopped it on purpose."""
+
+RETRY_OF = "jobman/retry-of"
+"""Annotation on the Job alone: the job that it does over."""
 
 JOB_NAME = "batch.kubernetes.io/job-name"
 CONTROLLER_UID = "batch.kubernetes.io/controller-uid"

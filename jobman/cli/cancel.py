@@ -1,0 +1,48 @@
+"""`jobman cancel`: stop jobs and keep what they wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from jobman.cli import each
+from jobman.cli.command import app_context, command
+from jobman.cli.each import Asked, Everything, Force, JobNames, Patterns, Yes
+
+if TYPE_CHECKING:
+    from jobman.kube.objects import Job
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "cancel")(cancel)
+
+
+def cancel(
+    ctx: typer.Context,
+    patterns: Patterns = None,
+    job_names: JobNames = None,
+    everything: Everything = False,
+    yes: Yes = False,
+    force: Force = False,
+) -> None:
+    """Stop jobs and keep their pods and logs; their state is Cancelled then.
+
+    Running processes get SIGTERM, and SIGKILL when their grace period is over; the command
+    returns when they have ended. What has not begun never begins. A job that is over stays as
+    it is.
+    """
+    from jobman.jobs import cancel as cancelling
+
+    app = app_context(ctx)
+    asked = Asked([*(patterns or ()), *(job_names or ())], everything, yes=yes, force=force)
+    found = each.chosen(app, asked, "cancel")
+    each.confirm(app, asked, found.jobs, "cancel")
+    client, user = app.client, app.user
+
+    def act(job: Job) -> str:
+        done = cancelling.cancel(client, job, user=user, now=app.now())
+        return f"{job.metadata.name} {done}"
+
+    each.side_by_side(app, found, act, failed="cancelled")

@@ -1,0 +1,135 @@
+"""Stopping a job so that its pods and their logs stay.
+
+Suspending a Job, a deadline of the Job and fewer pods at once all DELETE running pods, with their
+logs. A pod's own deadline does not: the pod ends as Failed and stays. So running pods get one that
+is over already; only when they have ended does the Job get a deadline, which makes it Failed for
+good. Until then `parallelism` follows the pods that are still ending, so that none comes after
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from jobman.errors import ApiNotFoundError, WaitTimeoutError
+from jobman.jobs import standing
+from jobman.jobs.standing import Standing
+from jobman.kube import labels
+from jobman.kube.client import Client
+from jobman.kube.objects import Job, Pod
+from jobman.kube.resources import JOBS, PODS
+from jobman.values.enums import State
+
+OVER_S = 1
+"""A deadline in the past of every pod that has begun: the API takes none below."""
+_GRACE_S = 30
+_PATIENCE_S = 30
+
+
+def cancel(client: Client, job: Job, *, user: str, now: datetime) -> str:
+    """Stop the job; what came of it in a few words.
+
+    A job that is over is left as it is. Raises WaitTimeoutError when processes outlive their grace
+    period.
+    """
+    found = standing.read(client, job)
+    if found.view.state is State.DELETING:
+        return "is being deleted already"
+    if found.view.state.finished:
+        return f"is {found.view.state} already"
+    _patch(client, job, _mark(found.job, user, now))
+    had_begun = _end_pods(client, found)
+    _patch(client, job, {"spec": _closed(found.job)})
+    return "cancelled" if had_begun else "cancelled before it began"
+
+
+def _mark(job: Job, user: str, now: datetime) -> dict[str, Any]:
+    """Who stopped it and when; the first one stays. Retries end here: a failure is the end."""
+    notes = job.metadata.annotations
+    patch: dict[str, Any] = {}
+    if labels.cancelled_at(notes) is None:
+        moment = labels.format_submitted_at(now)
+        patch["metadata"] = {
+            "annotations": {labels.CANCELLED_AT: moment, labels.CANCELLED_BY: user}
+        }
+    if job.spec.backoff_limit_per_index is None and not job.spec.suspend:
+        patch["spec"] = {"backoffLimit": 0}
+    return patch
+
+
+def _closed(job: Job) -> dict[str, Any]:
+    """What makes a Job without running pods Failed, or keeps one that is held from beginning."""
+    return {"activeDeadlineSeconds": OVER_S, "parallelism": job.spec.parallelism}
+
+
+def _end_pods(client: Client, found: Standing) -> bool:
+    """End the pods that have begun; whether there were any. Returns when all have ended."""
+    running = {pod.metadata.name: pod for pod, _ in found.started()}
+    if not running:
+        return False
+    job, limit_s = found.job, _limit_s(running)
+    pods = {pod.metadata.name: pod for pod in found.pods}
+    wanted = job.spec.parallelism
+    told: set[str] = set()
+    meta = job.metadata
+    watch = client.watch(
+        PODS,
+        namespace=meta.namespace,
+        labels=f"{labels.JOB_NAME}={meta.name}",
+        deadline_s=limit_s,
+    )
+    with watch:
+        for change in watch:
+            name = change.object.metadata.name
+            pods[name] = change.object
+            if change.type == "DELETED":
+                del pods[name]
+            now_running = _begun(job, pods)
+            for pod in now_running:
+                if pod.metadata.name not in told:
+                    told.add(pod.metadata.name)
+                    _shorten(client, pod)
+            if not now_running:
+                return True
+            if len(now_running) < (1 if wanted is None else wanted):
+                wanted = len(now_running)
+                _patch(client, job, {"spec": {"parallelism": wanted}})
+    raise WaitTimeoutError(
+        f"job {meta.name}: processes still run after {limit_s:.0f} s; they were told to end",
+        hint=f"jobman delete {meta.name} --grace 0 kills them",
+    )
+
+
+def _begun(job: Job, pods: Mapping[str, Pod]) -> list[Pod]:
+    from jobman.jobs import state
+
+    owned = [pod for pod in pods.values() if standing.is_owned(pod, job.metadata.uid)]
+    found = Standing(job, owned, state.of(job, owned))
+    return [pod for pod, _ in found.started()]
+
+
+def _limit_s(pods: Mapping[str, Pod]) -> float:
+    """How long their processes may take to end, and a little more."""
+    graces = [pod.spec.termination_grace_period_seconds for pod in pods.values()]
+    return max(_GRACE_S if grace is None else grace for grace in graces) + _PATIENCE_S
+
+
+def _shorten(client: Client, pod: Pod) -> None:
+    """Give the pod a deadline that is over; it may have ended, or gone, meanwhile."""
+    meta = pod.metadata
+    patch = {"spec": {"activeDeadlineSeconds": OVER_S}}
+    try:
+        client.patch(PODS, meta.name, patch, namespace=meta.namespace)
+    except ApiNotFoundError:
+        return
+
+
+def _patch(client: Client, job: Job, patch: Mapping[str, Any]) -> None:
+    """Change that very Job, not another that took its name."""
+    if not patch:
+        return
+    meta = job.metadata
+    guarded = {**patch, "metadata": {**patch.get("metadata", {}), "uid": meta.uid}}
+    client.patch(JOBS, meta.name, guarded, namespace=meta.namespace)

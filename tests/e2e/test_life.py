@@ -1,0 +1,103 @@
+"""What is done to jobs after they are submitted: cancelled, held, released, scaled, deleted."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from kubernetes import client as k8s
+
+COUNTING = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done"
+
+
+def row(jobman: Any, name: str) -> dict[str, Any]:
+    (found,) = json.loads(jobman("list", name, "-o", "json").ok().out)
+    return dict(found)
+
+
+def state(jobman: Any, name: str) -> str:
+    return str(row(jobman, name)["state"])
+
+
+def running(jobman: Any, *flags: str, script: str = COUNTING) -> str:
+    """A job that runs and has written something."""
+    name = jobman.submit(*flags, "--", "sh", "-c", script)
+    following = jobman.start("logs", "-f", name)
+    following.wait_for(b"line 1")
+    following.interrupt()
+    following.finish()
+    return str(name)
+
+
+def test_cancel_keeps_the_log(jobman: Any) -> None:
+    name = running(jobman)
+    done = jobman("cancel", name).ok()
+    assert done.text == f"{name} cancelled\n"
+    found = row(jobman, name)
+    assert found["state"] == "Cancelled"
+    assert re.match(r"by \S+ at 20\d\d-", found["message"])
+    assert jobman("logs", name).ok().text.startswith("line 1\nline 2\n")
+    assert "Cancelled" in jobman("details", name).ok().text
+    assert jobman("cancel", name).ok().text == f"{name} is Cancelled already\n"
+    assert jobman("logs", "-f", name).code == 1
+
+
+def test_cancel_of_what_has_not_begun(jobman: Any) -> None:
+    held = jobman.submit("--hold", "--", "true")
+    waiting = jobman.submit("--node-selector", "no.such/label=x", "--", "true")
+    done = jobman("cancel", held, waiting).ok()
+    assert sorted(done.text.splitlines()) == sorted(
+        f"{name} cancelled before it began" for name in (held, waiting)
+    )
+    assert state(jobman, held) == state(jobman, waiting) == "Cancelled"
+    assert jobman("release", held).code == 1
+
+
+def test_cancel_of_an_array_starts_no_other_index(jobman: Any) -> None:
+    name = running(jobman, "--array", "6%2")
+    jobman("cancel", name).ok()
+    found = row(jobman, name)
+    assert found["state"] == "Cancelled"
+    assert (found["active"], found["succeeded"], found["failed"]) == (0, 0, 2)
+    assert jobman("logs", name).ok().text.startswith("line 1\n")
+
+
+def test_cancel_says_what_it_did_for_each(jobman: Any) -> None:
+    good = jobman.submit("--wait", "--", "true")
+    held = jobman.submit("--hold", "--", "true")
+    done = jobman("cancel", good, "nope", held)
+    assert done.code == 1
+    assert sorted(done.text.splitlines()) == sorted(
+        [f"{good} is Succeeded already", f"{held} cancelled before it began"]
+    )
+    assert "job nope not found" in done.talk
+    assert "1 of 3 were not cancelled; the others were" in done.talk
+
+
+def test_somebody_elses_job(jobman: Any) -> None:
+    theirs = jobman("submit", "--hold", "--", "true", env={"JOBMAN_USER": "bob"}).ok().text.strip()
+    for command in ("cancel", "hold", "release", "delete", "retry"):
+        done = jobman(command, theirs)
+        assert done.code == 4, done
+        assert "of bob" in done.talk
+        assert "--force" in done.talk
+    assert jobman("cancel", theirs, "--force").ok()
+
+
+def test_delete_what_is_over(jobman: Any) -> None:
+    good = jobman.submit("--wait", "--", "true")
+    bad = jobman("submit", "--wait", "--", "false").text.strip()
+    held = jobman.submit("--hold", "--", "true")
+    assert jobman("delete", "--finished").code == 2
+    assert jobman("delete", "--failed", "-y").ok().text == f"{bad}\n"
+    assert jobman("delete", "--finished", "--older-than", "1h", "-y").ok().text == ""
+    assert jobman("delete", "--older-than", "0s", "-y").ok().text == f"{good}\n"
+    assert jobman("list", "-o", "name").ok().text == f"{held}\n"
+
+
+def test_delete_without_grace(jobman: Any, api: Any, namespace: str) -> None:
+    name = running(jobman, script=f"trap '' TERM; {COUNTING}")
+    jobman("delete", name, "--grace", "0").ok()
+    pods = k8s.CoreV1Api(api).list_namespaced_pod(namespace).items
+    assert [pod for pod in pods if pod.metadata.deletion_timestamp is None] == []
