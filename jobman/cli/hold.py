@@ -1,0 +1,135 @@
+"""`jobman hold` and `jobman release`: jobs that do not begin yet, or go on later."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobman.cli import each
+from jobman.cli.command import app_context, command
+from jobman.cli.each import Asked, Everything, Force, JobNames, Patterns, Yes
+from jobman.errors import JobmanError
+from jobman.values.enums import State
+
+if TYPE_CHECKING:
+    from jobman.cli.context import AppContext
+    from jobman.jobs.standing import Standing
+    from jobman.kube.objects import Job
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, "hold")(hold)
+    command(app, "release")(release)
+
+
+def hold(
+    ctx: typer.Context,
+    patterns: Patterns = None,
+    job_names: JobNames = None,
+    everything: Everything = False,
+    stop: Annotated[
+        bool,
+        typer.Option(
+            "--stop", help="Also jobs that run: their logs are saved, then their pods are deleted."
+        ),
+    ] = False,
+    save: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Where --stop saves the logs, as POD.log; default: here."),
+    ] = Path(),
+    yes: Yes = False,
+    force: Force = False,
+) -> None:
+    """Keep jobs from starting until they are released.
+
+    Kubernetes deletes the pods of a job that is held, and their logs with them: a job that runs
+    is refused unless --stop says so. When it is released it begins anew.
+    """
+    from jobman.jobs import standing
+
+    app = app_context(ctx)
+    asked = Asked([*(patterns or ()), *(job_names or ())], everything, yes=yes, force=force)
+    found = each.chosen(app, asked, "hold")
+    each.confirm(app, asked, found.jobs, "hold")
+    client = app.client
+
+    def act(job: Job) -> str:
+        now = standing.read(client, job)
+        name, state = job.metadata.name, now.view.state
+        if state.finished or state is State.DELETING:
+            raise JobmanError(f"job {name} is {state}: there is nothing to hold")
+        if now.job.spec.suspend:
+            return f"{name} is held already"
+        return _held(app, now, save if stop else None)
+
+    each.side_by_side(app, found, act, failed="held")
+
+
+def _held(app: AppContext, now: Standing, save: Path | None) -> str:
+    from jobman.jobs import hold as holding
+
+    name, running = now.job.metadata.name, now.started()
+    if not running:
+        holding.suspend(app.client, now.job)
+        return f"{name} held"
+    if save is None:
+        pods = "its pod runs" if len(running) == 1 else f"{len(running)} of its pods run"
+        raise JobmanError(
+            f"job {name}: {pods}; holding it would delete them with their logs",
+            hint="--stop saves the logs first; jobman cancel keeps pods and logs",
+        )
+    return _stopped(app, now, save)
+
+
+def _stopped(app: AppContext, now: Standing, save: Path) -> str:
+    from jobman.cli.render.log_sinks import Directory
+    from jobman.jobs import hold as holding
+
+    name = now.job.metadata.name
+    with contextlib.ExitStack() as stack:
+        target = Directory(save)
+        stack.callback(target.discard)
+        lacking = holding.stop(app.client, now, target.sink)
+        files = target.finish(lacking, not lacking)
+    for file in files:
+        app.say(f"{name}: log saved as {file}")
+    return f"{name} stopped and held"
+
+
+def release(
+    ctx: typer.Context,
+    patterns: Patterns = None,
+    job_names: JobNames = None,
+    everything: Everything = False,
+    yes: Yes = False,
+    force: Force = False,
+) -> None:
+    """Let held jobs start."""
+    from jobman.jobs import hold as holding
+    from jobman.jobs import standing
+    from jobman.jobs.manifest import QUEUE_LABEL
+
+    app = app_context(ctx)
+    asked = Asked([*(patterns or ()), *(job_names or ())], everything, yes=yes, force=force)
+    found = each.chosen(app, asked, "release")
+    each.confirm(app, asked, found.jobs, "release")
+    client = app.client
+
+    def act(job: Job) -> str:
+        now = standing.read(client, job)
+        name, state = job.metadata.name, now.view.state
+        if state.finished or state is State.DELETING:
+            hint = f"jobman retry {name} submits it anew" if state.finished else None
+            raise JobmanError(f"job {name} is {state}: it cannot go on", hint=hint)
+        if not now.job.spec.suspend:
+            return f"{name} is not held"
+        if queue := now.job.metadata.labels.get(QUEUE_LABEL):
+            raise JobmanError(f"job {name} waits in Kueue's queue {queue}, which releases it")
+        holding.release(client, now.job)
+        return f"{name} released"
+
+    each.side_by_side(app, found, act, failed="released")
