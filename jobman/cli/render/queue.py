@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jobman.cli.render.table import Column, write_table
 from jobman.values.duration import format_age
 from jobman.values.enums import QueueBy
+from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -30,19 +31,40 @@ NOBODY = {
 }
 """What stands for a row without a name."""
 
+MOST_UNNAMED = 12
+"""Rows without a flavor that a terminal shows; those with most GPUs come first."""
+
+DIM, PLAIN = "\x1b[2m", "\x1b[0m"
+
 _Filled = tuple[Column, list[str]]
 
 
 def write(app: AppContext, view: QueueView, *, wide: bool) -> None:
-    """Write the view to stdout."""
-    if view.rows:
-        _write_table(app, rows_table(view, wide=wide))
+    """Write the view to stdout; a terminal gets the smallest groups of no flavor summed up."""
+    rows: Sequence[QueueRow] = view.rows
+    left_out: list[QueueRow] = []
+    if app.out_is_terminal and not wide and view.by is QueueBy.FLAVOR:
+        rows, left_out = foremost(view.rows)
+    if rows:
+        _write_table(app, rows_table(rows, view.by, wide=wide))
+        if left_out:
+            app.write(f"and {len(left_out)} more of no flavor: {sums(left_out)} (-o wide: all)")
         app.write("")
     if view.gpus:
         _write_table(app, gpus_table(view.gpus, wide=wide))
         app.write("")
-    for line in footer(view):
-        app.write(line)
+    first, *others = (visible(line) for line in footer(view))
+    app.write(first)
+    for line in others:
+        app.write(f"{DIM}{line}{PLAIN}" if app.color else line)
+
+
+def foremost(rows: Sequence[QueueRow]) -> tuple[list[QueueRow], list[QueueRow]]:
+    """The rows to show, and those beyond MOST_UNNAMED without a flavor and of nobody's I know."""
+    unnamed = [row for row in rows if row.name is None and not row.yours.total]
+    left_out = unnamed[MOST_UNNAMED:]
+    ids = {id(row) for row in left_out}
+    return [row for row in rows if id(row) not in ids], left_out
 
 
 def _write_table(app: AppContext, filled: Sequence[_Filled]) -> None:
@@ -50,15 +72,14 @@ def _write_table(app: AppContext, filled: Sequence[_Filled]) -> None:
     write_table(app, [column for column, _ in filled], [[*row] for row in rows])
 
 
-def rows_table(view: QueueView, *, wide: bool) -> list[_Filled]:
+def rows_table(rows: Sequence[QueueRow], by: QueueBy, *, wide: bool) -> list[_Filled]:
     """The columns that say something, with their cells."""
-    rows = view.rows
-    names = Column(view.by.upper(), fold=True), [name(row, view.by) for row in rows]
-    yours = _numbers("YOURS", rows, lambda row: parts(row.yours))
+    names = Column(by.upper(), fold=True), [name(row, by) for row in rows]
+    yours = _numbers("YOURS", rows, lambda row: parts(row.yours), "bold cyan")
     oldest = _numbers("OLDEST", rows, lambda row: _age(row.oldest_wait_seconds))
-    if view.by is not QueueBy.FLAVOR:
+    if by is not QueueBy.FLAVOR:
         return [names, *_gpus_of(rows), *_counts(rows, wide=wide), yours, oldest]
-    fits_now = _numbers("FITS", rows, fits)
+    fits_now = _numbers("FITS", rows, fits, "bold")
     return [names, *_requests(rows, wide=wide), *_counts(rows, wide=wide), yours, oldest, fits_now]
 
 
@@ -69,9 +90,12 @@ def name(row: QueueRow, by: QueueBy) -> str:
 
 
 def _numbers(
-    title: str, rows: Sequence[QueueRow], cell: Callable[[QueueRow], str | int]
+    title: str,
+    rows: Sequence[QueueRow],
+    cell: Callable[[QueueRow], str | int],
+    style: str = "",
 ) -> _Filled:
-    return Column(title, right=True), [_or_dash(cell(row)) for row in rows]
+    return Column(title, right=True, style=style), [_or_dash(cell(row)) for row in rows]
 
 
 def _or_dash(value: str | int) -> str:
@@ -115,19 +139,19 @@ def _gpus_of(rows: Sequence[QueueRow]) -> list[_Filled]:
 
 def _counts(rows: Sequence[QueueRow], *, wide: bool) -> list[_Filled]:
     """Waiting and running always; what is rare only where there is some."""
-    running = _numbers("RUNNING", rows, lambda row: row.running + row.starting)
-    filled = [_numbers("WAITING", rows, lambda row: row.waiting)]
+    running = _numbers("RUNNING", rows, lambda row: row.running + row.starting, "green")
+    filled = [_numbers("WAITING", rows, lambda row: row.waiting, "yellow")]
     if wide:
         filled += [
-            _numbers("STARTING", rows, lambda row: row.starting),
-            _numbers("RUNNING", rows, lambda row: row.running),
+            _numbers("STARTING", rows, lambda row: row.starting, "yellow"),
+            _numbers("RUNNING", rows, lambda row: row.running, "green"),
         ]
     else:
         filled.append(running)
     if wide or any(row.stuck for row in rows):
-        filled.append(_numbers("STUCK", rows, lambda row: row.stuck))
+        filled.append(_numbers("STUCK", rows, lambda row: row.stuck, "bold red"))
     if wide or any(row.suspended for row in rows):
-        filled.append(_numbers("SUSPENDED", rows, lambda row: row.suspended))
+        filled.append(_numbers("SUSPENDED", rows, lambda row: row.suspended, "magenta"))
     return [*filled, _numbers("JOBMAN'S", rows, lambda row: row.jobman)] if wide else filled
 
 
@@ -159,9 +183,9 @@ def gpus_table(gpus: Sequence[GpuLine], *, wide: bool) -> list[_Filled]:
         (Column("GPU", fold=True), cells(lambda line: line.product)),
         (Column("TOTAL", right=True), cells(lambda line: str(line.total))),
         (Column("IN USE", right=True), cells(lambda line: _known(line.in_use))),
-        (Column("FREE", right=True), cells(lambda line: _known(line.free))),
+        (Column("FREE", right=True, style="bold"), cells(lambda line: _known(line.free))),
         (Column("LARGEST FREE BLOCK"), cells(_largest)),
-        (Column("UNUSABLE"), cells(unusable)),
+        (Column("UNUSABLE", style="yellow"), cells(unusable)),
     ]
     if wide:
         table[1:1] = [
@@ -207,6 +231,12 @@ def summary(view: QueueView) -> str:
     rows = view.rows
     if not any(row.total for row in rows):
         return "nothing waits or runs"
+    mine = any(row.yours.total for row in rows)
+    return sums(rows) + ("" if mine else "; none of it is yours")
+
+
+def sums(rows: Sequence[QueueRow]) -> str:
+    """What the pods of some rows do."""
     said = [
         f"{count} {what}"
         for what, count in (
@@ -217,8 +247,7 @@ def summary(view: QueueView) -> str:
         )
         if count
     ]
-    mine = [parts(row.yours) for row in rows if parts(row.yours)]
-    return ", ".join(said) + ("" if mine else "; none of it is yours")
+    return ", ".join(said)
 
 
 def _quota_lines(view: QueueView) -> list[str]:

@@ -40,7 +40,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `right` aligns numbers, `colored` gives states their colour.
+    """One column: `right` aligns numbers, `colored` gives states their colour, `style` all cells.
 
     On a terminal that is too narrow, columns that `fold` are cut first, with an ellipsis.
     """
@@ -49,6 +49,7 @@ class Column:
     right: bool = False
     colored: bool = False
     fold: bool = False
+    style: str = ""
 
 
 def write_table(app: AppContext, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
@@ -129,4 +130,5 @@ def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], available:
 def _drawn(cell: str, column: Column) -> Text:
     from rich.text import Text
 
-    return Text(cell, style=STYLES.get(cell, "") if column.colored else "")
+    style = STYLES.get(cell, "") if column.colored else column.style
+    return Text(cell, style="dim" if cell == "-" and column.style else style)
