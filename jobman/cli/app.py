@@ -25,6 +25,7 @@ from jobman.cli import (
     settings,
     submit,
 )
+from jobman.cli import exec as exec_command
 from jobman.cli import list as list_command
 from jobman.cli import map as map_command
 from jobman.cli.command import Group
@@ -66,6 +67,7 @@ for module in (
     list_command,
     details,
     logs,
+    exec_command,
     cancel,
     hold,
     scale,

@@ -97,7 +97,7 @@ class Reading:
         from jobman.jobs import state
 
         check(job, self._asked)
-        pods = _pods_of(self._app, job)
+        pods = pods_of(self._app, job)
         view = state.of(job, list(pods.values()), now=self._app.now())
         chosen = [pod for pod in view.pods if self._is_chosen(pod, pods[pod.name])]
         copies = [(pods[pod.name], self._copy(pod)) for pod in chosen]
@@ -178,7 +178,8 @@ def check(job: Job, asked: Asked) -> None:
         )
 
 
-def _pods_of(app: AppContext, job: Job) -> dict[str, Pod]:
+def pods_of(app: AppContext, job: Job) -> dict[str, Pod]:
+    """The job's pods by name."""
     from jobman.kube.labels import JOB_NAME
     from jobman.kube.resources import PODS
 
