@@ -200,9 +200,9 @@ def _selected(obj: Object, query: dict[str, str]) -> bool:
     for part in filter(None, query.get("fieldSelector", "").split(",")):
         path, _, value = part.partition("=")
         found: Any = obj
-        for step in path.split("."):
+        for step in path.rstrip("!").split("."):
             found = found.get(step) or {}
-        if found != value:
+        if (found == value) is path.endswith("!"):
             return False
     return True
 

@@ -230,7 +230,7 @@ def test_nodes_without_pods_do_not_tell_what_is_free(run: Run, restricted: JobWo
     restricted.server.script("GET", NODES, listed(machine("n1")))
     lines = run("queue").lines
     assert lines[4].split() == ["A100", "4", "?", "?", "?", "-"]
-    assert run("nodes").lines[1].split() == ["n1", "Ready", "A100", "4", "?", "?", "?", "?", "-"]
+    assert run("nodes").lines[1].split() == ["n1", "Ready", "A100", "4", "?", "?", "?", "?"]
 
 
 def test_a_published_queue_tells_of_the_others(
@@ -282,16 +282,26 @@ def test_nothing_may_be_read(run: Run, restricted: JobWorld) -> None:
 
 def test_nodes(run: Run, cluster: JobWorld) -> None:
     assert run("nodes", "-v", "n*").lines == [
-        "NODE  STATE           GPU   GPUS  USED  FREE  CPU FREE  MEMORY FREE  TAINTS  HOLDERS",
-        "n1    Ready           A100     4     1     3        14         64Gi  -       1x alice/a",
-        "n2    Ready           A100     4     3     1        15         64Gi  -       3x team/c",
-        "n3    Ready,cordoned  A100     4     0     4        16         64Gi  -       -",
+        "NODE  STATE           GPU   GPUS  USED  FREE  CPU FREE  MEMORY FREE  HOLDERS",
+        "n1    Ready           A100     4     1     3        14         64Gi  1x alice/a",
+        "n2    Ready           A100     4     3     1        15         64Gi  3x team/c",
+        "n3    Ready,cordoned  A100     4     0     4        16         64Gi  -",
     ]
     assert run("nodes", "--by", "gpu").lines[1].split() == [
         *("A100", "3", "3", "1", "12", "4", "4", "3", "29", "128Gi"),
     ]
     assert run("nodes", "-o", "name", "n1", "n3").out == "n1\nn3\n"
     assert [row["gpusFree"] for row in json.loads(run("nodes", "-o", "json").out)] == [3, 1, 4]
+
+
+def test_taints_of_nodes(run: Run, cluster: JobWorld) -> None:
+    taints = [
+        {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"},
+        {"key": "team", "value": "a", "effect": "NoExecute"},
+    ]
+    cluster.server.script("GET", NODES, listed(machine("n1", taints=taints)))
+    assert run("nodes").lines[0].endswith("  TAINTS")
+    assert run("nodes").lines[1].endswith("  team=a:NoExecute")
 
 
 @pytest.mark.parametrize(

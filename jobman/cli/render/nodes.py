@@ -45,24 +45,25 @@ PRODUCT_TITLES = (
 
 
 def write_nodes(app: AppContext, rows: Sequence[NodeRow], *, wide: bool) -> None:
-    """A line per node; where holders were asked for, they stand at its end."""
+    """A line per node; taints only where there are some, holders where they were asked for."""
     held = any(row.holders is not None for row in rows)
+    tainted = any(_taints(row) for row in rows)
     columns = [
-        Column("NODE", fold=True),
+        Column("NODE"),
         Column("STATE", colored=True),
         Column("GPU", fold=True),
         Column("GPUS", right=True),
         Column("USED", right=True),
-        Column("FREE", right=True),
+        Column("FREE", right=True, style="bold"),
         Column("CPU FREE", right=True),
         Column("MEMORY FREE", right=True),
-        Column("TAINTS", fold=True),
+        *([Column("TAINTS", fold=True)] if tainted else []),
         *([Column("HOLDERS", fold=True)] if held else []),
     ]
-    write_table(app, columns, [_cells(row, held=held, wide=wide) for row in rows])
+    write_table(app, columns, [_cells(row, held=held, tainted=tainted, wide=wide) for row in rows])
 
 
-def _cells(row: NodeRow, *, held: bool, wide: bool) -> list[str]:
+def _cells(row: NodeRow, *, held: bool, tainted: bool, wide: bool) -> list[str]:
     return [
         row.name or "-",
         row.state.replace("SchedulingDisabled", "cordoned"),
@@ -72,9 +73,13 @@ def _cells(row: NodeRow, *, held: bool, wide: bool) -> list[str]:
         _known(row.gpus_free) if row.gpus else "-",
         f"{_known(row.cpu_free)} of {row.cpu}" if wide else _known(row.cpu_free),
         f"{_size(row.memory_free)} of {_size(row.memory)}" if wide else _size(row.memory_free),
-        ", ".join(taint for taint in row.taints if not taint.startswith(CORDON)) or "-",
+        *([_taints(row) or "-"] if tainted else []),
         *([", ".join(map(_holder, row.holders or ())) or "-"] if held else []),
     ]
+
+
+def _taints(row: NodeRow) -> str:
+    return ", ".join(taint for taint in row.taints if not taint.startswith(CORDON))
 
 
 def _holder(holder: Holder) -> str:
