@@ -24,6 +24,7 @@ from jobman.cli import (
     scale,
     settings,
     submit,
+    wait,
 )
 from jobman.cli import exec as exec_command
 from jobman.cli import list as list_command
@@ -67,6 +68,7 @@ for module in (
     list_command,
     details,
     logs,
+    wait,
     exec_command,
     cancel,
     hold,

@@ -68,3 +68,11 @@ class ImagePullPolicy(StrEnum):
     ALWAYS = "Always"
     IF_NOT_PRESENT = "IfNotPresent"
     NEVER = "Never"
+
+
+class Goal(StrEnum):
+    """What `jobman wait` waits for."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+    SUCCEEDED = "succeeded"

@@ -1,0 +1,119 @@
+"""`jobman wait`: until jobs have started, finished or succeeded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobman.cli import each
+from jobman.cli.command import app_context, command
+from jobman.errors import JobmanError, UsageError
+from jobman.values.duration import parse_duration
+from jobman.values.enums import Goal, State
+from jobman.values.text import visible
+
+if TYPE_CHECKING:
+    from jobman.cli.context import AppContext
+    from jobman.jobs.state import JobView
+    from jobman.jobs.wait_many import Waiting
+    from jobman.kube.objects import Job
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "wait")(wait)
+
+
+def wait(
+    ctx: typer.Context,
+    patterns: each.Patterns = None,
+    job_names: each.JobNames = None,
+    everything: each.Everything = False,
+    goal: Annotated[
+        Goal, typer.Option("--for", help="Until it runs, is over, or is over and well.")
+    ] = Goal.FINISHED,
+    timeout: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Give up after this (90s, 2h30m); the jobs go on."),
+    ] = None,
+    any_one: Annotated[
+        bool, typer.Option("--any", help="Until one of them is there, not all.")
+    ] = False,
+) -> None:
+    """Wait for jobs; of one job, end with its exit code, of several with 0 if all succeeded.
+
+    The name of each that got there goes to stdout.
+    """
+    app = app_context(ctx)
+    timeout_s = _seconds(timeout)
+    words = [*(patterns or ()), *(job_names or ())]
+    # waiting harms nobody: patterns need no -y, and the jobs of others no --force
+    asked = each.Asked(words, everything, yes=True, force=True)
+    found = each.chosen(app, asked, "wait")
+    for problem in found.missing:
+        app.say(f"error: {visible(problem.message, newlines=True)}")
+    code = _code(_waited(app, found.jobs, goal, any_one, timeout_s), found.jobs, goal, any_one)
+    if found.missing and not (any_one and code == 0):
+        raise JobmanError(f"{len(found.missing)} of the words named no job")
+    raise typer.Exit(code)
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--timeout {text}: {error}") from error
+
+
+def _waited(
+    app: AppContext, jobs: list[Job], goal: Goal, any_one: bool, timeout_s: float | None
+) -> Waiting:
+    from jobman.jobs.find import owner, selector_of
+    from jobman.jobs.live import LiveJobs
+    from jobman.jobs.wait_many import Waiting, reached
+
+    def tell(job: Job, view: JobView | None) -> None:
+        name = visible(job.metadata.name)
+        if reached(view, goal):
+            app.write(name)
+            app.out.flush()
+        if view is None:
+            app.say(f"job {name}: it was deleted before it had {goal}")
+        elif view.state is not State.SUCCEEDED and not (
+            goal is Goal.STARTED and reached(view, goal)
+        ):
+            from jobman.cli.render.status_line import describe
+
+            app.say(f"job {name}: {describe(view)}")
+
+    mine = all(owner(job) == app.user for job in jobs)
+    live = LiveJobs(app.client, selector=selector_of(app.user) if mine else None)
+    with live:
+        waiting = Waiting(live, jobs, goal, now=app.now)
+        waiting.until(any_one=any_one, timeout_s=timeout_s, on_through=tell)
+    return waiting
+
+
+def _code(waiting: Waiting, jobs: list[Job], goal: Goal, any_one: bool) -> int:
+    """Of one job, or of the first of any, its own exit code; of several 0 or 1."""
+    from jobman.jobs.wait_many import reached
+
+    views = [waiting.views.get(job.metadata.uid) for job in jobs]
+    if any_one:
+        there = [view for view in views if reached(view, goal)]
+        views = there[:1] or views
+    codes = [_own_code(view, goal) for view in views]
+    return codes[0] if len(codes) == 1 else int(any(codes))
+
+
+def _own_code(view: JobView | None, goal: Goal) -> int:
+    from jobman.jobs.wait_many import reached
+
+    if view is None:
+        return 1
+    if view.state is State.SUCCEEDED or (goal is Goal.STARTED and reached(view, goal)):
+        return 0
+    return view.exit_code or 1
