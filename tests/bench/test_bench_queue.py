@@ -93,6 +93,25 @@ def test_the_queue_within_1_5x_of_the_bare_gets(
     assert ours.peak_mb < 150
 
 
+def test_publishing_100_000_pods_stays_small(
+    env: dict[str, str], bench: Any, kubeconfig: str
+) -> None:
+    fill(kubeconfig, 100_000)
+    publish = jobman("--local", "-n", NAMESPACE, "queue", "publish", "--names")
+    cost = bench.measure(publish, env)
+    configuration = k8s.Configuration()
+    k8s_config.load_kube_config(kubeconfig, client_configuration=configuration)
+    with k8s.ApiClient(configuration) as api:
+        core = k8s.CoreV1Api(api)
+        sizes = [
+            len(core.read_namespaced_config_map(name, NAMESPACE).data[name].encode())
+            for name in ("jobman-queue", "jobman-queue-names")
+        ]
+    bench.say(f"publishing: {cost.wall_s:.1f} s, {cost.peak_mb:.0f} MB, documents of {sizes} bytes")
+    assert sizes[0] < 1_000_000
+    assert sizes[1] <= 900 * 1024
+
+
 def fill(kubeconfig: str, pods: int) -> None:
     """Active pods on the simulated nodes, one in twenty without a node."""
     configuration = k8s.Configuration()

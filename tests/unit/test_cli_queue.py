@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +110,14 @@ def test_what_it_asks_for(run: Run, cluster: JobWorld) -> None:
     assert len(cluster.server.requests) == 5
 
 
+def test_what_counts_as_a_gpu_is_set(run: Run, cluster: JobWorld, tmp_path: Path) -> None:
+    settings = tmp_path / "s.json"
+    settings.write_text(json.dumps({"jobsQueue": {"gpuResources": ["cpu"]}}))
+    lines = run("-s", str(settings), "queue").lines
+    assert lines[1].split()[:4] == ["small-gpu", "2", "-", "2"]
+    assert lines[5].split()[:2] == ["cpu", "48"]
+
+
 def test_rare_states_have_columns_when_there_are_some(run: Run, cluster: JobWorld) -> None:
     stuck = pod("s", "small-gpu", cpu="2", gpu="1")
     stuck["spec"]["nodeName"] = "n1"
@@ -208,7 +217,7 @@ def restricted(cluster: JobWorld) -> JobWorld:
 
 
 @pytest.fixture
-def settings_file(tmp_path: Any) -> str:
+def settings_file(tmp_path: Path) -> str:
     """Settings that say where the queue is published."""
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({"jobsQueue": {"namespace": "public", "configmap": "queue"}}))

@@ -46,14 +46,14 @@ def claim(**fields: Any) -> Claim:
     return Claim(**{**given_, **fields})
 
 
-def node(name: str, used: int = 0, **fields: Any) -> NodeView:
+def node(name: str, held: int = 0, **fields: Any) -> NodeView:
     given_ = {
         "labels": {"zone": "a", "kubernetes.io/hostname": name},
         "taints": (Taint("team", "x", "NoSchedule"),),
         "schedulable": True,
         "ready": True,
         "allocatable": {"cpu": 64_000, "memory": 2**40 * 1000, "pods": 110_000, GPU: 8000},
-        "used": {"cpu": used * 100, GPU: used * 1000},
+        "used": {"cpu": held * 100, GPU: held * 1000},
     }
     return NodeView(name, **{**given_, **fields})
 
@@ -79,7 +79,7 @@ def test_what_is_written_is_read_back() -> None:
             claim(flavor=None, shape=shape_of(250), state=State.SUSPENDED, managed=False),
         ]
     )
-    nodes = [node("n1", used=1), node("n2", used=1), node("n3", ready=False)]
+    nodes = [node("n1", held=1), node("n2", held=1), node("n3", ready=False)]
 
     found = read(written(groups, nodes))
 
@@ -148,7 +148,7 @@ def test_too_much_is_told_more_coarsely() -> None:
     groups = group.grouped(
         claim(flavor=f"flavor-{n}", shape=shape_of(1000 + n), count=1 + n) for n in range(200)
     )
-    nodes = [node(f"n{n}", used=n % 8) for n in range(10)]
+    nodes = [node(f"n{n}", held=n % 8) for n in range(10)]
 
     text = written(groups, nodes, limit=6000)
     found = read(text)
@@ -157,6 +157,23 @@ def test_too_much_is_told_more_coarsely() -> None:
     assert found.groups[0].key.name == "flavor-199"
     told = sum(each.counts.total for each in found.groups)
     assert found.notes[1] == f"{200 * 201 // 2 - told} pods in small groups are left out"
+
+
+def test_2_000_nodes_of_which_no_two_are_alike_fit_into_a_configmap() -> None:
+    nodes = [
+        node(f"n{n}", used={"cpu": n * 31 % 64_000, "memory": n * 7919 * 1000, GPU: n % 9 * 1000})
+        for n in range(2000)
+    ]
+    groups = group.grouped(
+        claim(flavor=f"flavor-{n}", shape=shape_of(1000 + n), count=100) for n in range(1000)
+    )
+
+    found = read(written(groups, nodes))
+
+    assert len(found.groups) == 1000
+    assert found.nodes is not None
+    assert len(found.nodes) == 2000
+    assert {n.free["cpu"] for n in found.nodes} == {n.free["cpu"] for n in nodes}
 
 
 def test_mine_are_counted_over_what_is_published() -> None:
