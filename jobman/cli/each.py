@@ -150,23 +150,35 @@ def count(number: int) -> str:
     return "1 job" if number == 1 else f"{number} jobs"
 
 
+def one_by_one(app: AppContext, found: Chosen, act: Callable[[Job], str], *, failed: str) -> None:
+    """Do something to each job, as `side_by_side` does, but to one after the other."""
+    problems = _said(app, (_one(act, job) for job in found.jobs))
+    _report(app, [*found.missing, *problems], len(found.jobs) + len(found.missing), failed)
+
+
 def side_by_side(app: AppContext, found: Chosen, act: Callable[[Job], str], *, failed: str) -> None:
     """Do something to each job, several at once; a line on stdout for each that it was done to.
 
     `act` returns that line; an empty one is not written. Problems are said when all is done, with
     a summary after those of some jobs ("2 of 5 were not {failed}; the others were").
     """
-    problems = [*found.missing]
     pool = ThreadPoolExecutor(min(AT_ONCE, len(found.jobs)) or 1)
     try:
-        for result in pool.map(lambda job: _one(act, job), found.jobs):
-            if isinstance(result, JobmanError):
-                problems.append(result)
-            elif result:
-                app.write(result)
+        problems = _said(app, pool.map(lambda job: _one(act, job), found.jobs))
     finally:
         pool.shutdown(cancel_futures=True)
-    _report(app, problems, len(found.jobs) + len(found.missing), failed)
+    _report(app, [*found.missing, *problems], len(found.jobs) + len(found.missing), failed)
+
+
+def _said(app: AppContext, results: Iterable[str | JobmanError]) -> list[JobmanError]:
+    """Write what was done, as it comes; what went wrong."""
+    problems = []
+    for result in results:
+        if isinstance(result, JobmanError):
+            problems.append(result)
+        elif result:
+            app.write(result)
+    return problems
 
 
 def _one(act: Callable[[Job], str], job: Job) -> str | JobmanError:

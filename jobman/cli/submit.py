@@ -58,7 +58,7 @@ def submit(
         raise UsageError(f"--follow follows one job, the manifest holds {len(made)}: take --wait")
     if options.dry_run:
         namespace = app.options.namespace or app.settings.values.namespace
-        stamp = _stamper(app, offline.user(app))
+        stamp = stamper(app, offline.user(app))
         write(app, [draft.manifest(stamp(), namespace=namespace) for draft in made], Output.YAML)
     elif options.server_dry_run:
         write(app, list(_create(app, made, dry_run=True)), Output.YAML)
@@ -122,7 +122,7 @@ def _create(
     """Each job as the server has it, created one by one."""
     from jobman.jobs import service
 
-    stamp = _stamper(app, app.user)
+    stamp = stamper(app, app.user)
     for number, draft in enumerate(made):
         manifest = draft.manifest(stamp())
         another = None if draft.name else draft.new_name
@@ -185,7 +185,7 @@ def _names_not_lost(app: AppContext, jobs: Sequence[Submitted]) -> Iterator[None
         raise
 
 
-def _stamper(app: AppContext, user: str) -> Callable[[], Stamp]:
+def stamper(app: AppContext, user: str) -> Callable[[], Stamp]:
     """Makes the stamp of each job."""
     from jobman.jobs.stamp import Stamp
 

@@ -91,6 +91,11 @@ def read(text: str, source: str) -> tuple[list[Document], list[str]]:
     return documents, problems
 
 
+def of_job(where: str, value: Object) -> Document:
+    """A Job as a server gave it."""
+    return _document(where, {**value, "kind": "Job"})
+
+
 def job(
     document: Document,
     name: str,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from jobman.config.flavors import Flavor
 from jobman.jobs.request import SHM, Array, SubmitRequest, Toleration
 from jobman.jobs.stamp import Stamp
 from jobman.kube import labels
@@ -42,8 +43,13 @@ def job(request: SubmitRequest, name: str, stamp: Stamp) -> Object:
 
 
 def flavor_spec(request: SubmitRequest) -> str:
-    """The flavor with the user's own quantities, as `-r` would take it."""
-    spec = {key: value for key, value in request.flavor.seed_json().items() if key != "description"}
+    """The request's flavor, with the user's own quantities."""
+    return flavor_text(request.flavor)
+
+
+def flavor_text(flavor: Flavor) -> str:
+    """The flavor as `-r` would take it."""
+    spec = {key: value for key, value in flavor.seed_json().items() if key != "description"}
     return json.dumps(spec, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -64,6 +64,7 @@ def _facts(
         yield "Command" + mark, command_line(container)
         yield "Workdir" + mark, container.working_dir
         yield "Resources" + mark, _resources(container)
+    yield "Retry of", meta.annotations.get(labels.RETRY_OF)
     yield "Completions", _completions(job, view)
     yield "Node", view.node
     yield "Submitted", _moment(find.submitted_at(job), now)
