@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from jobman.errors import JobmanError
+from jobman.errors import ForbiddenError, JobmanError
 from jobman.kube.client import Client
 from jobman.kube.objects import Node
 from jobman.kube.resources import NODES, Resource
@@ -58,8 +59,9 @@ class Live:
         scope: dict[str, Any] = (
             {"all_namespaces": True} if self._whole else {"namespace": self._query.namespace}
         )
-        self._follow(QUEUED_JOBS, self._jobs, self._of_job, **scope)
-        self._follow(ACTIVE_PODS, self._pods, self._of_pod, fields=STILL_ACTIVE, **scope)
+        with nullcontext() if self._whole else suppress(ForbiddenError):
+            self._follow(QUEUED_JOBS, self._jobs, self._of_job, **scope)
+            self._follow(ACTIVE_PODS, self._pods, self._of_pod, fields=STILL_ACTIVE, **scope)
         if self._whole:
             self._follow(NODES, self._nodes, lambda node: node)
         return self

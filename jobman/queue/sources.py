@@ -161,16 +161,26 @@ class _Reader:
     def _part(self, nodes: Sequence[Node] | None) -> Snapshot:
         """Only my namespace's pods may be read; a published queue may tell of the others."""
         query = self._query
-        own = [*self._jobs(query.namespace), *self._counted(self._pod_pages(query.namespace))]
         located = self._published()
         rows = located.queue.grouped(query.by) if located else None
         if located is None or rows is None:
-            return self._my_part(own, nodes, located)
+            return self._my_part(self._own(), nodes, located)
+        own = _allowed(self._own)
         self._told.from_configmap("pods", located)
         self._told.notes += located.queue.notes
-        mine = () if located.queue.earlier else [claim for claim in own if claim.mine]
+        if own is None:
+            self._told.notes.append(f"pods of namespace {query.namespace} may not be read")
+        mine = [claim for claim in own or () if claim.mine and not located.queue.earlier]
         found = Snapshot(at=self._now, groups=with_mine(rows, mine))
         return self._with_published_nodes(found, located, nodes)
+
+    def _own(self) -> list[Claim]:
+        """The claims of my namespace."""
+        namespace = self._query.namespace
+        jobs = _allowed(lambda: self._jobs(namespace))
+        if jobs is None:
+            self._told.notes.append(f"Jobs of namespace {namespace} may not be read")
+        return [*(jobs or ()), *self._counted(self._pod_pages(namespace))]
 
     def _my_part(
         self, own: Sequence[Claim], nodes: Sequence[Node] | None, located: _Located | None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from plugins.command_line import Run
-from plugins.job_world import CORE, MANAGED, NAMESPACE, JobWorld, ago
+from plugins.job_world import BATCH, CORE, MANAGED, NAMESPACE, JobWorld, ago
 from plugins.scripted_server import Reply
 
 GPU = "nvidia.com/gpu"
@@ -279,6 +279,24 @@ def test_a_published_queue_that_is_not_there(
     done = run("-s", settings_file, "queue")
     assert done.code == 0
     assert said in done.out
+
+
+def test_with_no_rights_but_to_the_published_queue(
+    run: Run, restricted: JobWorld, settings_file: str
+) -> None:
+    document = {"format": "jobman-queue/1", "updated": ago(1200), "groups": [{"flavor": "f"}]}
+    data = {"kind": "ConfigMap", "metadata": {"name": "queue", "namespace": "public"}}
+    restricted.server.script(
+        "GET", PUBLISHED, Reply(200, data | {"data": {"queue": json.dumps(document)}})
+    )
+    for path in (f"{CORE}/pods", BATCH, QUOTAS):
+        restricted.server.script("GET", path, FORBIDDEN)
+
+    done = run("-s", settings_file, "queue")
+
+    assert done.code == 0
+    assert "published in ConfigMap public/queue, 20m ago (old: is it still published?)" in done.out
+    assert "pods of namespace team may not be read" in done.out
 
 
 def test_nothing_may_be_read(run: Run, restricted: JobWorld) -> None:
