@@ -113,6 +113,11 @@ def test_publishing_100_000_pods_stays_small(
 
 
 def fill(kubeconfig: str, pods: int) -> None:
+    """Fill the cluster from a process of its own: what is measured inherits this one's size."""
+    subprocess.run([sys.executable, __file__, kubeconfig, str(pods)], check=True)
+
+
+def make_pods(kubeconfig: str, pods: int) -> None:
     """Active pods on the simulated nodes, one in twenty without a node."""
     configuration = k8s.Configuration()
     k8s_config.load_kube_config(kubeconfig, client_configuration=configuration)
@@ -204,3 +209,7 @@ def a_flavor(number: int) -> Wanted:
     asked = {"cpu": 1000 * (1 + number % 16), "memory": (1 + number) * 1000 * 2**30, "pods": 1000}
     selector = {"zone": f"z{number % 3}"} if number % 4 == 0 else {}
     return Wanted(asked | ({GPU: gpus * 1000} if gpus else {}), selector, None, ())
+
+
+if __name__ == "__main__":
+    make_pods(sys.argv[1], int(sys.argv[2]))
