@@ -147,7 +147,7 @@ def _watch(app: AppContext, asked: Query, choice: Choice, interval_s: float) -> 
 
         def draw(page: AppContext) -> int:
             snapshot = live.snapshot()
-            write(page, view.of(snapshot, choice, asked.is_gpu, now=snapshot.at))
+            write(page, view.of(snapshot, choice, asked.is_gpu, now=app.now()))
             return live.version
 
         screen.watch(app, draw, interval_s=interval_s)

@@ -107,6 +107,11 @@ class Watch(Generic[T]):
             self._stream.close()
 
     @property
+    def connected(self) -> bool:
+        """Whether the server answered last; without it, changes are seen late."""
+        return self._lost_since is None
+
+    @property
     def resource_version(self) -> str | None:
         """Where the watch stands: the version of the last change or bookmark."""
         return self._version

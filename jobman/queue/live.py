@@ -16,13 +16,13 @@ from typing import Any
 
 from jobman.errors import ForbiddenError, JobmanError
 from jobman.kube.client import Client
-from jobman.kube.objects import Node
-from jobman.kube.resources import NODES, Resource
+from jobman.kube.objects import Node, ResourceQuota
+from jobman.kube.resources import NODES, RESOURCEQUOTAS, Resource
 from jobman.kube.watch import Watch
 from jobman.queue import assemble, sources
 from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod, QueuedJob
 from jobman.queue.claims import Claim, Claims, Shapes
-from jobman.queue.snapshot import Snapshot
+from jobman.queue.snapshot import Snapshot, quotas
 from jobman.queue.sources import Query
 
 REREAD_S = 30.0
@@ -47,6 +47,7 @@ class Live:
         self._pods: dict[str, Claim] = {}
         self._jobs: dict[str, Claim] = {}
         self._nodes: dict[str, Node] = {}
+        self._quotas: dict[str, ResourceQuota] = {}
         self._settling: dict[str, QueuedJob] = {}
         self._changes = 0
         self._seen = -1
@@ -64,6 +65,9 @@ class Live:
             self._follow(ACTIVE_PODS, self._pods, self._of_pod, fields=STILL_ACTIVE, **scope)
         if self._whole:
             self._follow(NODES, self._nodes, lambda node: node)
+            with suppress(ForbiddenError):
+                mine = self._query.namespace
+                self._follow(RESOURCEQUOTAS, self._quotas, lambda quota: quota, namespace=mine)
         return self
 
     def __exit__(self, *ended: object) -> None:
@@ -106,25 +110,28 @@ class Live:
         if self._whole:
             if self._seen != self._changes:
                 self._seen = self._changes
-                self._latest = self._counted(now)
-            return self._latest.as_of(now)
+                self._latest = self._counted()
+            if all(watch.connected for watch in self._watches):
+                self._latest = self._latest.as_of(now)
+            return self._latest
         old = (now - self._latest.at).total_seconds() >= REREAD_S
         if self._seen != self._changes or old:
             self._seen = self._changes
             self._latest = sources.read(self._client, self._query, now=now)
         return self._latest
 
-    def _counted(self, now: datetime) -> Snapshot:
+    def _counted(self) -> Snapshot:
         with self._lock:
             claims = [*chain(self._jobs.values(), self._pods.values())]
             nodes = [*self._nodes.values()]
+            limits = [*self._quotas.values()]
         facts = assemble.facts(claims, nodes, by=self._query.by, is_gpu=self._query.is_gpu)
         return replace(
             self._latest,
-            at=now,
             groups=facts.groups,
             nodes=facts.nodes,
             gpus=facts.gpus,
+            quotas=quotas(limits),
             notes=facts.notes,
         )
 
@@ -167,5 +174,8 @@ class Live:
                     if found is None and change.type == "DELETED":
                         self._settling.pop(change.object.metadata.uid, None)
                     self._put(into, change.object.metadata.uid, found)
+        except ForbiddenError as error:
+            if into is not self._quotas:
+                self._error = error
         except JobmanError as error:
             self._error = error

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from plugins.job_world import MANAGED, NAMESPACE, NOW, Collection, JobWorld, ago
+from plugins.job_world import CORE, MANAGED, NAMESPACE, NOW, Collection, JobWorld, ago
 from plugins.scripted_server import Reply
 
 from jobman.config.flavors import is_gpu
@@ -45,6 +45,7 @@ class Moving:
     pods: Collection
     jobs: Collection
     nodes: Collection
+    quotas: Collection
     now: datetime = NOW
 
     def clock(self) -> datetime:
@@ -53,10 +54,9 @@ class Moving:
 
 @pytest.fixture
 def moving(world: JobWorld) -> Moving:
-    quotas = f"/api/v1/namespaces/{NAMESPACE}/resourcequotas"
-    world.server.script("GET", quotas, Reply(200, {"items": []}))
     world.server.script("GET", "/api/v1/events", Reply(200, {"items": []}))
-    kinds = ((PODS, "Pod"), (JOBS, "Job"), (NODES, "Node"))
+    quotas = f"{CORE}/resourcequotas", "ResourceQuota"
+    kinds = ((PODS, "Pod"), (JOBS, "Job"), (NODES, "Node"), quotas)
     return Moving(*(Collection(world, path, kind) for path, kind in kinds))
 
 
@@ -96,6 +96,11 @@ def test_changes_are_seen_without_asking_again(live: Live, moving: Moving, world
     moving.nodes.put(node("n2"))
     soon(lambda: len(live.snapshot().nodes or ()), 2)
     assert len([r for r in world.server.requests if r.query.get("watch") != "true"]) == lists
+
+
+def test_quotas_are_followed_too(live: Live, moving: Moving) -> None:
+    moving.quotas.put({"metadata": {"name": "q"}, "status": {"hard": {"pods": "3"}}})
+    soon(lambda: [quota.left for quota in live.snapshot().quotas], [{"pods": 3000}])
 
 
 def test_a_version_for_each_change(live: Live, moving: Moving) -> None:
