@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ from jobman.values.enums import Output, QueueBy
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
+    from jobman.queue.snapshot import Snapshot
     from jobman.queue.sources import Query
     from jobman.queue.view import Choice, QueueView
 
@@ -67,12 +69,12 @@ def queue(
     rows = parse_by(by)
     if all_flavors and rows is not QueueBy.FLAVOR:
         raise UsageError("--all-flavors goes with --by flavor alone")
-    choice = _choice(app, rows, mine_only, gpu_only, all_flavors)
     asked = query(app, rows)
     if watch:
-        _watch(app, asked, choice, interval)
-    else:
-        _look(app, asked, choice)
+        _watch(app, asked, _choice(app, rows, mine_only, gpu_only, all_flavors), interval)
+        return
+    reading = _begin(app, asked)
+    _show(app, asked, _choice(app, rows, mine_only, gpu_only, all_flavors), reading)
 
 
 def parse_by(word: str) -> QueueBy:
@@ -130,12 +132,21 @@ def _choice(
     )
 
 
-def _look(app: AppContext, asked: Query, choice: Choice) -> None:
-    from jobman.queue import sources, view
+def _begin(app: AppContext, asked: Query) -> Callable[[], Snapshot]:
+    """Begin to read: while the server answers, what shows it is loaded."""
+    from jobman.kube.beside import beside
+    from jobman.queue import sources
 
-    now = app.now()
-    snapshot = sources.read(app.client, asked, now=now)
-    write(app, view.of(snapshot, choice, asked.is_gpu, now=now))
+    client, now = app.client, app.now()
+    return beside(lambda: sources.read(client, asked, now=now))
+
+
+def _show(app: AppContext, asked: Query, choice: Choice, reading: Callable[[], Snapshot]) -> None:
+    from jobman.queue import view
+
+    import_module("jobman.cli.render.queue")
+    snapshot = reading()
+    write(app, view.of(snapshot, choice, asked.is_gpu, now=snapshot.at))
 
 
 def _watch(app: AppContext, asked: Query, choice: Choice, interval_s: float) -> None:
