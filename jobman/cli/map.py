@@ -189,14 +189,20 @@ def _carry_out(app: AppContext, plan: Plan) -> int:
     from jobman.map import runner
 
     progress = map_words.ProgressWriter(app)
-    result = runner.run(
-        app.client,
-        plan,
-        report=progress,
-        ask=lambda left: map_words.ask(app, progress, left),
-        note=app.say,
-    )
-    progress.end()
+    try:
+        result = runner.run(
+            app.client,
+            plan,
+            report=progress,
+            ask=lambda left: map_words.ask(app, progress, left),
+            note=app.say,
+        )
+    except KeyboardInterrupt:
+        progress.end()
+        app.say("interrupted; what runs goes on, and the same command brings the logs home")
+        raise
+    finally:
+        progress.end()
     map_words.summarize(app, result, plan)
     if result.interrupted:
         return INTERRUPTED
