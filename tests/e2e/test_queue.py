@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -98,3 +102,27 @@ def test_watching(jobman: Any, namespace: str) -> None:
     assert watching.finish() == 0
     assert len(watching.out) >= before
     assert watching.err == b""
+
+
+def test_watching_on_a_terminal_until_q(jobman: Any) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "jobman", "queue", "--watch", "--interval", "0.5"]
+    env = jobman.env | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, cwd=jobman.cwd
+    ) as watching:
+        os.close(theirs)
+        seen = _read(ours, b"of the whole cluster")
+        assert seen.startswith(b"\x1b[?1049h")
+        os.write(ours, b"q")
+        seen = _read(ours, b"\x1b[?1049l")
+        assert watching.wait(30) == 0
+    os.close(ours)
+
+
+def _read(terminal: int, text: bytes) -> bytes:
+    """What the terminal shows, up to `text`."""
+    seen = b""
+    while text not in seen:
+        seen += os.read(terminal, 65536)
+    return seen
