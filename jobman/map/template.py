@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from jobman.errors import UsageError
-from jobman.jobs import yaml_documents
+from jobman.jobs import manifest, yaml_documents
 from jobman.map.items import Item, Items
 from jobman.values.names import dns_subdomain_problem
 
@@ -30,10 +30,16 @@ Fill = Callable[[Item], Any]
 
 
 class Template:
-    """`document` is a Pod's manifest with placeholders; its digest stands for what it says."""
+    """`document` is a Pod's manifest with placeholders; its digest stands for what it says.
 
-    def __init__(self, document: dict[str, Any], run: str, *, kind: str = "Pod") -> None:
+    `literal`: values arrive as they are; else Kubernetes expands `$(NAME)` in them, too.
+    """
+
+    def __init__(
+        self, document: dict[str, Any], run: str, *, kind: str = "Pod", literal: bool = False
+    ) -> None:
         self.kind = kind
+        self._literal = literal
         self.document = document
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         self.digest = sha256(text.encode()).hexdigest()
@@ -65,6 +71,11 @@ class Template:
         spec = document.get("spec")
         if not isinstance(spec, dict):
             raise UsageError(f"{source}: spec is missing")
+        if spec.get("restartPolicy") == "Always":
+            raise UsageError(
+                f"{source}: a pod with restartPolicy Always never ends",
+                hint="write Never, or leave it out",
+            )
         document = {**document, "spec": {"restartPolicy": "Never", **spec}}
         return cls(document, run, kind=str(kind))
 
@@ -76,7 +87,7 @@ class Template:
             if key in container:
                 container[key] = [_columns_named(word, columns) for word in container[key]]
         spec = {**pod["spec"], "containers": [container, *pod["spec"]["containers"][1:]]}
-        return cls({**pod, "spec": spec}, run)
+        return cls({**pod, "spec": spec}, run, literal=True)
 
     def name(self, item: Item) -> str:
         """The name of the item's pod."""
@@ -84,9 +95,16 @@ class Template:
 
     def expand(self, item: Item) -> dict[str, Any]:
         """The pod of an item, in Kubernetes' words."""
-        made = dict(self._fill(item) if callable(self._fill) else self._fill)
+        filled = _untouched(item) if self._literal else item
+        made = dict(self._fill(filled) if callable(self._fill) else self._fill)
         made["metadata"] = {**(made.get("metadata") or {}), "name": self.name(item)}
         return made
+
+
+def _untouched(item: Item) -> Item:
+    """The item so that Kubernetes' expansion of `$(NAME)` and `$$` gives it back."""
+    values = {key: manifest.untouched(_plain(value)) for key, value in item.values.items()}
+    return Item(item.index, manifest.untouched(item.text), values)
 
 
 def _pod_of_job(job: dict[str, Any], source: str) -> dict[str, Any]:
@@ -173,6 +191,10 @@ def _value(item: Item, key: str) -> str:
     except KeyError:
         known = ", ".join(item.values) or "none"
         raise UsageError(f"item {item.index} has no value {key!r}; its values: {known}") from None
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
