@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -16,14 +16,15 @@ from typing import Any
 
 from jobman.errors import ForbiddenError, JobmanError
 from jobman.kube.client import Client
+from jobman.kube.lists import Listing
 from jobman.kube.objects import Node, ResourceQuota
 from jobman.kube.resources import NODES, RESOURCEQUOTAS, Resource
 from jobman.kube.watch import Watch
-from jobman.queue import assemble, sources
+from jobman.queue import assemble
 from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod, QueuedJob
 from jobman.queue.claims import Claim, Claims, Shapes
-from jobman.queue.snapshot import Snapshot, quotas
-from jobman.queue.sources import Query
+from jobman.queue.snapshot import Origin, Snapshot, Source, quotas
+from jobman.queue.sources import Query, read
 
 REREAD_S = 30.0
 """Seconds after which what is not watched is read again."""
@@ -51,28 +52,55 @@ class Live:
         self._settling: dict[str, QueuedJob] = {}
         self._changes = 0
         self._seen = -1
-        self._latest = sources.read(client, query, now=now())
-        self._whole = self._latest.of_whole_cluster
-        shapes = Shapes(query.is_gpu)
-        self._claims = Claims(shapes, user=query.user, now=now(), label=query.label)
+        self._whole = True
+        self._latest = Snapshot(at=now())
+        self._claims = Claims(Shapes(query.is_gpu), user=query.user, now=now(), label=query.label)
 
     def __enter__(self) -> Live:
-        scope: dict[str, Any] = (
-            {"all_namespaces": True} if self._whole else {"namespace": self._query.namespace}
-        )
-        with nullcontext() if self._whole else suppress(ForbiddenError):
-            self._follow(QUEUED_JOBS, self._jobs, self._of_job, **scope)
-            self._follow(ACTIVE_PODS, self._pods, self._of_pod, fields=STILL_ACTIVE, **scope)
-        if self._whole:
-            self._follow(NODES, self._nodes, lambda node: node)
-            with suppress(ForbiddenError):
-                mine = self._query.namespace
-                self._follow(RESOURCEQUOTAS, self._quotas, lambda quota: quota, namespace=mine)
+        try:
+            self._follow_all()
+        except ForbiddenError:
+            self.__exit__()
+            self._whole = False
+            self._follow_mine()
         return self
 
+    def _follow_all(self) -> None:
+        """The whole cluster, and the quotas of my namespace where I may."""
+        self._follow(QUEUED_JOBS, self._jobs, self._of_job, all_namespaces=True)
+        self._follow(
+            ACTIVE_PODS, self._pods, self._of_pod, all_namespaces=True, fields=STILL_ACTIVE
+        )
+        self._follow(NODES, self._nodes, lambda node: node)
+        facts = [("pods", ""), ("jobs", ""), ("nodes", "")]
+        with suppress(ForbiddenError):
+            mine = self._query.namespace
+            self._follow(RESOURCEQUOTAS, self._quotas, lambda quota: quota, namespace=mine)
+            facts.append(("quotas", mine))
+        now = self._now()
+        sources = [
+            Source(
+                fact=fact,
+                origin=Origin.NAMESPACE if where else Origin.CLUSTER,
+                at=now,
+                where=where,
+            )
+            for fact, where in facts
+        ]
+        self._latest = Snapshot(at=now, sources=sources)
+
+    def _follow_mine(self) -> None:
+        """My namespace: its changes tell when to read again."""
+        self._latest = read(self._client, self._query, now=self._now())
+        mine = self._query.namespace
+        with suppress(ForbiddenError):
+            self._follow(QUEUED_JOBS, {}, self._of_job, namespace=mine)
+            self._follow(ACTIVE_PODS, {}, self._of_pod, namespace=mine, fields=STILL_ACTIVE)
+        self._seen = self._changes
+
     def __exit__(self, *ended: object) -> None:
-        for watch in self._watches:
-            watch.close()
+        while self._watches:
+            self._watches.pop().close()
 
     def _of_pod(self, pod: ActivePod) -> Claim | None:
         self._claims.now = self._now()
@@ -117,7 +145,7 @@ class Live:
         old = (now - self._latest.at).total_seconds() >= REREAD_S
         if self._seen != self._changes or old:
             self._seen = self._changes
-            self._latest = sources.read(self._client, self._query, now=now)
+            self._latest = read(self._client, self._query, now=now)
         return self._latest
 
     def _counted(self) -> Snapshot:
@@ -142,8 +170,7 @@ class Live:
         made: Callable[[Any], Any],
         **scope: Any,
     ) -> None:
-        listing = self._client.list(resource, **scope)
-        self._keep(into, made, listing.items)
+        listing = self._listed(resource, into, made, **scope)
         watch = self._client.watch(
             resource, resource_version=listing.resource_version, known=listing.items, **scope
         )
@@ -153,11 +180,38 @@ class Live:
         )
         thread.start()
 
-    def _keep(self, into: dict[str, Any], made: Callable[[Any], Any], items: Iterable[Any]) -> None:
+    def _listed(
+        self,
+        resource: Resource[Any],
+        into: dict[str, Any],
+        made: Callable[[Any], Any],
+        **scope: Any,
+    ) -> Listing[Any]:
+        """All objects, page by page: of each only its metadata is kept beside what was made of it.
+
+        A list that was begun anew may have passed over a deletion: it is read in one piece.
+        """
+        kept: list[Any] = []
+        versions: set[str] = set()
+        for page in self._client.pages(resource, **scope):
+            versions.add(page.resource_version)
+            kept += self._keep(into, made, page.items)
+        if len(versions) == 1:
+            return Listing(kept, versions.pop())
+        into.clear()
+        whole = self._client.list(resource, **scope)
+        return Listing(self._keep(into, made, whole.items), whole.resource_version)
+
+    def _keep(
+        self, into: dict[str, Any], made: Callable[[Any], Any], items: Iterable[Any]
+    ) -> list[Any]:
+        lean = []
         for item in items:
             found = made(item)
             with self._lock:
                 self._put(into, item.metadata.uid, found)
+            lean.append(type(item)(metadata=item.metadata))
+        return lean
 
     def _put(self, into: dict[str, Any], uid: str, found: Any) -> None:
         if found is None:
