@@ -174,6 +174,7 @@ def _plan(app: AppContext, options: MapOptions, items: Items, template: Template
         keep_failed_pods=options.keep_failed_pods,
         stream_logs=options.stream_logs,
         retry_failed=options.retry_failed,
+        retry_reasons=frozenset(options.retry_reason or ()),
         rerun=options.rerun,
         keep_going=options.keep_going,
         no_wait=options.no_wait,

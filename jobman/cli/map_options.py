@@ -173,6 +173,15 @@ class MapOptions:
         bool,
         typer.Option("--retry-failed", help="Run again what failed.", rich_help_panel=LOGS),
     ] = False
+    retry_reason: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--retry-reason",
+            metavar="REASON",
+            help="Run again what failed for this reason.",
+            rich_help_panel=LOGS,
+        ),
+    ] = None
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Run everything again.", rich_help_panel=LOGS)
     ] = False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import shlex
+import sys
 import time
-from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobman.values.duration import format_age
@@ -12,6 +13,7 @@ from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
+    from jobman.map.failures import Cause
     from jobman.map.items import Items
     from jobman.map.plan import Plan
     from jobman.map.progress import Progress
@@ -20,9 +22,8 @@ if TYPE_CHECKING:
 
 PIPED_EVERY_S = 10.0
 BAR = 20
-CAUSES = 10
+CAUSES, NODES = 10, 3
 _CLEAR = "\r\x1b[K"
-_NUMBERS = re.compile(r"\d+")
 
 
 class ProgressWriter:
@@ -106,23 +107,41 @@ def ask(app: AppContext, progress: ProgressWriter, left: Left) -> Leftover:
 
 def summarize(app: AppContext, result: Result, plan: Plan) -> None:
     """How it ended: counts, and the failures by their cause."""
+    from jobman.map import failures
+
     left = result.items - result.succeeded - result.failed
     parts = [f"{result.succeeded} of {result.items} succeeded"]
     parts += [f"{result.failed} failed"] if result.failed else []
     parts += [f"{left} not done"] if left else []
     app.say(f"{', '.join(parts)}; logs in {plan.log_dir}")
     if result.failed and result.ledger is not None:
-        causes = Counter(
-            (outcome.reason, _NUMBERS.sub("N", outcome.last_line or outcome.message))
-            for outcome in result.ledger.failures()
-        )
-        for (reason, line), number in causes.most_common(CAUSES):
-            app.say(f"  {number} x {reason}{': ' + visible(line, limit=100) if line else ''}")
-        app.say(f"details in {plan.log_dir / 'failed.csv'}; --retry-failed runs them again")
+        _tell_causes(app, failures.by_cause(result.ledger.failures()))
+        app.say(f"all of them: {plan.log_dir / 'failed.csv'}; --retry-failed runs them again")
     if result.stopped:
         app.say(f"stopped: {result.stopped}")
     if result.left:
         app.say(f"{result.left} pods go on; the same command brings their logs home")
+
+
+def _tell_causes(app: AppContext, causes: Sequence[Cause]) -> None:
+    for cause in causes[:CAUSES]:
+        line = f": {visible(cause.line, limit=100)}" if cause.line else ""
+        places = ", ".join(f"{node} ({count})" for node, count in cause.nodes.most_common(NODES))
+        app.say(f"  {cause.count} x {cause.reason}{line}{f', on {places}' if places else ''}")
+        app.say(f"    again: {_again(cause.reason)}")
+    if len(causes) > CAUSES:
+        app.say(f"  and {len(causes) - CAUSES} other causes")
+
+
+def _again(reason: str) -> str:
+    """The command that runs just these items again: the one given, with one option more."""
+    words = ["jobman", *sys.argv[1:]]
+    at = words.index("map") + 1 if "map" in words else len(words)
+    rest = words[at:]
+    while rest[:1] == ["--retry-reason"]:
+        rest = rest[2:]
+    given = [word for word in rest if word not in ("--retry-failed", "--rerun")]
+    return shlex.join([*words[:at], "--retry-reason", reason, *given])
 
 
 def names(items: Items, template: Template) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ class Named(KubeObject, frozen=True):
 
 
 NAMES = Resource("v1", "pods", "Pod", Named)
+UNKNOWN = "Unknown"
+"""The reason of an .err that no run of ours wrote."""
 _SHOWN = 5
 
 
@@ -73,7 +76,7 @@ class _Look:
         count = plan.items.count
         by_index = ((index_of(pod, count), pod) for pod in found.pods.items)
         self._pods = {index: pod for index, pod in by_index if index is not None}
-        self._failures = {o.index: o.attempts for o in ledger.failures()}
+        self._failures = {o.index: (o.attempts, sys.intern(o.reason)) for o in ledger.failures()}
 
     def at_all(self, foreign: set[str]) -> None:
         """Mark what is done, sort the pods, and refuse a name that is taken."""
@@ -92,7 +95,7 @@ class _Look:
         pod = self._pods.get(item.index)
         if pod is not None and self._is_newer(pod, item.index, succeeded):
             self._found.adopted.append((item, pod))
-        elif succeeded or (succeeded is False and not self._plan.retry_failed):
+        elif succeeded or (succeeded is False and not self._is_wanted(item.index)):
             self._board.mark(item.index, board.SUCCEEDED if succeeded else board.FAILED)
             self._note(item, name, succeeded)
             self._found.left += [pod] if pod else []
@@ -103,7 +106,12 @@ class _Look:
         """Whether the pod is of an attempt that the outcome on disk does not tell of."""
         if succeeded is None:
             return True
-        return not succeeded and attempt_of(pod) > self._failures.get(index, 0)
+        return not succeeded and attempt_of(pod) > self._failures.get(index, (0, ""))[0]
+
+    def _is_wanted(self, index: int) -> bool:
+        """Whether an item that failed is to be run again."""
+        _, reason = self._failures.get(index, (0, UNKNOWN))
+        return self._plan.retry_failed or reason in self._plan.retry_reasons
 
     def _note(self, item: Item, name: str, succeeded: bool) -> None:
         """An .err that somebody else wrote belongs into failed.csv, too."""
@@ -114,7 +122,7 @@ class _Look:
                 index=item.index,
                 name=name,
                 succeeded=False,
-                reason="Unknown",
+                reason=UNKNOWN,
                 attempts=self._ledger.attempts.counts[item.index],
                 item=item.text,
                 values=dict(item.values),

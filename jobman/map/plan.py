@@ -15,7 +15,8 @@ class Plan:
     """One run, every choice made.
 
     `max_pending` None adapts. `retries`: how often an item is run again whose pod vanished.
-    `pace_s`: seconds between two creations. `settings` are noted in run.json as they are.
+    `retry_reasons`: run again what failed for one of these. `pace_s`: seconds between two
+    creations. `settings` are noted in run.json as they are.
     """
 
     run: str
@@ -32,6 +33,7 @@ class Plan:
     keep_failed_pods: bool = False
     stream_logs: bool = False
     retry_failed: bool = False
+    retry_reasons: frozenset[str] = frozenset()
     rerun: bool = False
     keep_going: bool = False
     no_wait: bool = False

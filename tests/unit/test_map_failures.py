@@ -1,0 +1,41 @@
+"""Failures by what they have in common."""
+
+from __future__ import annotations
+
+from jobman.map.failures import by_cause
+from jobman.map.outcome import Outcome
+
+
+def failed(reason: str, line: str = "", node: str = "", message: str = "") -> Outcome:
+    return Outcome(
+        index=0,
+        name="p",
+        succeeded=False,
+        reason=reason,
+        last_line=line,
+        node=node,
+        message=message,
+    )
+
+
+def test_failures_by_cause() -> None:
+    found = by_cause(
+        [
+            failed("Error(exit 1)", "no file 000017.tar at 0xFf12", "a"),
+            failed("OOMKilled", node="a"),
+            failed("Error(exit 1)", "no file 000099.tar at 0x3", "b"),
+            failed("Error(exit 1)", "another", "b"),
+            failed("Error(exit 1)", "No file 3.tar at 0x4", "a"),
+            failed("InvalidImageName", message="bad image"),
+        ]
+    )
+    assert [(c.reason, c.line, c.count, dict(c.nodes)) for c in found] == [
+        ("Error(exit 1)", "no file 000017.tar at 0xFf12", 3, {"a": 2, "b": 1}),
+        ("OOMKilled", "", 1, {"a": 1}),
+        ("Error(exit 1)", "another", 1, {"b": 1}),
+        ("InvalidImageName", "bad image", 1, {}),
+    ]
+
+
+def test_no_failures_have_no_cause() -> None:
+    assert by_cause([]) == []
