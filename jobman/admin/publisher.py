@@ -203,7 +203,12 @@ def _pod(publisher: Publisher, more: Sequence[str]) -> Object:
     ]
     return {
         "serviceAccountName": publisher.name,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "containers": [
             {
                 "name": "publish",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice, repeat
 from typing import Any
 
 import msgspec
@@ -210,16 +211,17 @@ def nodes_of(published: Iterable[PublishedNodes] | None) -> list[NodeView] | Non
     """The nodes that were published, without names."""
     if published is None:
         return None
-    return [
-        _node(alike, amounts.of(free))
+    found = (
+        node
         for alike in published
         for count, free in alike.free
-        for _ in range(min(count, MOST_NODES))
-    ]
+        for node in repeat(_node(alike, amounts.of(free)), max(count, 0))
+    )
+    return [*islice(found, MOST_NODES)]
 
 
 MOST_NODES = 100_000
-"""Nodes alike that a document may speak of: what is read may be malformed."""
+"""Nodes that are taken from a document: what is read may be malformed."""
 
 
 def _node(alike: PublishedNodes, free: Amounts) -> NodeView:

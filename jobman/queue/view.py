@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from jobman.queue.amounts import ONE_POD, UNIT, Amounts
+from jobman.queue.amounts import ONE_POD, PODS, UNIT, Amounts
 from jobman.queue.capacity import Capacity, how_many_on
 from jobman.queue.claims import IsGpu
 from jobman.queue.compact import text
@@ -194,10 +194,17 @@ def _rooms(quota: Quota, asked: Amounts) -> list[int]:
     return [
         how_many_on({name: amount}, {name: left})
         for limit, left in quota.left.items()
-        for name in [limit.removeprefix("requests.")]
+        for name in [_limited(limit)]
         for amount in [asked.get(name, 0)]
         if amount > 0
     ]
+
+
+def _limited(limit: str) -> str:
+    """The resource that a quota's limit is on; Jobs of one pod count as that pod."""
+    if limit in ("count/pods", "count/jobs.batch"):
+        return PODS
+    return limit.removeprefix("requests.")
 
 
 def _row(
@@ -248,7 +255,7 @@ def _moment(text_: str) -> datetime | None:
 
 def _quota_lines(quota: Quota, is_gpu: IsGpu) -> list[QuotaLine]:
     """What a quota says of the queue's resources and of pods."""
-    told = ("cpu", "memory", "pods")
+    told = ("cpu", "memory", PODS)
     return [
         QuotaLine(
             quota=quota.name,
@@ -257,7 +264,7 @@ def _quota_lines(quota: Quota, is_gpu: IsGpu) -> list[QuotaLine]:
             hard=text(limit, hard),
         )
         for limit, hard in sorted(quota.hard.items())
-        for name in [limit.removeprefix("requests.")]
+        for name in [_limited(limit)]
         if name in told or is_gpu(name)
     ]
 

@@ -110,6 +110,24 @@ def test_what_it_asks_for(run: Run, cluster: JobWorld) -> None:
     assert len(cluster.server.requests) == 5
 
 
+def test_wide_tells_vendors_and_states_apart(run: Run, cluster: JobWorld) -> None:
+    lines = run("queue", "-o", "wide").lines
+    assert lines[0].split()[3:9] == ["GPUS", "WAITING", "STARTING", "RUNNING", "STUCK", "SUSPENDED"]
+    assert lines[1].split()[:5] == ["small-gpu", "2", "-", "1", GPU]
+    assert lines[4].split()[:3] == ["GPU", "RESOURCE", "NODES"]
+
+
+def test_many_groups_without_a_flavor_are_summed_up_on_a_terminal(
+    run: Run, cluster: JobWorld
+) -> None:
+    many = [pod(f"p{n}", None, cpu=f"{n + 1}m") for n in range(20)]
+    cluster.server.script("GET", PODS, listed(*many))
+    on_terminal = run("queue", terminal=True, env={"NO_COLOR": "1"})
+    assert on_terminal.out.count("<no name>") == 12
+    assert "and 8 more of no flavor: 8 waiting (-o wide: all)" in on_terminal.lines
+    assert run("queue").out.count("<no name>") == 20
+
+
 def test_what_counts_as_a_gpu_is_set(run: Run, cluster: JobWorld, tmp_path: Path) -> None:
     settings = tmp_path / "s.json"
     settings.write_text(json.dumps({"jobsQueue": {"gpuResources": ["cpu"]}}))

@@ -306,6 +306,24 @@ def test_a_quota_limits_what_fits() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("limit", "fits"),
+    [
+        ("requests.cpu", 3),
+        ("cpu", 3),
+        ("pods", 3),
+        ("count/pods", 3),
+        ("count/jobs.batch", 3),
+        ("limits.memory", None),
+        ("count/secrets", None),
+    ],
+)
+def test_what_a_quota_limits(limit: str, fits: int | None) -> None:
+    quota = Quota("team", hard={limit: 3000}, used={})
+
+    assert look(claim(), nodes=[node()], quotas=[quota]).rows[0].fits_quota == fits
+
+
 def test_one_name_with_two_meanings_is_a_conflict() -> None:
     shown = look(
         claim(flavor="small"), claim(flavor="small", shape=TWO_GPUS), claim(flavor="other")

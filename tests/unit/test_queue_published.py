@@ -261,6 +261,15 @@ def test_what_is_no_queue(text: str, more: dict[str, Any], why: str) -> None:
     assert why in error.value.message
 
 
+def test_a_document_of_too_many_nodes_is_no_trouble() -> None:
+    nodes = [{"free": [[10**12, {"cpu": "1"}], [-5, {}]], "allocatable": {"cpu": "1"}}]
+
+    found = read(json.dumps({"format": "jobman-queue/1", "nodes": nodes}))
+
+    assert found.nodes is not None
+    assert len(found.nodes) == compact.MOST_NODES
+
+
 def test_the_only_key_will_do() -> None:
     assert read('{"jobs": []}', key="data").groups == []
     two = msgspec.convert({"metadata": {"name": "q"}, "data": {"a": "", "b": ""}}, ConfigMap)
