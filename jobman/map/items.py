@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import json
+import os
 import re
+import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import islice, product
-from math import prod
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import msgspec
 
 from jobman.errors import UsageError
+from jobman.map import braces as brace_patterns
+from jobman.map.params import Rows
 
 Values = Mapping[str, Any]
-_SNIFFED = 1 << 16
+Found = tuple[str, Values]
+T = TypeVar("T")
+
+_CHUNK = 1 << 20
+_NUL = "holds a NUL character, which no argument can"
+_BETWEEN = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,10 @@ class Items:
     """All items of a run, in order: each pass reads them anew, and none is kept in memory.
 
     `digest` stands for all of them; `columns` are the names that every item has a value for.
+    Several passes may be under way at a time.
     """
 
-    def __init__(self, found: Iterable[tuple[str, Values]], columns: tuple[str, ...] = ()) -> None:
+    def __init__(self, found: Iterable[Found], columns: tuple[str, ...] = ()) -> None:
         self.columns = columns
         self.count = 0
         self._lines = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the items
@@ -55,156 +62,167 @@ class Items:
 
     def __iter__(self) -> Iterator[Item]:
         decode = msgspec.json.Decoder(tuple[str, dict[str, Any]]).decode
-        with open(self._lines.fileno(), "rb", closefd=False) as shared:
-            path = f"/proc/self/fd/{shared.fileno()}"
-        with Path(path).open("rb") as file:
-            for index, line in enumerate(file):
-                text, values = decode(line)
-                yield Item(index, text, values)
+        for index, line in enumerate(self._whole_lines()):
+            text, values = decode(line)
+            yield Item(index, text, values)
+
+    def _whole_lines(self) -> Iterator[bytes]:
+        """Read at a place of its own, so that passes do not disturb each other."""
+        at, rest = 0, b""
+        while chunk := os.pread(self._lines.fileno(), _CHUNK, at):
+            at += len(chunk)
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            yield from lines
+
+
+def first(items: Items, most: int) -> list[Item]:
+    """The first few."""
+    return list(islice(items, most))
 
 
 def lines(path: Path | None, stdin: IO[bytes]) -> Items:
     """Each line that is not blank; `path` None reads `stdin`."""
 
-    def found(file: IO[bytes], source: str) -> Iterator[tuple[str, Values]]:
+    def found(file: IO[bytes], source: str) -> Iterator[Found]:
         for number, line in enumerate(file, 1):
-            text = _decoded(line, f"{source}, line {number}").rstrip("\r\n")
+            where = f"{source}, line {number}"
+            text = _decoded(line, where).rstrip("\r\n")
             if number == 1:
                 text = text.removeprefix("\ufeff")
             if text.strip():
-                yield text, {}
+                yield _without_nul(text, where), {}
 
     return _read(path, stdin, lambda file, source: Items(found(file, source)))
-
-
-def json_list(path: Path | None, stdin: IO[bytes]) -> Items:
-    """A JSON list of texts, or of objects whose members are the values."""
-
-    def read(file: IO[bytes], source: str) -> Items:
-        try:
-            found = msgspec.json.decode(file.read())
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise UsageError(f"{source} is not JSON: {error}") from error
-        if not isinstance(found, list):
-            raise UsageError(f"{source}: a JSON list is needed, of texts or of objects")
-        return Items(_of_json(value, f"{source}, item {n}") for n, value in enumerate(found))
-
-    return _read(path, stdin, read)
-
-
-def _of_json(value: Any, where: str) -> tuple[str, Values]:
-    if isinstance(value, dict):
-        return msgspec.json.encode(value).decode(), value
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return str(value), {}
-    raise UsageError(f"{where}: a text or an object is needed")
 
 
 def csv_rows(path: Path | None, stdin: IO[bytes]) -> Items:
     """The rows of a CSV file, their values named by its first row."""
 
     def read(file: IO[bytes], source: str) -> Items:
-        text = _decoded(file.read(), source).removeprefix("\ufeff")
-        rows = csv.reader(io.StringIO(text, newline=""), _dialect(text), strict=True)
+        rows = Rows(file, source)
         try:
-            columns = tuple(name.strip() for name in next(rows, ()))
-        except csv.Error as error:
-            raise UsageError(f"{source}, line 1: {error}") from error
-        if not columns or not all(columns) or len(set(columns)) < len(columns):
-            raise UsageError(f"{source}: the first row must name each column, and no name twice")
-        return Items(_rows(rows, columns, source), columns)
+            return Items(rows, rows.columns)
+        finally:
+            rows.let_go()
 
     return _read(path, stdin, read)
 
 
-def _dialect(text: str) -> type[csv.Dialect] | str:
-    try:
-        return csv.Sniffer().sniff(text[:_SNIFFED], delimiters=",;\t|")
-    except csv.Error:
-        return "excel"
-
-
-def _rows(rows: Any, columns: tuple[str, ...], source: str) -> Iterator[tuple[str, Values]]:
-    try:
-        for row in rows:
-            if not row:
-                continue
-            if len(row) != len(columns):
-                raise UsageError(
-                    f"{source}, line {rows.line_num}: {len(row)} values for"
-                    f" {len(columns)} columns ({', '.join(columns)})"
-                )
-            values = dict(zip(columns, row, strict=True))
-            yield ",".join(row), values
-    except csv.Error as error:
-        raise UsageError(f"{source}, line {rows.line_num}: {error}") from error
-
-
 def seq(count: int) -> Items:
-    """The numbers from 0 to `count` - 1."""
-    return Items((str(number), {}) for number in range(count))
+    """The numbers from 0 to `count` - 1, also by the name `i`."""
+    return Items(((str(number), {"i": str(number)}) for number in range(count)), ("i",))
 
 
 def braces(text: str) -> Items:
-    """What bash makes of `a{00..12}b{x,y}`: ranges keep their zeroes, several multiply."""
-    parts = [_alternatives(part) for part in _split_braces(text)]
-    if prod(len(part) for part in parts) > 10_000_000:
-        raise UsageError(f"-b {text}: more than ten million items")
-    return Items(("".join(words), {}) for words in product(*parts))
-
-
-_BRACE = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?")
-
-
-def _split_braces(text: str) -> list[str]:
-    if re.sub(_BRACE, "", text).count("{") or re.sub(_BRACE, "", text).count("}"):
-        raise UsageError(f"-b {text}: a brace is not closed, or is within another")
-    return [part for part in re.split(r"(\{[^{}]*\})", text) if part]
-
-
-def _alternatives(part: str) -> list[str]:
-    if not part.startswith("{"):
-        return [part]
-    inner = part[1:-1]
-    if match := _RANGE.fullmatch(inner):
-        return _range(match)
-    if "," not in inner:
-        raise UsageError(f"-b {part}: {{FIRST..LAST}} or {{A,B}} is needed")
-    return inner.split(",")
-
-
-def _range(match: re.Match[str]) -> list[str]:
-    first, last = int(match[1]), int(match[2])
-    step = abs(int(match[3] or 1)) or 1
-    padded = any(re.match(r"-?0\d", end) for end in (match[1], match[2]))
-    width = max(len(match[1]), len(match[2])) if padded else 0
-    numbers = range(first, last + 1, step) if first <= last else range(first, last - 1, -step)
-    return [f"{number:0{width}d}" for number in numbers]
-
-
-def _read(path: Path | None, stdin: IO[bytes], read: Callable[[IO[bytes], str], Items]) -> Items:
-    if path is None:
-        return read(stdin, "stdin")
-    with _named(path), path.open("rb") as file:
-        return read(file, str(path))
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
+    """What bash makes of `text`; UsageError where it is no pattern."""
     try:
-        yield
+        pattern = brace_patterns.parse(text)
+    except ValueError as error:
+        raise UsageError(f"-b {text}: {error}") from None
+    return Items((each, {}) for each in pattern)
+
+
+def json_list(path: Path | None, stdin: IO[bytes]) -> Items:
+    """A JSON list of texts, or of objects whose members are the values."""
+
+    def read(file: IO[bytes], source: str) -> Items:
+        text = _decoded(file.read(), source).removeprefix("\ufeff")
+        return Items(
+            _of_json(value, f"{source}, item {number}")
+            for number, value in enumerate(_elements(text, source))
+        )
+
+    return _read(path, stdin, read)
+
+
+def _elements(text: str, source: str) -> Iterator[Any]:
+    """One element after the other: a list of a million is never there as a whole."""
+    decode = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+    at = _skipped(text, 0)
+    if text[at : at + 1] != "[":
+        raise UsageError(f"{source}: a JSON list is needed, of texts or of objects")
+    at = _skipped(text, at + 1)
+    wanted = "]" if text[at : at + 1] == "]" else ""
+    while not wanted:
+        try:
+            value, at = decode(text, at)
+        except (ValueError, RecursionError) as error:
+            raise _no_json(source, text, at, error) from error
+        yield value
+        at = _skipped(text, at)
+        if text[at : at + 1] == ",":
+            at = _skipped(text, at + 1)
+        else:
+            wanted = "]"
+    if text[at : at + 1] != wanted or text[at + 1 :].strip():
+        raise _no_json(source, text, at, "the list should go on, or end, here")
+
+
+def _skipped(text: str, at: int) -> int:
+    match = _BETWEEN.match(text, at)
+    return match.end() if match else at
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _no_json(source: str, text: str, at: int, error: object) -> UsageError:
+    if isinstance(error, json.JSONDecodeError):
+        at, error = error.pos, error.msg
+    line = text.count("\n", 0, at) + 1
+    return UsageError(f"{source}, line {line}: not JSON: {error}")
+
+
+def _of_json(value: Any, where: str) -> Found:
+    if isinstance(value, dict):
+        plain = {key: _plain(inner, f"{where}, '{key}'") for key, inner in value.items()}
+        return msgspec.json.encode(value).decode(), plain
+    return _plain(value, where), {}
+
+
+def _plain(value: Any, where: str) -> str:
+    """A text as it stands; numbers, true and false as JSON writes them."""
+    if isinstance(value, str):
+        return _without_nul(_decodable(value, where), where)
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise UsageError(f"{where}: a text, a number, true or false is needed, not {json.dumps(value)}")
+
+
+def _decodable(text: str, where: str) -> str:
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise UsageError(f"{where}: holds half of a character (an unpaired surrogate)")
+    return text
+
+
+def _without_nul(text: str, where: str) -> str:
+    if "\0" in text:
+        raise UsageError(f"{where}: {_NUL}")
+    return text
+
+
+def _read(path: Path | None, stdin: IO[bytes], read: Callable[[IO[bytes], str], T]) -> T:
+    """What `read` makes of the file; stdin is put on disk first."""
+    if path is None:
+        with tempfile.TemporaryFile() as spool:
+            shutil.copyfileobj(stdin, spool)
+            spool.seek(0)
+            return read(spool, "stdin")
+    try:
+        file = path.open("rb")
+        if not file.seekable():
+            with file:
+                return _read(None, file, lambda spool, _: read(spool, str(path)))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
+    with file:
+        return read(file, str(path))
 
 
 def _decoded(text: bytes, where: str) -> str:
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{where}: is not UTF-8: {error.reason}") from error
-
-
-def first(items: Items, most: int) -> list[Item]:
-    """The first few."""
-    return list(islice(items, most))
+        raise UsageError(f"{where}: is not UTF-8 text: {error.reason}") from error
