@@ -327,10 +327,14 @@ def test_nothing_may_be_read(run: Run, restricted: JobWorld) -> None:
 
 def test_nodes(run: Run, cluster: JobWorld) -> None:
     assert run("nodes", "-v", "n*").lines == [
-        "NODE  STATE           GPU   GPUS  USED  FREE  CPU FREE  MEMORY FREE  HOLDERS",
-        "n1    Ready           A100     4     1     3        14         64Gi  1x alice/a",
-        "n2    Ready           A100     4     3     1        15         64Gi  3x team/c",
-        "n3    Ready,cordoned  A100     4     0     4        16         64Gi  -",
+        "NODE  STATE           GPU   GPUS  USED  FREE  CPU FREE  MEM FREE",
+        "n1    Ready           A100     4     1     3        14      64Gi",
+        "n2    Ready           A100     4     3     1        15      64Gi",
+        "n3    Ready,cordoned  A100     4     0     4        16      64Gi",
+        "",
+        "NODE  GPUS  USER   NAMESPACE  POD",
+        "n1       1  alice  team       a",
+        "n2       3  -      team       c",
     ]
     assert run("nodes", "--by", "gpu").lines[1].split() == [
         *("A100", "3", "3", "1", "12", "4", "4", "3", "29", "128Gi"),

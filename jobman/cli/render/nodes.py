@@ -45,8 +45,7 @@ PRODUCT_TITLES = (
 
 
 def write_nodes(app: AppContext, rows: Sequence[NodeRow], *, wide: bool) -> None:
-    """A line per node; taints only where there are some, holders where they were asked for."""
-    held = any(row.holders is not None for row in rows)
+    """A line per node, taints where there are some; beneath it who holds the GPUs, if asked for."""
     tainted = any(_taints(row) for row in rows)
     columns = [
         Column("NODE"),
@@ -56,14 +55,17 @@ def write_nodes(app: AppContext, rows: Sequence[NodeRow], *, wide: bool) -> None
         Column("USED", right=True),
         Column("FREE", right=True, style="bold"),
         Column("CPU FREE", right=True),
-        Column("MEMORY FREE", right=True),
+        Column("MEM FREE", right=True),
         *([Column("TAINTS", fold=True)] if tainted else []),
-        *([Column("HOLDERS", fold=True)] if held else []),
     ]
-    write_table(app, columns, [_cells(row, held=held, tainted=tainted, wide=wide) for row in rows])
+    write_table(app, columns, [_cells(row, tainted=tainted, wide=wide) for row in rows])
+    held = [_holder(row.name, holder) for row in rows for holder in row.holders or ()]
+    if held:
+        app.write("")
+        write_table(app, HOLDERS, held)
 
 
-def _cells(row: NodeRow, *, held: bool, tainted: bool, wide: bool) -> list[str]:
+def _cells(row: NodeRow, *, tainted: bool, wide: bool) -> list[str]:
     return [
         row.name or "-",
         row.state.replace("SchedulingDisabled", "cordoned"),
@@ -74,7 +76,6 @@ def _cells(row: NodeRow, *, held: bool, tainted: bool, wide: bool) -> list[str]:
         f"{_known(row.cpu_free)} of {row.cpu}" if wide else _known(row.cpu_free),
         f"{_size(row.memory_free)} of {_size(row.memory)}" if wide else _size(row.memory_free),
         *([_taints(row) or "-"] if tainted else []),
-        *([", ".join(map(_holder, row.holders or ())) or "-"] if held else []),
     ]
 
 
@@ -82,8 +83,17 @@ def _taints(row: NodeRow) -> str:
     return ", ".join(taint for taint in row.taints if not taint.startswith(CORDON))
 
 
-def _holder(holder: Holder) -> str:
-    return f"{holder.gpus}x {holder.user or holder.namespace}/{holder.pod}"
+HOLDERS = (
+    Column("NODE"),
+    Column("GPUS", right=True),
+    Column("USER", fold=True),
+    Column("NAMESPACE", fold=True),
+    Column("POD", fold=True),
+)
+
+
+def _holder(node: str, holder: Holder) -> list[str]:
+    return [node, str(holder.gpus), holder.user or "-", holder.namespace, holder.pod]
 
 
 def write_products(app: AppContext, rows: Sequence[ProductRow]) -> None:
@@ -99,9 +109,9 @@ def write_products(app: AppContext, rows: Sequence[ProductRow]) -> None:
                 "GPUS",
                 "USED",
                 "FREE",
-                "LARGEST FREE",
+                "LARGEST",
                 "CPU FREE",
-                "MEMORY FREE",
+                "MEM FREE",
             )
         ),
     ]
@@ -132,6 +142,8 @@ def _size(text: str | None) -> str:
     if text is None:
         return "?"
     size = parse(text).value / 2**30
+    if not size:
+        return "0"
     return f"{size:.0f}Gi" if size >= 10 or size == int(size) else f"{size:.1f}Gi"
 
 
