@@ -45,8 +45,8 @@ def map_items(
     """Run one pod per item and bring each log home as its pod ends.
 
     {{.Index}}, {{.Item}} and {{.Values.NAME}} stand for an item, in the template and in the
-    command; in a command with -p or --seq also {NAME}. The run is its log directory: the same command
-    again goes on where it stands.
+    command; in a command with -p or --seq also {NAME}. The run is its log directory: the same
+    command again goes on where it stands.
     """
     app = app_context(ctx)
     items = _items(app, options)
