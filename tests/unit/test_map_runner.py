@@ -144,8 +144,12 @@ def test_failures_are_told_apart_and_only_run_again_when_asked(cluster: Cluster)
     again = cluster.run(plan)
     assert (again.succeeded, again.failed) == (2, 1)
     assert cluster.told()["attempts"] == {"1": "0-2"}
+    cluster.run(replace(plan, retry_reasons=frozenset({"OOMKilled"})))
+    assert cluster.told()["attempts"] == {"1": "0-2"}
     cluster.run(replace(plan, retry_failed=True))
     assert cluster.told()["attempts"] == {"1": "0,2", "2": "1"}
+    cluster.run(replace(plan, retry_reasons=frozenset({"Error(exit 3)"})))
+    assert cluster.told()["attempts"] == {"1": "0,2", "3": "1"}
     (failure,) = Path(cluster.logs / "failed.csv").read_text().splitlines()[1:]
     assert failure.startswith("1,run-1,item1,Error(exit 3),3,")
     assert failure.endswith(",oh")
