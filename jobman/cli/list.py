@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -10,14 +11,37 @@ from jobman.cli import completion
 from jobman.cli.command import app_context, command
 from jobman.errors import UsageError
 from jobman.values import names
+from jobman.values.duration import parse_duration
 from jobman.values.enums import Output, State
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.jobs.listing import JobRow, ListQuery
+    from jobman.jobs.tasks import TaskRow
 
 FORMS = (Output.TABLE, Output.WIDE, Output.JSON, Output.YAML, Output.NAME, Output.CSV)
 TERMINAL_LIMIT = 50
+SORTS = (
+    "age",
+    "name",
+    "user",
+    "namespace",
+    "state",
+    "flavor",
+    "node",
+    "gpus",
+    "duration",
+    "started",
+    "finished",
+)
+
+
+class Spread(TypedDict):
+    """What varies among the jobs of a table."""
+
+    namespaces: bool
+    users: bool
+    wide: bool
 
 
 def register(app: typer.Typer) -> None:
@@ -57,11 +81,32 @@ def list_jobs(
             help=f"At most N rows, 0 for all; on a terminal {TERMINAL_LIMIT} unless given.",
         ),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Only jobs submitted in this last time (2h, 7d)."),
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(metavar="KEY", help=f"By {', '.join(SORTS)}; -KEY turns the order round."),
+    ] = "age",
+    tasks: Annotated[
+        bool, typer.Option("--tasks", help="A row for each index of an array, and for each pod.")
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", "-w", help="Go on: redrawn in place; piped, a line per change."),
+    ] = False,
+    interval: Annotated[
+        str, typer.Option(metavar="DURATION", help="How often --watch redraws at most.")
+    ] = "1s",
 ) -> None:
     """List jobs, newest first: mine, unless told otherwise."""
     app = app_context(ctx)
     states = parse_states(state or [])
-    from jobman.jobs.listing import ListQuery, rows
+    interval_s = _seconds("--interval", interval)
+    if watch and tasks:
+        raise UsageError("--watch shows jobs, not --tasks")
+    from jobman.jobs.listing import ListQuery, rows, task_rows
 
     gpus = app.settings.values.jobs_queue.gpu_resources
     query = ListQuery(
@@ -72,10 +117,21 @@ def list_jobs(
         states=states,
         labels=labels,
         gpu_resources=None if gpus is None else frozenset(gpus),
+        since=None if since is None else app.now() - timedelta(seconds=_seconds("--since", since)),
+        sort=_sort(sort),
     )
+    if watch:
+        from jobman.cli import list_watch
+
+        list_watch.watch(app, query, most=most_rows(app, limit), interval_s=interval_s)
+        return
+    if tasks:
+        found_tasks = task_rows(app.client, query, now=app.now())
+        _write_tasks(app, found_tasks[: most_rows(app, limit)])
+        return
     found = rows(app.client, query, now=app.now())
     shown = found[: most_rows(app, limit)]
-    _write(app, query, shown)
+    write(app, query, shown)
     if len(shown) < len(found):
         app.say(f"and {len(found) - len(shown)} more (--limit 0 shows all)")
     elif not found and app.output() in (Output.TABLE, Output.WIDE):
@@ -102,7 +158,8 @@ def most_rows(app: AppContext, limit: int | None) -> int | None:
     return TERMINAL_LIMIT if app.out_is_terminal and app.output() in tables else None
 
 
-def _write(app: AppContext, query: ListQuery, found: list[JobRow]) -> None:
+def write(app: AppContext, query: ListQuery, found: list[JobRow]) -> None:
+    """Write the rows in the form asked for."""
     from jobman.cli.render import forms, jobs
     from jobman.cli.render.table import write_table
 
@@ -116,15 +173,52 @@ def _write(app: AppContext, query: ListQuery, found: list[JobRow]) -> None:
         case Output.NAME:
             forms.write_lines(app, (row.name for row in found))
         case form:
-            spread = {
-                "namespaces": query.namespace is None,
-                "users": query.everybody,
-                "wide": form is Output.WIDE,
-            }
+            spread = spread_of(query, form)
             now = app.now()
             cells = [jobs.cells(row, now, **spread) for row in found]
             if found:
                 write_table(app, jobs.columns(**spread), cells)
+
+
+def spread_of(query: ListQuery, form: Output) -> Spread:
+    """Which columns there are."""
+    return {
+        "namespaces": query.namespace is None,
+        "users": query.everybody,
+        "wide": form is Output.WIDE,
+    }
+
+
+def _write_tasks(app: AppContext, found: list[TaskRow]) -> None:
+    from jobman.cli.render import forms, jobs
+    from jobman.cli.render.table import write_table
+
+    match app.output():
+        case Output.JSON:
+            forms.write_json_rows(app, found)
+        case Output.YAML:
+            forms.write_yaml(app, found)
+        case Output.CSV:
+            forms.write_csv(app, jobs.TASK_CSV_TITLES, jobs.task_csv_cells(found))
+        case Output.NAME:
+            forms.write_lines(app, (row.pod for row in found if row.pod))
+        case _ if found:
+            write_table(app, jobs.TASKS, [jobs.task_cells(row) for row in found])
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}") from error
+
+
+def _sort(word: str) -> str:
+    if word.removeprefix("-") not in SORTS:
+        close = names.nearest(word.removeprefix("-"), SORTS)
+        hint = f"closest: {close}" if close else f"all: {', '.join(SORTS)}"
+        raise UsageError(f"--sort: there is no '{word}'", hint=hint)
+    return word
 
 
 def _none(query: ListQuery) -> str:

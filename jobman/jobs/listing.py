@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -12,10 +12,12 @@ from msgspec.structs import replace
 
 from jobman.config.flavors import is_gpu
 from jobman.errors import ForbiddenError
-from jobman.jobs import find, state
+from jobman.jobs import find, state, tasks
 from jobman.jobs import pods as pod_views
+from jobman.jobs.order import ordered
 from jobman.jobs.pods import PodView
 from jobman.jobs.state import JobView
+from jobman.jobs.tasks import TaskRow
 from jobman.kube import labels
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
@@ -34,7 +36,8 @@ class JobRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False
     """One job, as `jobman list -o json` prints it; the order of the fields is kept.
 
     `user` is null for a Job that jobman did not make. `gpus` are those of all pods that may run
-    at once. `exitCode` is null for several completions, and while there is none.
+    at once. `exitCode` is null for several completions, and while there is none. `active` pods
+    wait or run, `running` ones run.
     """
 
     name: str
@@ -56,13 +59,15 @@ class JobRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False
     succeeded: int
     failed: int
     active: int
+    running: int
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs: of `user`, or everybody's; in `namespace`, or everywhere (None).
 
     `words` are names, globs and LAST (of `user`'s), `states` none is all; `labels` is a label
-    selector; `gpu_resources` are what counts as a GPU, None: whatever is named so.
+    selector; `gpu_resources` are what counts as a GPU, None: whatever is named so. `since`: only
+    what was submitted then or later. `sort`: a word of `order.KEYS`.
     """
 
     user: str
@@ -72,6 +77,13 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     states: frozenset[State] = frozenset()
     labels: str | None = None
     gpu_resources: frozenset[str] | None = None
+    since: datetime | None = None
+    sort: str = "age"
+
+    @property
+    def selector(self) -> str | None:
+        """The label selector of the user's own; None for everybody's."""
+        return None if self.everybody else find.selector_of(self.user)
 
     @property
     def one_name(self) -> str | None:
@@ -93,20 +105,57 @@ class _Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def rows(client: Client, query: ListQuery, *, now: datetime) -> list[JobRow]:
-    """The jobs, newest first. Jobs and Pods are asked for at the same time."""
+    """The jobs in the order asked for. Jobs and Pods are asked for at the same time."""
+    found = (_row(draft, view, now) for draft, view in _found(client, query, now))
+    return ordered((row for row in found if _is_wanted(row, query)), query.sort)
+
+
+def task_rows(client: Client, query: ListQuery, *, now: datetime) -> list[TaskRow]:
+    """The tasks of these jobs, in the same order."""
+    found = {draft.job.metadata.uid: (draft, view) for draft, view in _found(client, query, now)}
+    jobs = {uid: _row(*both, now) for uid, both in found.items()}
+    uid_of = {id(row): uid for uid, row in jobs.items()}
+    wanted = ordered((row for row in jobs.values() if _is_wanted(row, query)), query.sort)
+    both = (found[uid_of[id(row)]] for row in wanted)
+    return [task for draft, view in both for task in tasks.of(draft.job, view, now=now)]
+
+
+def rows_of(
+    jobs: Iterable[Job],
+    pods: Mapping[str, Sequence[PodView]],
+    refused: Mapping[str, Sequence[Event]],
+    query: ListQuery,
+    *,
+    now: datetime,
+) -> list[JobRow]:
+    """The same of jobs, and views of pods and refusals by their uid, that are known already."""
+    drafts = _meant([_draft(job, query.gpu_resources) for job in jobs], query)
+    found = (_row(draft, view, now) for draft, view in _views(drafts, pods, refused))
+    return ordered((row for row in found if _is_wanted(row, query)), query.sort)
+
+
+def _found(client: Client, query: ListQuery, now: datetime) -> Iterator[tuple[_Draft, JobView]]:
     pods_later = beside(lambda: _pods_by_job(client, query, now))
     drafts = _drafts(client, query)
     pods = pods_later()
-    refused = _refusals(client, query, drafts, pods)
-    found = [
-        _row(draft, state.derive(draft.job, pods.get(uid, ()), refused.get(uid, ())), now)
-        for draft in drafts
-        for uid in [draft.job.metadata.uid]
-    ]
-    wanted = [row for row in found if not query.states or row.state in query.states]
-    wanted.sort(key=lambda row: row.name)
-    wanted.sort(key=lambda row: row.submitted_at or pod_views.LONG_AGO, reverse=True)
-    return wanted
+    jobs = [draft.job for draft in drafts]
+    return _views(drafts, pods, refusals(client, query.namespace, jobs, pods))
+
+
+def _views(
+    drafts: Iterable[_Draft],
+    pods: Mapping[str, Sequence[PodView]],
+    refused: Mapping[str, Sequence[Event]],
+) -> Iterator[tuple[_Draft, JobView]]:
+    for draft in drafts:
+        uid = draft.job.metadata.uid
+        yield draft, state.derive(draft.job, pods.get(uid, ()), refused.get(uid, ()))
+
+
+def _is_wanted(row: JobRow, query: ListQuery) -> bool:
+    if query.since is not None and (row.submitted_at or pod_views.LONG_AGO) < query.since:
+        return False
+    return not query.states or row.state in query.states
 
 
 def _drafts(client: Client, query: ListQuery) -> list[_Draft]:
@@ -119,6 +168,10 @@ def _drafts(client: Client, query: ListQuery) -> list[_Draft]:
         fields=f"metadata.name={query.one_name}" if query.one_name else None,
     ):
         found += [_draft(job, query.gpu_resources) for job in page.items]
+    return _meant(found, query)
+
+
+def _meant(found: list[_Draft], query: ListQuery) -> list[_Draft]:
     mine = [draft for draft in found if draft.user == query.user]
     wanted = found if query.everybody else mine
     if not query.words:
@@ -189,22 +242,22 @@ def _pods_by_job(client: Client, query: ListQuery, now: datetime) -> PodsByJob:
 
 
 def _selectors(query: ListQuery, more: str | None) -> str | None:
-    mine = None if query.everybody else find.selector_of(query.user)
-    return ",".join(part for part in (mine, more) if part) or None
+    return ",".join(part for part in (query.selector, more) if part) or None
 
 
-def _refusals(
-    client: Client, query: ListQuery, drafts: Iterable[_Draft], pods: PodsByJob
+def refusals(
+    client: Client,
+    namespace: str | None,
+    jobs: Iterable[Job],
+    pods: Mapping[str, Sequence[PodView]],
 ) -> dict[str, list[Event]]:
     """The FailedCreate events by their Job's uid; asked for only when a job should have a pod."""
-    jobs = (draft.job for draft in drafts)
-    if all(job.metadata.uid in pods or not _should_have_pods(job) for job in jobs):
+    if all(pods.get(job.metadata.uid) or not _should_have_pods(job) for job in jobs):
         return {}
     refused: defaultdict[str, list[Event]] = defaultdict(list)
     with suppress(ForbiddenError):
-        everywhere = query.namespace is None
         for page in client.pages(
-            EVENTS, namespace=query.namespace, all_namespaces=everywhere, fields=FAILED_CREATE
+            EVENTS, namespace=namespace, all_namespaces=namespace is None, fields=FAILED_CREATE
         ):
             for event in page.items:
                 refused[event.involved_object.uid].append(event)
@@ -237,6 +290,7 @@ def _row(draft: _Draft, view: JobView, now: datetime) -> JobRow:
         succeeded=view.succeeded,
         failed=view.failed,
         active=view.active,
+        running=sum(pod.state is State.RUNNING for pod in view.pods),
     )
 
 

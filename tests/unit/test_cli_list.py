@@ -90,6 +90,7 @@ def test_the_rows_in_json(run: Run, world: JobWorld) -> None:
         ("succeeded", 0),
         ("failed", 1),
         ("active", 0),
+        ("running", 0),
     ]
 
 

@@ -67,10 +67,17 @@ def write_documents(app: AppContext, plain: Sequence[Any]) -> None:
     app.out.write(visible(text, newlines=True) if app.out_is_terminal else text)
 
 
-def write_csv(app: AppContext, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Comma-separated values with a header, as the csv module quotes them."""
+def write_csv(
+    app: AppContext,
+    titles: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    header: bool = True,
+) -> None:
+    """Comma-separated values, under a header, as the csv module quotes them."""
     writer = csv.writer(app.out, lineterminator="\n")
-    writer.writerow(titles)
+    if header:
+        writer.writerow(titles)
     writer.writerows([visible(str(cell)) for cell in row] for row in rows)
 
 

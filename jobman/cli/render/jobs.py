@@ -11,6 +11,7 @@ from jobman.values.duration import format_age
 
 if TYPE_CHECKING:
     from jobman.jobs.listing import JobRow
+    from jobman.jobs.tasks import TaskRow
 
 NAMESPACE = Column("NAMESPACE")
 NAME = Column("NAME")
@@ -57,6 +58,7 @@ def reason(row: JobRow) -> str:
     if row.completions > 1:
         parts.append(f"{row.succeeded}/{row.completions} done")
         parts += [f"{row.failed} failed"] if row.failed else []
+        parts += [f"{row.running} running"] if row.running else []
     return ", ".join(parts) or "-"
 
 
@@ -80,6 +82,10 @@ CSV_TITLES = (
     "startedAt",
     "finishedAt",
     "durationSeconds",
+    "completions",
+    "succeeded",
+    "failed",
+    "running",
 )
 
 
@@ -89,3 +95,53 @@ def csv_cells(rows: Sequence[JobRow]) -> list[list[str]]:
 
     plain = msgspec.to_builtins(rows, builtin_types=())
     return [["" if row[key] is None else str(row[key]) for key in CSV_TITLES] for row in plain]
+
+
+TASKS = (
+    Column("JOB"),
+    Column("INDEX", right=True),
+    Column("STATE", colored=True),
+    Column("REASON", fold=True),
+    Column("EXIT", right=True),
+    Column("DURATION", right=True),
+    Column("NODE", fold=True),
+    Column("POD", fold=True),
+)
+
+
+def task_cells(row: TaskRow) -> list[str]:
+    """The cells of a task under TASKS."""
+    return [
+        row.job,
+        "-" if row.index is None else str(row.index),
+        row.state.value,
+        row.reason or "-",
+        "-" if row.exit_code is None else str(row.exit_code),
+        "-" if row.duration_seconds is None else format_age(row.duration_seconds),
+        row.node or "-",
+        row.pod or "-",
+    ]
+
+
+TASK_CSV_TITLES = (
+    "job",
+    "namespace",
+    "index",
+    "pod",
+    "state",
+    "reason",
+    "exitCode",
+    "node",
+    "attempts",
+    "startedAt",
+    "finishedAt",
+    "durationSeconds",
+)
+
+
+def task_csv_cells(rows: Sequence[TaskRow]) -> list[list[str]]:
+    """The fields of TASK_CSV_TITLES, as in JSON; null is empty."""
+    import msgspec
+
+    plain = msgspec.to_builtins(rows, builtin_types=())
+    return [["" if row[key] is None else str(row[key]) for key in TASK_CSV_TITLES] for row in plain]
