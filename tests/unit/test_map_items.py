@@ -1,196 +1,210 @@
-"""What the items are, and the pod of each."""
+"""Items of every kind of list, in little memory, each wrong one told with its place."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
-from collections.abc import Callable
+import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobman.errors import UsageError
-from jobman.map import items
-from jobman.map.items import Item, Items
-from jobman.map.template import Template, name_problems
+from jobman.map import braces, items
+from jobman.map.items import Items
+
+NOTHING = io.BytesIO()
 
 
-def read(source: Callable[..., Items], text: bytes) -> list[tuple[str, Any]]:
-    return [(item.text, dict(item.values)) for item in source(None, io.BytesIO(text))]
+def texts(found: Items) -> list[str]:
+    return [item.text for item in found]
+
+
+def of_file(tmp_path: Path, read: object, data: bytes) -> Items:
+    path = tmp_path / "list"
+    path.write_bytes(data)
+    return read(path, NOTHING)  # type: ignore[operator, no-any-return]
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("data", "expected"),
     [
-        pytest.param(b"", [], id="nothing"),
         pytest.param(b"a\nb\n", ["a", "b"], id="lines"),
-        pytest.param(b"a\r\n\n \nb", ["a", "b"], id="blank ones and the last without its end"),
-        pytest.param(b"\xef\xbb\xbfa b\n", ["a b"], id="a byte order mark"),
-        pytest.param("ü '\"{}\t:\n".encode(), ["ü '\"{}\t:"], id="whatever there may be in one"),
+        pytest.param(b"a\r\nb", ["a", "b"], id="windows, no end"),
+        pytest.param(b"\xef\xbb\xbfa\n\n  \nb\n", ["a", "b"], id="BOM and blank lines"),
+        pytest.param(" a: 'x' \n{{.Item}}\n".encode(), [" a: 'x' ", "{{.Item}}"], id="as it is"),
+        pytest.param(b"", [], id="none"),
     ],
 )
-def test_lines(text: bytes, expected: list[str]) -> None:
-    assert read(items.lines, text) == [(line, {}) for line in expected]
+def test_lines(tmp_path: Path, data: bytes, expected: list[str]) -> None:
+    found = of_file(tmp_path, items.lines, data)
+    assert texts(found) == expected
+    assert texts(found) == expected
+    assert found.count == len(expected)
+    assert texts(items.lines(None, io.BytesIO(data))) == expected
 
 
-def test_json() -> None:
-    found = read(items.json_list, b'["a", 3, {"x": 1, "y": [2]}]')
-    assert found == [("a", {}), ("3", {}), ('{"x":1,"y":[2]}', {"x": 1, "y": [2]})]
+def test_passes_do_not_disturb_each_other() -> None:
+    found = Items((str(number), {}) for number in range(1000))
+    assert all(a == b for a, b in zip(found, found, strict=True))
+    assert [item.index for item in items.first(found, 3)] == [0, 1, 2]
+
+
+def test_the_digest_stands_for_texts_and_values() -> None:
+    one = Items([("a", {"x": "1"})])
+    assert one.digest == Items([("a", {"x": "1"})]).digest
+    others = [Items([("a", {"x": "2"})]), Items([("a", {})]), Items([("a", {"x": "1"})] * 2)]
+    assert one.digest not in {other.digest for other in others}
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("data", "expected"),
     [
-        pytest.param(b"x,y\n1,2\n", [{"x": "1", "y": "2"}], id="commas"),
-        pytest.param(b"\xef\xbb\xbfx;y\r\n1;2\r\n", [{"x": "1", "y": "2"}], id="as Excel has it"),
-        pytest.param(b'x,y\n"a, b","c\nd"\n', [{"x": "a, b", "y": "c\nd"}], id="quotes"),
-        pytest.param(b"x\n1\n2\n", [{"x": "1"}, {"x": "2"}], id="one column"),
-        pytest.param(b"x,y\n", [], id="no rows"),
-    ],
-)
-def test_csv(text: bytes, expected: list[dict[str, str]]) -> None:
-    assert [values for _, values in read(items.csv_rows, text)] == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param("a", ["a"], id="no braces"),
+        pytest.param("[]", [], id="none"),
+        pytest.param(' ["a", "b\\nc"] ', [("a", {}), ("b\nc", {})], id="texts"),
+        pytest.param("[1, 2.5, true]", [("1", {}), ("2.5", {}), ("true", {})], id="scalars"),
         pytest.param(
-            "s-{08..11}.tar", ["s-08.tar", "s-09.tar", "s-10.tar", "s-11.tar"], id="zeroes"
+            '[{"x": "1", "y": 2}]', [('{"x":"1","y":2}', {"x": "1", "y": "2"})], id="objects"
         ),
-        pytest.param("{a,b}{1..2}", ["a1", "a2", "b1", "b2"], id="several multiply"),
-        pytest.param("{3..1}", ["3", "2", "1"], id="downwards"),
-        pytest.param("{0..10..5}", ["0", "5", "10"], id="steps"),
+    ],
+)
+def test_json(tmp_path: Path, data: str, expected: list[tuple[str, dict[str, str]]]) -> None:
+    found = of_file(tmp_path, items.json_list, data.encode())
+    assert [(item.text, item.values) for item in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        pytest.param("x,y\n1,2\n3,4\n", [{"x": "1", "y": "2"}, {"x": "3", "y": "4"}], id="commas"),
+        pytest.param("\ufeffx;y\r\n1;2,5\r\n", [{"x": "1", "y": "2,5"}], id="excel abroad"),
+        pytest.param("x\ty\n1\t2 3\n", [{"x": "1", "y": "2 3"}], id="tabs"),
+        pytest.param("x|y\n1|2\n3|4\n", [{"x": "1", "y": "2"}, {"x": "3", "y": "4"}], id="pipes"),
+        pytest.param('x,y\n"a, b","say ""hi"""\n', [{"x": "a, b", "y": 'say "hi"'}], id="quotes"),
+        pytest.param('x,y\n"a\nb",2\n', [{"x": "a\nb", "y": "2"}], id="a newline within"),
+        pytest.param("name\nanna\nhannah\n", [{"name": "anna"}, {"name": "hannah"}], id="one"),
+        pytest.param("x , y\n1,2\n\n", [{"x": "1", "y": "2"}], id="spaces, blank line"),
+        pytest.param("x,y\n", [], id="no row"),
+    ],
+)
+def test_csv(tmp_path: Path, data: str, rows: list[dict[str, str]]) -> None:
+    found = of_file(tmp_path, items.csv_rows, data.encode())
+    assert [item.values for item in found] == rows
+    assert set(found.columns) == {key for row in rows for key in row} or not rows
+    assert [i.values for i in items.csv_rows(None, io.BytesIO(data.encode()))] == rows
+
+
+def test_a_quote_is_doubled_also_behind_the_sample(tmp_path: Path) -> None:
+    rows = ['"a","b"'] * 10_000 + ['"say ""hi""","c"']
+    found = of_file(tmp_path, items.csv_rows, "\n".join(['"x","y"', *rows]).encode())
+    assert list(found)[-1].values == {"x": 'say "hi"', "y": "c"}
+
+
+@pytest.mark.parametrize(
+    ("read", "data", "told"),
+    [
+        (items.lines, b"a\n\xff\n", "line 2: is not UTF-8"),
+        (items.lines, b"a\nb\0\n", "line 2: holds a NUL"),
+        (items.json_list, b"{}", "a JSON list is needed"),
+        (items.json_list, b'["a"', "line 1: not JSON"),
+        (items.json_list, b'["a",]', "line 1: not JSON"),
+        (items.json_list, b'["a"] x', "line 1: not JSON"),
+        (items.json_list, b'[\n"a",\n"b]', "line 3: not JSON"),
+        (items.json_list, b"[NaN]", "not JSON: NaN"),
+        (items.json_list, b"[null]", "item 0: a text, a number"),
+        (items.json_list, b'[{"x": ["a"]}]', "item 0, 'x': a text"),
+        (items.json_list, b'["\\ud800"]', "half of a character"),
+        (items.json_list, b"[" * 100_000, "not JSON"),
+        (items.csv_rows, b"", "the first row must name the columns"),
+        (items.csv_rows, b"x,x\n1,2\n", "two columns are called 'x'"),
+        (items.csv_rows, b"x,\n1,2\n", "column 2 has no name"),
+        (items.csv_rows, b"x,y\n1,2\n1,2,3\n", "line 3: 3 values for 2 columns (x, y)"),
+        (items.csv_rows, b'x,y\n1,"2\n', "line 2: unexpected end of data"),
+        (items.csv_rows, b"x,y\n1,\xff\n", "is not UTF-8 text"),
+        (items.csv_rows, b"x,y\n1,\0\n", "line 2: "),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(
+    tmp_path: Path, read: object, data: bytes, told: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        of_file(tmp_path, read, data)
+    assert told in caught.value.message
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        items.lines(tmp_path / "missing", NOTHING)
+    with pytest.raises(UsageError, match="directory"):
+        items.lines(tmp_path, NOTHING)
+
+
+def test_seq() -> None:
+    assert [(i.text, i.values) for i in items.seq(2)] == [("0", {"i": "0"}), ("1", {"i": "1"})]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a{000..002}b", ["a000b", "a001b", "a002b"]),
+        ("{8..10}", ["8", "9", "10"]),
+        ("{08..10}", ["08", "09", "10"]),
+        ("{3..1}", ["3", "2", "1"]),
+        ("{0..6..3}", ["0", "3", "6"]),
+        ("{-1..1}", ["-1", "0", "1"]),
+        ("{a..c}", ["a", "b", "c"]),
+        ("{a,b}{1..2}", ["a1", "a2", "b1", "b2"]),
+        ("x{a,,b}", ["xa", "x", "xb"]),
+        ("{a,b{1..2}}", ["a", "b1", "b2"]),
+        ("plain", ["plain"]),
+        ("a\\{b\\}", ["a{b}"]),
     ],
 )
 def test_braces(text: str, expected: list[str]) -> None:
-    assert [item.text for item in items.braces(text)] == expected
+    assert texts(items.braces(text)) == expected
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("text", "told"),
     [
-        (lambda: read(items.lines, b"\xff\n"), "stdin, line 1: is not UTF-8"),
-        (lambda: items.lines(Path("/no/such"), io.BytesIO()), "/no/such: No such file"),
-        (lambda: read(items.json_list, b"{}"), "a JSON list is needed"),
-        (lambda: read(items.json_list, b"["), "stdin is not JSON"),
-        (lambda: read(items.json_list, b"[null]"), "item 0: a text or an object is needed"),
-        (lambda: read(items.csv_rows, b"a,b\n1\n"), "line 2: 1 values for 2 columns"),
-        (lambda: read(items.csv_rows, b"a,a\n"), "no name twice"),
-        (lambda: read(items.csv_rows, b""), "the first row must name each column"),
-        (lambda: items.braces("{a"), "a brace is not closed"),
-        (lambda: items.braces("{a}"), "is needed"),
-        (lambda: items.braces("{1..9999}{1..9999}"), "more than ten million"),
+        ("a{1..2", "a '{' is not closed"),
+        ("a}", "has no '{' before it"),
+        ("{x}", "{x}: {FIRST..LAST} or {A,B} is needed"),
+        ("{0..99999999}", "more than 10000000"),
+        ("{0..99999999999999999999999}", "more than 10000000"),
+        ("{1..9999}{1..9999}", "more than 10000000"),
     ],
 )
-def test_what_is_wrong_is_named(make: Callable[[], Any], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        make()
+def test_wrong_braces(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        items.braces(text)
+    assert told in caught.value.message
 
 
-@given(st.lists(st.text()))
-def test_items_come_back_as_often_as_asked(texts: list[str]) -> None:
-    found = Items((text, {}) for text in texts)
-    for _ in range(2):
-        assert [item.text for item in found] == texts
-    assert found.count == len(texts)
-    assert found.digest == Items((text, {}) for text in texts).digest
-
-
-def test_a_pass_is_not_disturbed_by_another() -> None:
-    found = items.seq(5)
-    assert [(a.text, b.text) for a, b in zip(found, found, strict=True)] == [
-        (str(n), str(n)) for n in range(5)
-    ]
-
-
-def template(tmp_path: Path, text: str) -> Template:
-    path = tmp_path / "t.yaml"
-    path.write_text(text)
-    return Template.of_file(path, "run")
-
-
-POD = """
-kind: Pod
-apiVersion: v1
-metadata: {name: "p-{{.Item}}"}
-spec:
-  containers:
-  - name: c
-    args: [{{.Item}}, "{{ .Index }}: {{.Values.key}}", '${HOME}']
-"""
-
-
-def test_placeholders_are_filled_in(tmp_path: Path) -> None:
-    made = template(tmp_path, POD).expand(Item(7, "x", {"key": "v"}))
-    assert made["metadata"]["name"] == "p-x"
-    assert made["spec"]["containers"][0]["args"] == ["x", "7: v", "${HOME}"]
-    assert made["spec"]["restartPolicy"] == "Never"
-
-
-@given(st.text())
-def test_an_item_cannot_change_the_structure(text: str) -> None:
-    pod = {"kind": "Pod", "spec": {"containers": [{"name": "c", "args": ["a{{.Item}}b"]}]}}
-    made = Template(pod, "run").expand(Item(0, text))
-    assert made["spec"] == {"containers": [{"name": "c", "args": [f"a{text}b"]}]}
-    assert json.loads(json.dumps(made)) == made
-
-
-def test_a_job_gives_its_pod(tmp_path: Path) -> None:
-    job = {
-        "kind": "Job",
-        "metadata": {"name": "j-{{.Item}}"},
-        "spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}},
-    }
-    made = template(tmp_path, json.dumps(job)).expand(Item(0, "x"))
-    assert (made["kind"], made["metadata"]) == ("Pod", {"labels": {"a": "b"}, "name": "j-x"})
-
-
-def test_the_words_of_a_command_may_name_columns() -> None:
-    words = ["{x}", "${x}", "{y}", "{{.Item}}", "{{.Values.x}}"]
-    pod = {"kind": "Pod", "spec": {"containers": [{"args": words}]}}
-    made = Template.of_pod(pod, "run", ["x"]).expand(Item(3, "a$(b)", {"x": "$1"}))
-    assert made["spec"]["containers"][0]["args"] == ["$$1", "${x}", "{y}", "a$$(b)", "$$1"]
-    assert made["metadata"]["name"] == "run-3"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("kind: Service", "a Pod or a Job is needed, not Service"),
-        ("a\n---\nb", "one Pod or Job is needed, there are 2"),
-        ("kind: Pod", "spec is missing"),
-        ("kind: Pod\nspec: {restartPolicy: Always}", "never ends"),
-        ("kind: Pod\nspec: {a: '{{.Foo}}'}", r"{{.Foo}}; there are"),
-        ("kind: Pod\nspec: {a: [}", "no YAML"),
-    ],
+_PIECES = st.sampled_from(
+    ["a", "-", ".", "{1..3}", "{01..03}", "{a,b}", "{x,{1..2}}", "{3..1}", "{0..4..2}"]
 )
-def test_templates_that_cannot_be(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        template(tmp_path, text)
 
 
-def test_a_value_that_an_item_lacks(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="item 0 has no value 'key'; its values: x"):
-        template(tmp_path, POD).expand(Item(0, "a", {"x": 1}))
+@given(st.lists(_PIECES, max_size=4).map("".join))
+def test_a_pattern_has_as_many_items_as_it_says(text: str) -> None:
+    pattern = braces.parse(text)
+    found = list(itertools.islice(pattern, 1000))
+    assert len(found) == min(len(pattern), 1000)
 
 
-@pytest.mark.parametrize(
-    ("texts", "expected"),
-    [
-        pytest.param(["a", "b"], [], id="all is well"),
-        pytest.param(
-            ["a", "b", "a"], ["item 2: the pod's name 'p-a' is the name of more"], id="two"
-        ),
-        pytest.param(["A_b"], ["item 0: the pod's name 'p-A_b' only lower case"], id="invalid"),
-        pytest.param(["x" * 249], [f"item 0: the pod's name 'p-{'x' * 249}' is longer"], id="long"),
-    ],
-)
-def test_names_are_checked_first(tmp_path: Path, texts: list[str], expected: list[str]) -> None:
-    found = list(name_problems(Items((t, {}) for t in texts), template(tmp_path, POD)))
-    assert len(found) == len(expected)
-    assert all(told.startswith(begin) for told, begin in zip(found, expected, strict=True))
+def test_braces_are_those_of_bash() -> None:
+    """One process for all patterns."""
+    patterns = ["a{00..12}b", "{a,b}{1..3}", "{3..1}x{q,}", "{-03..2}", "{a,b{1..2}c}", "{1..9..4}"]
+    script = "; echo; ".join(f"printf '%s\\n' {pattern}" for pattern in patterns)
+    said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    for pattern, told in zip(patterns, said.stdout.split("\n\n"), strict=True):
+        assert texts(items.braces(pattern)) == told.rstrip("\n").split("\n")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))))
+def test_json_texts_come_back(found: list[str]) -> None:
+    assert texts(items.json_list(None, io.BytesIO(json.dumps(found).encode()))) == found

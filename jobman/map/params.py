@@ -1,0 +1,113 @@
+"""The rows of a CSV file, in whatever dialect it is, as items with named values."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import IO, Any
+
+from jobman.errors import UsageError
+
+_SNIFFED = 1 << 16
+
+
+class Rows:
+    """The rows after the first one, which names the columns; UsageError where they do not fit."""
+
+    def __init__(self, file: IO[bytes], source: str) -> None:
+        self._source = source
+        self._file = file
+        sample = self._sample()
+        self._dialect = dialect_of(sample)
+        file.seek(0)
+        self._text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+        self._rows = csv.reader(self._text, self._dialect, strict=True)
+        try:
+            self.columns = self._named(next(self._read(), []))
+        except UsageError:
+            self.let_go()
+            raise
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
+        for row in self._read():
+            if not any(row):
+                continue
+            if len(row) != len(self.columns):
+                raise UsageError(
+                    f"{self._where}: {len(row)} values for {len(self.columns)} columns"
+                    f" ({', '.join(self.columns)}){self._as_read()}"
+                )
+            yield _line(row), dict(zip(self.columns, row, strict=True))
+
+    def let_go(self) -> None:
+        """Leave the file to whoever opened it."""
+        self._text.detach()
+
+    @property
+    def _where(self) -> str:
+        return f"{self._source}, line {self._rows.line_num}"
+
+    def _sample(self) -> str:
+        """The beginning of the text, whole lines where there are several."""
+        data = self._file.read(_SNIFFED)
+        if len(data) == _SNIFFED:
+            data = data[: data.rfind(b"\n") + 1] or data
+        return data.decode("utf-8-sig", "replace")
+
+    def _read(self) -> Iterator[list[str]]:
+        while True:
+            try:
+                row = next(self._rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise UsageError(f"{self._where}: {error}{self._as_read()}") from error
+            except UnicodeDecodeError as error:
+                raise UsageError(f"{self._source}: is not UTF-8 text: {error.reason}") from error
+            if any("\0" in value for value in row):
+                raise UsageError(f"{self._where}: holds a NUL character, which no argument can")
+            yield row
+
+    def _named(self, row: list[str]) -> tuple[str, ...]:
+        columns = tuple(name.strip() for name in row)
+        if not any(columns):
+            raise UsageError(f"{self._source}: the first row must name the columns, it is empty")
+        for number, name in enumerate(columns):
+            if not name:
+                raise UsageError(f"{self._source}: column {number + 1} has no name")
+            if name in columns[:number]:
+                raise UsageError(f"{self._source}: two columns are called '{name}'")
+            if set(name) & set("{}\n"):
+                raise UsageError(f"{self._source}: column name '{name}' must have no braces")
+        return columns
+
+    def _as_read(self) -> str:
+        delimiter = self._dialect.delimiter
+        return "" if delimiter == "," else f" (read with {delimiter!r} between the values)"
+
+
+def dialect_of(sample: str) -> type[csv.Dialect]:
+    """What separates and quotes the values: what the text looks like, else a comma and `"`."""
+    try:
+        found = csv.Sniffer().sniff(sample)
+    except csv.Error:
+        return csv.excel
+    head = sample.partition("\n")[0]
+    if found.delimiter not in head or found.delimiter.isalnum() or found.delimiter in "_.-'\"":
+        return csv.excel
+    return _doubled(found)
+
+
+def _doubled(found: Any) -> type[csv.Dialect]:
+    """The sniffed dialect; that quotes are doubled within quotes is not left to the sample."""
+    found.doublequote = True
+    result: type[csv.Dialect] = found
+    return result
+
+
+def _line(row: list[str]) -> str:
+    """The row as one line of CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(row)
+    return text.getvalue()
