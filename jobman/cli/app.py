@@ -11,8 +11,10 @@ from jobman import __version__
 from jobman.cli import (
     admin,
     cancel,
+    clean,
     delete,
     details,
+    doctor,
     flavors,
     hold,
     image_details,
@@ -76,6 +78,7 @@ for module in (
     hold,
     scale,
     delete,
+    clean,
     flavors,
     images,
     image_details,
@@ -85,6 +88,7 @@ for module in (
     map_command,
     admin,
     local,
+    doctor,
 ):
     module.register(app)
 

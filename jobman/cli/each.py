@@ -152,8 +152,8 @@ def count(number: int) -> str:
 
 def one_by_one(app: AppContext, found: Chosen, act: Callable[[Job], str], *, failed: str) -> None:
     """Do something to each job, as `side_by_side` does, but to one after the other."""
-    problems = _said(app, (_one(act, job) for job in found.jobs))
-    _report(app, [*found.missing, *problems], len(found.jobs) + len(found.missing), failed)
+    problems = said(app, (_one(act, job) for job in found.jobs))
+    report(app, [*found.missing, *problems], len(found.jobs) + len(found.missing), failed)
 
 
 def side_by_side(app: AppContext, found: Chosen, act: Callable[[Job], str], *, failed: str) -> None:
@@ -164,13 +164,13 @@ def side_by_side(app: AppContext, found: Chosen, act: Callable[[Job], str], *, f
     """
     pool = ThreadPoolExecutor(min(AT_ONCE, len(found.jobs)) or 1)
     try:
-        problems = _said(app, pool.map(lambda job: _one(act, job), found.jobs))
+        problems = said(app, pool.map(lambda job: _one(act, job), found.jobs))
     finally:
         pool.shutdown(cancel_futures=True)
-    _report(app, [*found.missing, *problems], len(found.jobs) + len(found.missing), failed)
+    report(app, [*found.missing, *problems], len(found.jobs) + len(found.missing), failed)
 
 
-def _said(app: AppContext, results: Iterable[str | JobmanError]) -> list[JobmanError]:
+def said(app: AppContext, results: Iterable[str | JobmanError]) -> list[JobmanError]:
     """Write what was done, as it comes; what went wrong."""
     problems = []
     for result in results:
@@ -188,7 +188,8 @@ def _one(act: Callable[[Job], str], job: Job) -> str | JobmanError:
         return error
 
 
-def _report(app: AppContext, problems: Sequence[JobmanError], total: int, failed: str) -> None:
+def report(app: AppContext, problems: Sequence[JobmanError], total: int, failed: str) -> None:
+    """Say what went wrong with some of `total`, and raise; nothing where nothing did."""
     if not problems:
         return
     nothing_done = len(problems) == total

@@ -145,3 +145,42 @@ def test_scale(jobman: Any) -> None:
     assert jobman("scale", array, "many").code == 2
     assert jobman("scale", array, "0").code == 1
     assert jobman("scale", "2").code == 2
+
+
+def left_behind(name: str, **labels: str) -> dict[str, Any]:
+    """A ConfigMap or Secret of the user that the tests run as."""
+    own = {"app.kubernetes.io/managed-by": "jobman", "jobman/user": "alice"}
+    return {"metadata": {"name": name, "labels": own | labels}}
+
+
+def test_clean(jobman: Any, api: Any, namespace: str) -> None:
+    me = {"JOBMAN_USER": "alice"}
+    run = lambda *args: jobman(*args, env=me)  # noqa: E731
+    assert "nothing to clean" in run("clean", "-y").ok().talk
+    over = run("submit", "--wait", "--", "true").ok().text.strip()
+    held = run("submit", "--hold", "--", "true").ok().text.strip()
+    theirs = jobman("submit", "--wait", "--", "true", env={"JOBMAN_USER": "bob"}).ok().text.strip()
+    core = k8s.CoreV1Api(api)
+    job, run_of = "batch.kubernetes.io/job-name", "jobman/run"
+    core.create_namespaced_config_map(namespace, left_behind("of-gone", **{job: "gone"}))
+    core.create_namespaced_config_map(namespace, left_behind("of-going", **{job: over}))
+    core.create_namespaced_config_map(namespace, left_behind("of-held", **{job: held}))
+    core.create_namespaced_config_map(namespace, left_behind("of-nothing"))
+    core.create_namespaced_secret(namespace, left_behind("of-a-run", **{run_of: "r1"}))
+
+    assert run("clean").code == 2
+    shown = run("clean", "--dry-run", "--older-than", "0s").ok()
+    assert (shown.text, f"1 Job: {over}\n" in shown.talk) == ("", True)
+    assert "2 ConfigMaps: of-going, of-gone\n" in shown.talk
+    refused = run("clean", held)
+    assert (refused.code, f"job {held} is not over" in refused.talk) == (1, True)
+    assert run("clean", theirs).code == 4
+    assert run("clean", "--older-than", "1h", "-y").ok().text == ""
+    # what is young may be of a job that is just being made
+    assert run("clean", "-y").ok().text == f"job/{over}\n"
+    done = run("clean", "--older-than", "0s", "-y").ok().text.splitlines()
+    assert sorted(done) == ["configmap/of-going", "configmap/of-gone", "secret/of-a-run"]
+    left = {found.metadata.name for found in core.list_namespaced_config_map(namespace).items}
+    assert left - {"kube-root-ca.crt"} == {"of-held", "of-nothing"}
+    remaining = jobman("list", "--all-users", "-o", "name").ok().text.split()
+    assert sorted(remaining) == sorted([held, theirs])
