@@ -1,0 +1,253 @@
+"""A run against a server that is overloaded, loses answers, or has somebody else's pod."""
+
+from __future__ import annotations
+
+import json
+import queue
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugins.scripted_server import Asked, Reply, ScriptedServer
+
+from jobman.errors import ForbiddenError, UnauthorizedError, UsageError
+from jobman.kube.client import Client
+from jobman.map.items import Items
+from jobman.map.plan import Plan
+from jobman.map.progress import Progress
+from jobman.map.runner import Leftover, Result, run
+from jobman.map.template import Template
+
+PODS = "/api/v1/namespaces/team/pods"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/team/leases"
+
+Answer = Callable[[Asked], Reply]
+
+
+def status(code: int, reason: str, message: str) -> Reply:
+    body = {"kind": "Status", "code": code, "reason": reason, "message": message}
+    return Reply(code, body)
+
+
+class Server:
+    """The little that a run needs of an API server; `troubles` come before each creation."""
+
+    def __init__(self, http: ScriptedServer, names: Iterable[str]) -> None:
+        self.http = http
+        self.pods: dict[str, dict[str, Any]] = {}
+        self.troubles: dict[str, list[Callable[[dict[str, Any]], Reply | None]]] = {}
+        self.logs: dict[str, list[Reply]] = {}
+        self._changes: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._version = 0
+        http.script("GET", PODS, self._list_or_watch)
+        http.script("POST", PODS, self._create)
+        lease = {"metadata": {"name": "l", "uid": "l", "resourceVersion": "1"}}
+        http.script("POST", LEASES, Reply(201, lease))
+        for name in names:
+            http.script("GET", f"{PODS}/{name}", self._get)
+            http.script("DELETE", f"{PODS}/{name}", self._delete)
+            http.script("GET", f"{PODS}/{name}/log", self._log)
+
+    def trouble(self, name: str, *troubles: Callable[[dict[str, Any]], Reply | None]) -> None:
+        self.troubles[name] = list(troubles)
+
+    def close(self) -> None:
+        self._changes.put(b"")
+
+    def _list_or_watch(self, asked: Asked) -> Reply:
+        if "watch" in asked.query:
+            return Reply(chunks=iter(self._changes.get, b""))
+        return Reply(200, {"metadata": {"resourceVersion": "1"}, "items": []})
+
+    def tell(self, change: str, pod: dict[str, Any]) -> None:
+        self._version += 1
+        pod["metadata"]["resourceVersion"] = str(self._version)
+        self._changes.put(json.dumps({"type": change, "object": pod}).encode() + b"\n")
+
+    def _create(self, asked: Asked) -> Reply:
+        name = asked.body["metadata"]["name"]
+        troubles = self.troubles.get(name)
+        reply = troubles.pop(0)(asked.body) if troubles else None
+        return reply or self.accept(asked.body)
+
+    def accept(self, pod: dict[str, Any]) -> Reply:
+        name = pod["metadata"]["name"]
+        if name in self.pods:
+            return status(409, "AlreadyExists", f'pods "{name}" already exists')
+        self._version += 1
+        pod = {**pod, "status": {"phase": "Pending"}}
+        pod["metadata"] = {**pod["metadata"], "uid": f"u{self._version}", "namespace": "team"}
+        self.pods[name] = pod
+        self.tell("ADDED", pod)
+        pod["status"] = {"phase": "Succeeded"}
+        self.tell("MODIFIED", pod)
+        return Reply(201, pod)
+
+    def _get(self, asked: Asked) -> Reply:
+        pod = self.pods.get(asked.path.rpartition("/")[2])
+        return Reply(200, pod) if pod else status(404, "NotFound", "no such pod")
+
+    def _delete(self, asked: Asked) -> Reply:
+        pod = self.pods.pop(asked.path.rpartition("/")[2])
+        self.tell("DELETED", pod)
+        return Reply(200, pod)
+
+    def _log(self, asked: Asked) -> Reply:
+        name = asked.path.split("/")[-2]
+        replies = self.logs.get(name)
+        words = f"2026-01-01T00:00:00.000000000Z {name}\n".encode()
+        return replies.pop(0) if replies else Reply(200, words)
+
+
+@pytest.fixture
+def server(scripted_server: ScriptedServer) -> Iterator[Server]:
+    made = Server(scripted_server, [f"run-{number}" for number in range(5)])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def carry_out(
+    server: Server, make_client: Callable[..., Client], tmp_path: Path
+) -> Callable[..., Result]:
+    """Run three items against the server."""
+
+    def carry_out(seen: list[Progress] | None = None, **more: Any) -> Result:
+        pod = {"kind": "Pod", "apiVersion": "v1", "spec": {"containers": [{"name": "main"}]}}
+        plan = Plan(
+            run="run",
+            items=Items((str(number), {}) for number in range(3)),
+            template=Template(pod, "run"),
+            namespace="team",
+            user="alice",
+            log_dir=tmp_path / "logs",
+            **more,
+        )
+        return run(
+            make_client(server.http),
+            plan,
+            report=(seen if seen is not None else []).append,
+            ask=lambda _: Leftover.LEAVE,
+            note=lambda _: None,
+        )
+
+    return carry_out
+
+
+def attempts(place: Path) -> Any:
+    return json.loads((place / "logs" / "run.json").read_text())["attempts"]
+
+
+def created(server: Server, name: str) -> int:
+    asked = server.http.asked("POST", PODS)
+    return sum(request.body["metadata"]["name"] == name for request in asked)
+
+
+def test_requests_of_an_item(server: Server, carry_out: Callable[..., Result]) -> None:
+    assert carry_out().succeeded == 3
+    about_pods = [r for r in server.http.requests if r.path.startswith(f"{PODS}/run-")]
+    assert len(about_pods) + len(server.http.asked("POST", PODS)) == 3 * 3
+    assert len(server.http.asked("GET", PODS)) == 3
+
+
+def test_an_overloaded_server_is_waited_for(
+    server: Server, carry_out: Callable[..., Result], tmp_path: Path
+) -> None:
+    busy = Reply(429, b"Too many requests\n", {"Retry-After": "1", "Content-Type": "text/plain"})
+    server.trouble("run-1", *[lambda _: busy] * 5)
+    seen: list[Progress] = []
+    assert carry_out(seen).succeeded == 3
+    assert attempts(tmp_path) == {"1": "0-2"}
+    assert any("Too many requests" in progress.waiting_for for progress in seen)
+
+
+def test_a_creation_whose_answer_was_lost_is_not_done_twice(
+    server: Server, carry_out: Callable[..., Result], tmp_path: Path
+) -> None:
+    def lose(pod: dict[str, Any]) -> Reply:
+        server.accept(pod)
+        return Reply(cut=True)
+
+    server.trouble("run-1", lose)
+    assert carry_out().succeeded == 3
+    assert attempts(tmp_path) == {"1": "0-2"}
+
+
+def test_a_pod_of_an_earlier_runner_that_comes_late_is_adopted(
+    server: Server, carry_out: Callable[..., Result], tmp_path: Path
+) -> None:
+    def met(pod: dict[str, Any]) -> Reply:
+        annotations = {**pod["metadata"]["annotations"], "jobman/submission": "abc-1-0"}
+        server.accept({**pod, "metadata": {**pod["metadata"], "annotations": annotations}})
+        return status(409, "AlreadyExists", 'pods "run-1" already exists')
+
+    server.trouble("run-1", met)
+    assert carry_out().succeeded == 3
+    assert attempts(tmp_path) == {"1": "0,2"}
+
+
+def test_a_foreign_pod_that_comes_meanwhile_stops_the_run(
+    server: Server, carry_out: Callable[..., Result]
+) -> None:
+    def met(pod: dict[str, Any]) -> Reply:
+        metadata = {"name": "run-1", "uid": "foreign", "namespace": "team", "labels": {}}
+        server.pods["run-1"] = {"metadata": metadata, "spec": {}, "status": {}}
+        return status(409, "AlreadyExists", 'pods "run-1" already exists')
+
+    server.trouble("run-1", met)
+    with pytest.raises(UsageError, match="pod run-1 exists in namespace team and is not of this"):
+        carry_out()
+    assert server.pods.keys() == {"run-1"}
+    assert server.http.asked("DELETE", f"{PODS}/run-1") == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"),
+    [
+        (
+            status(403, "Forbidden", 'pods "run-1" is forbidden: violates PodSecurity'),
+            ForbiddenError,
+        ),
+        (status(401, "Unauthorized", "Unauthorized"), UnauthorizedError),
+    ],
+)
+def test_other_refusals_stop_it(
+    server: Server,
+    carry_out: Callable[..., Result],
+    tmp_path: Path,
+    refusal: Reply,
+    error: type[Exception],
+) -> None:
+    server.trouble("run-1", *[lambda _: refusal] * 3)
+    with pytest.raises(error):
+        carry_out(max_pending=1)
+    assert attempts(tmp_path) == {"1": "0"}
+
+
+def test_a_log_that_does_not_come_is_asked_for_again(
+    server: Server, carry_out: Callable[..., Result], tmp_path: Path
+) -> None:
+    down = status(500, "InternalError", "no preferred addresses found")
+    server.logs["run-1"] = [down] * 5
+    assert carry_out().succeeded == 3
+    assert (tmp_path / "logs" / "run-1.log").read_text() == "run-1\n"
+
+
+def test_a_log_that_its_node_has_lost_is_a_failure(
+    server: Server, carry_out: Callable[..., Result], tmp_path: Path
+) -> None:
+    gone = b"unable to retrieve container logs for containerd://1234"
+    server.logs["run-1"] = [Reply(200, gone)]
+    result = carry_out()
+    assert (result.succeeded, result.failed) == (2, 1)
+    assert "is gone from its node" in (tmp_path / "logs" / "run-1.err").read_text()
+    assert server.pods == {}
+
+
+def test_without_the_right_to_leases_it_runs_all_the_same(
+    server: Server, carry_out: Callable[..., Result]
+) -> None:
+    refusal = status(403, "Forbidden", "leases is forbidden")
+    server.http.script("POST", LEASES, refusal)
+    assert carry_out().succeeded == 3
