@@ -110,8 +110,8 @@ def _template(
                 f"after the template nothing more is expected: {' '.join(words[1:])}",
                 hint="options go before it",
             )
-        return Template.of_file(Path(words[0]), run)
-    return Template.of_pod(_pod(app, options, words), run, items.columns)
+        return Template.of_file(Path(words[0]), run, items.columns)
+    return Template.of_pod(_pod(app, options, words), run, items.columns, named=items.columns)
 
 
 def _pod(app: AppContext, options: MapOptions, words: Sequence[str]) -> dict[str, Any]:
@@ -142,9 +142,9 @@ def _pod(app: AppContext, options: MapOptions, words: Sequence[str]) -> dict[str
 
 
 def _check_names(items: Items, template: Template) -> None:
-    from jobman.map.template import name_problems
+    from jobman.map.names import problems as name_problems
 
-    problems = list(name_problems(items, template))
+    problems = name_problems(items, template)
     if problems:
         raise UsageError("\n".join(problems))
 

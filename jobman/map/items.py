@@ -25,7 +25,7 @@ Values = Mapping[str, Any]
 Found = tuple[str, Values]
 T = TypeVar("T")
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 _NUL = "holds a NUL character, which no argument can"
 _BETWEEN = re.compile(r"[ \t\r\n]*")
 

@@ -6,219 +6,259 @@ Values are put into the parsed document, never into its text: an item cannot cha
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from jobman.errors import UsageError
-from jobman.jobs import manifest, yaml_documents
-from jobman.map.items import Item, Items
-from jobman.values.names import dns_subdomain_problem
-
-LONGEST_NAME = 250
-"""A pod's name is also that of its log, with an ending."""
-_PLACEHOLDER = re.compile(r"\{\{\s*(\.[^{}]*?)\s*\}\}")
-_COLUMN = re.compile(r"(?<!\$)\{([^{}\s]+)\}")
-_KNOWN = "{{.Index}}, {{.Item}} and {{.Values.NAME}}"
+from jobman.jobs import yaml_documents
+from jobman.map import fields, placeholders
+from jobman.map.items import Item
+from jobman.map.placeholders import Marked, Piece
 
 Fill = Callable[[Item], Any]
+Object = dict[str, Any]
+
+_BY_SERVER = frozenset(
+    {
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "managedFields",
+        "selfLink",
+        "ownerReferences",
+    }
+)
+_API_VERSIONS = {"Pod": "v1", "Job": "batch/v1"}
+_WORDS = ("command", "args")
 
 
 class Template:
     """`document` is a Pod's manifest with placeholders; its digest stands for what it says.
 
-    `literal`: values arrive as they are; else Kubernetes expands `$(NAME)` in them, too.
+    `values` are the names that it asks every item for; `notes` say what was left out of it.
+    `columns`, where given, are the names that all items have.
     """
 
     def __init__(
-        self, document: dict[str, Any], run: str, *, kind: str = "Pod", literal: bool = False
+        self,
+        document: Object,
+        run: str,
+        *,
+        kind: str = "Pod",
+        columns: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         self.kind = kind
-        self._literal = literal
-        self.document = document
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-        self.digest = sha256(text.encode()).hexdigest()
-        metadata = document.get("metadata") or {}
         self.run = run
-        self._name = _compiled(metadata.get("name") or f"{run}-{{{{.Index}}}}")
-        self._fill = _compiled(document)
+        self.document = document
+        self.notes = tuple(notes)
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        self.digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        self.values = frozenset(key for each in _texts(document) for key in placeholders.keys(each))
+        compiled = _Compiled(columns)
+        metadata = document.get("metadata") or {}
+        self.names_item = bool(metadata.get("name"))
+        self._name = compiled.text(_name_pattern(metadata, run), "name", "metadata.name")
+        self._fill = compiled.value(document, "", "")
 
     @classmethod
-    def of_file(cls, path: Path, run: str) -> Template:
+    def of_file(cls, path: Path, run: str, columns: Sequence[str] = ()) -> Template:
         """The one Pod or Job of a YAML or JSON file. Raises UsageError."""
         try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"{path}: {reason}") from error
-        documents = _parsed(text, str(path))
+            text = path.read_text("utf-8-sig")
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path}: is not UTF-8 text: {error.reason}") from error
+        marked = Marked(text)
+        documents = [marked.restored(each) for each in yaml_documents.load(marked.text, str(path))]
         if len(documents) != 1 or not isinstance(documents[0], dict):
             raise UsageError(f"{path}: one Pod or Job is needed, there are {len(documents)}")
-        return cls._of_manifest(documents[0], str(path), run)
+        return cls.of_manifest(documents[0], str(path), run, columns)
 
     @classmethod
-    def _of_manifest(cls, document: dict[str, Any], source: str, run: str) -> Template:
+    def of_manifest(
+        cls, document: Object, source: str, run: str, columns: Sequence[str] = ()
+    ) -> Template:
+        """A Pod's or a Job's manifest. Raises UsageError that begins with `source`."""
         kind = document.get("kind")
-        if kind == "Job":
-            document = _pod_of_job(document, source)
-        elif kind != "Pod":
+        if kind not in _API_VERSIONS:
             raise UsageError(f"{source}: a Pod or a Job is needed, not {kind or 'a text'}")
-        spec = document.get("spec")
-        if not isinstance(spec, dict):
-            raise UsageError(f"{source}: spec is missing")
-        if spec.get("restartPolicy") == "Always":
+        version = document.get("apiVersion")
+        if version != _API_VERSIONS[kind]:
             raise UsageError(
-                f"{source}: a pod with restartPolicy Always never ends",
-                hint="write Never, or leave it out",
+                f"{source}: apiVersion: a {kind} is of {_API_VERSIONS[kind]}, not {version!r}"
             )
-        document = {**document, "spec": {"restartPolicy": "Never", **spec}}
-        return cls(document, run, kind=str(kind))
+        notes: list[str] = []
+        if kind == "Job":
+            document, notes = _pod_of_job(document, source)
+        pod = _own(document, source)
+        try:
+            return cls(pod, run, kind=str(kind), columns=columns, notes=notes)
+        except UsageError as error:
+            raise UsageError(f"{source}: {error.message}", hint=error.hint) from error
 
     @classmethod
-    def of_pod(cls, pod: dict[str, Any], run: str, columns: Sequence[str] = ()) -> Template:
-        """A pod whose container's words may also name `columns` in braces."""
+    def of_pod(
+        cls,
+        pod: Object,
+        run: str,
+        columns: Sequence[str] = (),
+        *,
+        named: Sequence[str] = (),
+    ) -> Template:
+        """A pod whose container's words may also say `{NAME}` for each of `named`."""
         container = dict(pod["spec"]["containers"][0])
-        for key in ("command", "args"):
-            if key in container:
-                container[key] = [_columns_named(word, columns) for word in container[key]]
+        if named:
+            for key in _WORDS:
+                if key in container:
+                    container[key] = [_with_columns(word, named) for word in container[key]]
         spec = {**pod["spec"], "containers": [container, *pod["spec"]["containers"][1:]]}
-        return cls({**pod, "spec": spec}, run, literal=True)
+        return cls({**pod, "spec": spec}, run, columns=columns)
 
     def name(self, item: Item) -> str:
         """The name of the item's pod."""
         return str(self._name(item) if callable(self._name) else self._name)
 
-    def expand(self, item: Item) -> dict[str, Any]:
+    def expand(self, item: Item) -> Object:
         """The pod of an item, in Kubernetes' words."""
-        filled = _untouched(item) if self._literal else item
-        made = dict(self._fill(filled) if callable(self._fill) else self._fill)
+        made = dict(self._fill(item) if callable(self._fill) else self._fill)
         made["metadata"] = {**(made.get("metadata") or {}), "name": self.name(item)}
         return made
 
 
-def _untouched(item: Item) -> Item:
-    """The item so that Kubernetes' expansion of `$(NAME)` and `$$` gives it back."""
-    values = {key: manifest.untouched(_plain(value)) for key, value in item.values.items()}
-    return Item(item.index, manifest.untouched(item.text), values)
+def _name_pattern(metadata: Object, run: str) -> str:
+    name = metadata.get("name")
+    if name is not None and not isinstance(name, str):
+        raise UsageError(f"metadata.name: {name!r} is no text; put quotes around it")
+    return name or f"{metadata.get('generateName') or ''}{run}-{{{{.Index}}}}"
 
 
-def _pod_of_job(job: dict[str, Any], source: str) -> dict[str, Any]:
-    template = (job.get("spec") or {}).get("template")
-    if not isinstance(template, dict):
-        raise UsageError(f"{source}: the Job's spec.template is missing")
-    metadata = dict(template.get("metadata") or {})
-    name = (job.get("metadata") or {}).get("name")
-    metadata |= {"name": name} if name else {}
-    return {"apiVersion": "v1", "kind": "Pod", **template, "metadata": metadata}
+def _with_columns(word: str, named: Sequence[str]) -> str:
+    try:
+        return placeholders.with_columns(word, named)
+    except ValueError as error:
+        raise UsageError(f"word '{word}': {error}") from None
 
 
-def _parsed(text: str, source: str) -> list[Any]:
-    """The documents of a text in which a placeholder may stand without quotes."""
-    numbers = count()
-    marks: dict[str, str] = {}
-
-    def mark(match: re.Match[str]) -> str:
-        word = f"jobman0placeholder0{next(numbers)}0"
-        marks[word] = match[0]
-        return word
-
-    found = yaml_documents.load(_PLACEHOLDER.sub(mark, text), source)
-    restore = re.compile(r"jobman0placeholder0\d+0")
-
-    def restored(value: Any) -> Any:
-        if isinstance(value, str):
-            return restore.sub(lambda match: marks.get(match[0], match[0]), value)
-        if isinstance(value, dict):
-            return {restored(key): restored(inner) for key, inner in value.items()}
-        return [restored(inner) for inner in value] if isinstance(value, list) else value
-
-    return [restored(document) for document in found]
+def _pod_of_job(job: Object, source: str) -> tuple[Object, list[str]]:
+    """The Job's pod, and what of the Job is left out."""
+    spec = job.get("spec")
+    template = spec.get("template") if isinstance(spec, dict) else None
+    if not isinstance(spec, dict) or not isinstance(template, dict):
+        raise UsageError(f"{source}: spec.template: the pod's template is missing")
+    of_job, of_pod = job.get("metadata") or {}, template.get("metadata") or {}
+    if not isinstance(of_job, dict) or not isinstance(of_pod, dict):
+        raise UsageError(f"{source}: metadata is no object")
+    kept = {key: of_job[key] for key in ("name", "generateName", "namespace") if of_job.get(key)}
+    left = sorted(set(spec) - {"template"})
+    notes = [f"{source}: each item gets the Job's pod; not used: spec.{', spec.'.join(left)}"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**of_pod, **kept}}
+    return pod, notes if left else []
 
 
-def _compiled(value: Any) -> Any:
-    """`value` itself where it holds no placeholder, else what fills it in for an item."""
+def _own(pod: Object, source: str) -> Object:
+    """What a user writes of a pod; it is never restarted for ever. Raises UsageError."""
+    spec, metadata = pod.get("spec"), pod.get("metadata") or {}
+    if not isinstance(spec, dict):
+        raise UsageError(f"{source}: spec: {'is missing' if spec is None else 'is no object'}")
+    if not isinstance(metadata, dict):
+        raise UsageError(f"{source}: metadata: is no object")
+    for key in ("labels", "annotations"):
+        found = metadata.get(key)
+        if found is not None and not isinstance(found, dict):
+            raise UsageError(f"{source}: metadata.{key}: is no object")
+        for name, value in (found or {}).items():
+            if not isinstance(value, str):
+                raise UsageError(f"{source}: metadata.{key}.{name}: is no text; put quotes around")
+    policy = spec.get("restartPolicy", "Never")
+    if policy == "Always":
+        raise UsageError(
+            f"{source}: spec.restartPolicy: with Always no pod ever ends",
+            hint="write Never, or leave it out",
+        )
+    kept = {key: value for key, value in metadata.items() if key not in _BY_SERVER}
+    rest = {key: value for key, value in pod.items() if key != "status"}
+    return {**rest, "metadata": kept, "spec": {"restartPolicy": policy, **spec}}
+
+
+def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, dict):
-        return _mapping({key: _compiled(inner) for key, inner in value.items()})
-    if isinstance(value, list):
-        return _sequence([_compiled(inner) for inner in value])
-    return value
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
-def _mapping(parts: dict[str, Any]) -> Any:
-    filled = {key: part for key, part in parts.items() if callable(part)}
-    if not filled:
+class _Compiled:
+    """Makes of each value what fills it in for an item; a value without placeholders stays."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+
+    def value(self, value: Any, field: str, path: str) -> Any:
+        """`field` is the name of the field that the value stands in, empty for a user's own."""
+        if isinstance(value, str):
+            return self.text(value, field, path)
+        if isinstance(value, dict):
+            return self._mapping(value, field, path)
+        if isinstance(value, list):
+            parts = [self.value(inner, field, f"{path}[{n}]") for n, inner in enumerate(value)]
+            return _sequence(parts)
+        return value
+
+    def _mapping(self, value: Object, field: str, path: str) -> Any:
+        of_user = field in fields.TEXTS_BY_KEY
+        parts: Object = {}
+        for key, inner in value.items():
+            where = f"{path}.{key}".lstrip(".")
+            if placeholders.has_any(key):
+                raise UsageError(f"{where}: a placeholder stands for a value, not for a key")
+            parts[key] = self.value(inner, field if of_user else _called(key, field), where)
+        return _filled(parts)
+
+    def text(self, text: str, field: str, path: str) -> Any:
+        """The text, or what makes it of an item."""
+        try:
+            found = placeholders.pieces(text, self._columns)
+        except ValueError as error:
+            raise UsageError(f"{path}: {error}") from None
+        if not any(callable(piece) for piece in found):
+            return "".join(str(piece) for piece in found)
+        return _joined(found, field)
+
+
+def _called(key: str, beneath: str) -> str:
+    """The field's name; in a probe's command Kubernetes expands nothing."""
+    return f"exec.{key}" if beneath == "exec" else key
+
+
+def _joined(found: list[Piece], field: str) -> Fill:
+    def fill(item: Item) -> str | int | bool:
+        parts = [
+            fields.untouched(field, piece(item)) if callable(piece) else piece for piece in found
+        ]
+        return fields.typed(field, "".join(parts))
+
+    return fill
+
+
+def _filled(parts: Object) -> Any:
+    to_fill = {key: part for key, part in parts.items() if callable(part)}
+    if not to_fill:
         return parts
-    return lambda item: parts | {key: fill(item) for key, fill in filled.items()}
+    return lambda item: parts | {key: fill(item) for key, fill in to_fill.items()}
 
 
 def _sequence(parts: list[Any]) -> Any:
     if not any(callable(part) for part in parts):
         return parts
     return lambda item: [part(item) if callable(part) else part for part in parts]
-
-
-def _text(text: str) -> Any:
-    pieces = _PLACEHOLDER.split(text)
-    if len(pieces) == 1:
-        return text
-    fills: list[Any] = [
-        _lookup(piece) if number % 2 else piece for number, piece in enumerate(pieces)
-    ]
-    return lambda item: "".join(part(item) if callable(part) else part for part in fills)
-
-
-def _lookup(path: str) -> Callable[[Item], str]:
-    if path == ".Index":
-        return lambda item: str(item.index)
-    if path == ".Item":
-        return lambda item: item.text
-    head, dot, key = path.partition(".Values.")
-    if head or not dot or not key:
-        raise UsageError(f"the template has {{{{{path}}}}}; there are {_KNOWN}")
-    return lambda item: _value(item, key)
-
-
-def _value(item: Item, key: str) -> str:
-    try:
-        value = item.values[key]
-    except KeyError:
-        known = ", ".join(item.values) or "none"
-        raise UsageError(f"item {item.index} has no value {key!r}; its values: {known}") from None
-    return _plain(value)
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _columns_named(word: str, columns: Sequence[str]) -> str:
-    def named(match: re.Match[str]) -> str:
-        return f"{{{{.Values.{match[1]}}}}}" if match[1] in columns else match[0]
-
-    return _COLUMN.sub(named, word)
-
-
-def name_problems(items: Items, template: Template) -> Iterator[str]:
-    """What is wrong with the items' names, before anything is created: a few, not all."""
-    hashes: set[int] = set()
-    found = 0
-    for item in items:
-        name = template.name(item)
-        problem = dns_subdomain_problem(name)
-        if problem is None and len(name) > LONGEST_NAME:
-            problem = f"is longer than {LONGEST_NAME} characters"
-        if problem is None and hash(name) in hashes:
-            problem = "is the name of more than one item"
-        hashes.add(hash(name))
-        if problem is not None:
-            found += 1
-            yield f"item {item.index}: the pod's name '{name}' {problem}"
-        if found >= 10:
-            return

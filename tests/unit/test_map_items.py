@@ -35,7 +35,7 @@ def of_file(tmp_path: Path, read: object, data: bytes) -> Items:
         pytest.param(b"a\nb\n", ["a", "b"], id="lines"),
         pytest.param(b"a\r\nb", ["a", "b"], id="windows, no end"),
         pytest.param(b"\xef\xbb\xbfa\n\n  \nb\n", ["a", "b"], id="BOM and blank lines"),
-        pytest.param(" a: 'x' \n{{.Item}}\n".encode(), [" a: 'x' ", "{{.Item}}"], id="as it is"),
+        pytest.param(b" a: 'x' \n{{.Item}}\n", [" a: 'x' ", "{{.Item}}"], id="as it is"),
         pytest.param(b"", [], id="none"),
     ],
 )
