@@ -12,13 +12,14 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -31,6 +32,8 @@ from jobman.values.names import random_suffix
 
 FILE_MODE = 0o644
 RUN_ID_LENGTH = 8
+FAILED_SHARE = 50
+"""failed.csv is written anew after so many times as long as it took."""
 
 
 class Totals(msgspec.Struct, rename="camel"):
@@ -84,6 +87,7 @@ class Ledger:
         self._failures = directory / ".failures"
         self._writing = threading.Lock()
         self._incomplete = list(file.incomplete_logs)
+        self._failed_again_at = float("-inf")
 
     @classmethod
     def open(cls, directory: Path, fresh: RunFile) -> Ledger:
@@ -115,6 +119,7 @@ class Ledger:
         self._incomplete = list(found.incomplete_logs)
         self.attempts.load(found.journal, found.attempts)
         self._partial.mkdir(exist_ok=True)
+        _end_line(self._failures)
         for path in self._partial.iterdir():
             path.unlink()
 
@@ -174,16 +179,19 @@ class Ledger:
             file.write(line)
 
     def failures(self) -> Iterator[Outcome]:
-        """How the items that have an .err came to it, the last of each, oldest first."""
-        last: dict[int, int] = {}
-        for number, outcome in enumerate(self._noted()):
-            last[outcome.index] = number
-        for number, outcome in enumerate(self._noted()):
-            if last[outcome.index] == number and self._path(outcome.name, False).exists():
-                yield outcome
+        """How each item that has an .err came to it, by index."""
+        places = {outcome.index: place for place, outcome in self._noted()}
+        if not places:
+            return
+        with self._failures.open("rb") as file:
+            for index in sorted(places):
+                file.seek(places[index])
+                outcome = msgspec.json.decode(file.readline(), type=Outcome)
+                if self._path(outcome.name, False).exists():
+                    yield outcome
 
-    def write(self, totals: Totals, *, finished: bool = False) -> None:
-        """Replace run.json and failed.csv."""
+    def write(self, totals: Totals, *, finished: bool = False, last: bool = True) -> None:
+        """Replace run.json, and failed.csv; of very many failures not each time, but the `last`."""
         self.file.totals = totals
         self.file.attempts = self.attempts.fold()
         self.file.journal = self.attempts.number
@@ -192,7 +200,11 @@ class Ledger:
         self.file.finished_at = self.file.updated_at if finished else None
         self._replace()
         self.attempts.forget_older()
-        self._write_failed()
+        if last or time.monotonic() >= self._failed_again_at:
+            began = time.monotonic()
+            self._write_failed()
+            now = time.monotonic()
+            self._failed_again_at = now + FAILED_SHARE * (now - began)
 
     def close(self) -> None:
         """Nothing more is written."""
@@ -203,21 +215,29 @@ class Ledger:
     def _path(self, name: str, succeeded: bool) -> Path:
         return self.directory / f"{name}.{'log' if succeeded else 'err'}"
 
-    def _noted(self) -> Iterator[Outcome]:
+    def _noted(self) -> Iterator[tuple[int, Outcome]]:
+        """Each failure that was noted, and where; a line that was never finished is none."""
+        place = 0
         try:
             with self._failures.open("rb") as file:
                 for line in file:
-                    yield msgspec.json.decode(line, type=Outcome)
+                    with suppress(msgspec.DecodeError, UnicodeError):
+                        yield place, msgspec.json.decode(line, type=Outcome)
+                    place += len(line)
         except FileNotFoundError:
             return
-        except msgspec.DecodeError as error:
-            raise ConfigError(f"{self._failures} cannot be read: {error}") from error
 
     def _write_failed(self) -> None:
-        path = self.directory / "failed.csv"
-        found = sorted(self.failures(), key=lambda outcome: outcome.index)
-        if found or path.exists():
-            replace_file(path, failed_csv(found), mode=FILE_MODE)
+        """Row by row: there may be as many as items."""
+        path, aside = self.directory / "failed.csv", self._partial / "failed.csv"
+        if not self._failures.exists() and not path.exists():
+            return
+        named = list(dict.fromkeys(key for _, outcome in self._noted() for key in outcome.values))
+        with aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            write_failed(file, named, self.failures())
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
 
     def _sync_directory(self) -> None:
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -227,18 +247,24 @@ class Ledger:
             os.close(descriptor)
 
 
-def failed_csv(failures: list[Outcome]) -> bytes:
-    """The failed items as CSV: index, name, the item or its named values, and what happened."""
-    named = list(dict.fromkeys(key for outcome in failures for key in outcome.values))
+def write_failed(file: TextIO, named: list[str], failures: Iterable[Outcome]) -> None:
+    """The failed items as CSV: index, name, the item or its `named` values, and what happened."""
     tail = ("reason", "exit_code", "node", "attempts", "message", "last_line")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["index", "name", *(named or ["item"]), *tail])
     for outcome in failures:
         item = [outcome.values.get(key, "") for key in named] or [outcome.item]
         what = [getattr(outcome, key) for key in tail]
         writer.writerow([outcome.index, outcome.name, *item, *what])
-    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _end_line(path: Path) -> None:
+    """See that what is appended begins a line of its own."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
 
 
 def known_run(directory: Path) -> str | None:

@@ -337,7 +337,7 @@ class _Run:
         )
 
     def _write(self) -> None:
-        self._work.ledger.write(self._totals())
+        self._work.ledger.write(self._totals(), last=False)
         self._inbox.later(WRITE_S, self._write)
 
     def _totals(self) -> Totals:

@@ -100,6 +100,16 @@ def test_failed_csv_has_a_column_per_parameter(tmp_path: Path) -> None:
     assert row.startswith("0,pod-0,1,a b,")
 
 
+def test_a_failure_that_was_noted_by_half_is_none(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    keep(ledger, 1, succeeded=False)
+    with (tmp_path / ".failures").open("ab") as file:
+        file.write(b'{"index": 2, "na')
+    again = opened(tmp_path)
+    keep(again, 3, succeeded=False)
+    assert [outcome.index for outcome in again.failures()] == [1, 3]
+
+
 def test_run_json_tells_what_was_done(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     ledger.attempts.begin([0, 1, 2])
