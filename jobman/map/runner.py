@@ -23,11 +23,10 @@ from jobman.kube.objects import Pod
 from jobman.kube.resources import PODS
 from jobman.map import board as states
 from jobman.map import flow, homecoming, opening
-from jobman.map import ledger as ledgers
 from jobman.map.arrivals import Arrivals
 from jobman.map.board import Board, Live
 from jobman.map.inbox import Inbox
-from jobman.map.lease import RunLease
+from jobman.map.lease import HeldError, RunLease
 from jobman.map.ledger import Ledger, RunFile, Source, Totals
 from jobman.map.outcome import Outcome
 from jobman.map.plan import Plan
@@ -100,6 +99,8 @@ def run(
     """
     fresh = _fresh(client, plan)
     ledger = Ledger.open(plan.log_dir, fresh)
+    if ledger.run != plan.run:
+        raise HeldError(f"another runner has begun in {plan.log_dir}, just now")
     with ExitStack() as stack:
         run_ = _Run(client, plan, ledger, report, ask)
         _hold_lease(client, ledger, run_, note, stack)
@@ -113,7 +114,7 @@ def run(
 def _fresh(client: Client, plan: Plan) -> RunFile:
     source = Source(plan.items.count, plan.items.digest, plan.template.digest, plan.namespace)
     return RunFile(
-        run=plan.run or ledgers.new_run_id(),
+        run=plan.run,
         source=source,
         template=plan.template.document,
         server=client.connection.server,
