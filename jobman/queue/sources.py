@@ -15,7 +15,6 @@ from typing import TypeVar
 import msgspec
 
 from jobman.errors import ApiNotFoundError, ForbiddenError
-from jobman.jobs.listing import FAILED_CREATE
 from jobman.jobs.quota import can_never_be_created
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
@@ -33,6 +32,9 @@ from jobman.values.enums import QueueBy as By
 from jobman.values.enums import State
 
 T = TypeVar("T")
+
+REFUSALS = "reason=FailedCreate,involvedObject.kind=Job"
+"""The field selector of events that say why a Job has no pods."""
 
 OTHERS = "what others hold and want"
 OTHERS_JOBS = "suspended jobs of other namespaces"
@@ -264,7 +266,7 @@ class _Reader:
                     EVENTS,
                     namespace=namespace,
                     all_namespaces=namespace is None,
-                    fields=FAILED_CREATE,
+                    fields=REFUSALS,
                 ).items
             )
         )
