@@ -89,7 +89,8 @@ def outcome(app: AppContext, job: Submitted, view: JobView) -> int:
     if view.state is State.STUCK:
         app.say(f"hint: it cannot start by itself; {again(app, 'details', job)} tells more")
         return 1
-    return view.exit_code or 1
+    # how its process ended tells nothing of a job that was stopped on purpose
+    return 1 if view.state is State.CANCELLED else view.exit_code or 1
 
 
 def again(app: AppContext, command: str, job: Submitted) -> str:

@@ -21,6 +21,7 @@ from jobman.values.text import visible
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.jobs.leftovers import Leftover
+    from jobman.kube.objects import Job
 
 
 def register(app: typer.Typer) -> None:
@@ -85,7 +86,7 @@ def _found(
         over = {job.metadata.uid for job in jobs}
         staying = [job for job in chosen.jobs if job.metadata.uid not in over]
         # a glob means those that are over, a name means that very job
-        wrong = [] if asked.sweeping else [_not_over(job.metadata.name, age_s) for job in staying]
+        wrong = [] if asked.sweeping else [_staying(job, age_s) for job in staying]
         return found, [*chosen.missing, *wrong]
     found += leftovers.find(
         app.client,
@@ -98,7 +99,10 @@ def _found(
     return found, []
 
 
-def _not_over(name: str, age_s: float | None) -> JobmanError:
+def _staying(job: Job, age_s: float | None) -> JobmanError:
+    name = job.metadata.name
+    if job.metadata.deletion_timestamp is not None:
+        return JobmanError(f"job {name} is being deleted already")
     since = "is not over" if age_s is None else "is not over for so long"
     return JobmanError(f"job {name} {since}", hint=f"jobman delete {name} deletes it all the same")
 

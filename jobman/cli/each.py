@@ -192,9 +192,18 @@ def report(app: AppContext, problems: Sequence[JobmanError], total: int, failed:
     """Say what went wrong with some of `total`, and raise; nothing where nothing did."""
     if not problems:
         return
-    nothing_done = len(problems) == total
-    for problem in problems[1:] if nothing_done else problems:
-        app.say(f"error: {visible(problem.message, newlines=True)}")
-    if nothing_done:
+    if len(problems) == total and len({problem.exit_code for problem in problems}) == 1:
+        _say(app, problems[1:], told={problems[0].hint})
         raise problems[0]
-    raise JobmanError(f"{len(problems)} of {total} were not {failed}; the others were")
+    _say(app, problems, told=set())
+    others = "" if len(problems) == total else "; the others were"
+    raise JobmanError(f"{len(problems)} of {total} were not {failed}{others}")
+
+
+def _say(app: AppContext, problems: Sequence[JobmanError], *, told: set[str | None]) -> None:
+    """Each problem, with its hint unless that was told already."""
+    for problem in problems:
+        app.say(f"error: {visible(problem.message, newlines=True)}")
+        if problem.hint and problem.hint not in told:
+            app.say(f"hint: {visible(problem.hint, newlines=True)}")
+            told.add(problem.hint)

@@ -116,4 +116,5 @@ def _own_code(view: JobView | None, goal: Goal) -> int:
         return 1
     if view.state is State.SUCCEEDED or (goal is Goal.STARTED and reached(view, goal)):
         return 0
-    return view.exit_code or 1
+    # how its process ended tells nothing of a job that was stopped on purpose
+    return 1 if view.state is State.CANCELLED else view.exit_code or 1
