@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
@@ -91,7 +91,7 @@ def _missing(about: str, error: JobmanError) -> Finding:
     return Finding(about, "missing", " ".join(error.message.split()), error.hint or "")
 
 
-def _settings(app: AppContext) -> Iterator[Finding]:
+def _settings(app: AppContext) -> Generator[Finding, None, Settings | None]:
     from jobman.config.layers import load
 
     try:
@@ -106,7 +106,7 @@ def _settings(app: AppContext) -> Iterator[Finding]:
     return loaded.values
 
 
-def _cluster(app: AppContext) -> Iterator[Finding]:
+def _cluster(app: AppContext) -> Generator[Finding, None, Client | None]:
     try:
         client = app.client
         version = client.request("GET", "/version")

@@ -1,0 +1,159 @@
+"""Logs: whole to the byte, through cuts and restarts, and said where they are not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugins.cutting_proxy import cutting
+
+ODD = r"""
+import os, sys, time
+out = sys.stdout.buffer
+out.write(b"\xff\xfe\x00 binary \x1b[31m\r\n"); out.write(b"x" * 1_000_000 + b"\n")
+out.write(b"\n\n  spaces  \n")
+for n in range(60):
+    out.write(b"%d %s\n" % (n, os.urandom(400).replace(b"\n", b"_"))); out.flush()
+    time.sleep(PAUSE)
+out.write(b"no newline at the end"); out.flush()
+"""
+"""A program whose output is hard to pass on; its copy of it is what the log is compared with."""
+
+
+def odd_program(copy: Path, pause: float) -> list[str]:
+    """Words of the program, which also keeps what it writes in the file `copy`."""
+    tee = (
+        "class T:\n"
+        " def write(s, b): sys.__stdout__.buffer.write(b); copy.write(b)\n"
+        " def flush(s): sys.__stdout__.buffer.flush(); copy.flush()\n"
+    )
+    text = ODD.replace("PAUSE", str(pause)).replace("out = sys.stdout.buffer", "out = T()")
+    head = f"import sys\ncopy = open({str(copy)!r}, 'wb')\n{tee}"
+    return [sys.executable, "-c", head + text]
+
+
+def test_every_byte_through_a_proxy_that_cuts(cluster: Any, jobman: Any, tmp_path: Path) -> None:
+    if not cluster.embedded:
+        pytest.skip("the program's own copy lies on this machine")
+    copy = tmp_path / "copy"
+    jobman.submit("-j", "odd", "--", *odd_program(copy, 0.05))
+    with cutting(cluster.kubeconfig, tmp_path, 0.3) as (proxy, through):
+        done = jobman("logs", "-f", "odd", env={"KUBECONFIG": str(through)})
+    assert done.ok().out == copy.read_bytes()
+    assert proxy.cuts >= 5
+    assert jobman("logs", "odd").ok().out == copy.read_bytes()
+
+
+def test_a_long_log_through_a_slow_proxy_that_cuts(
+    cluster: Any, jobman: Any, tmp_path: Path
+) -> None:
+    program = (
+        "import sys; sys.stdout.write(''.join('%d %s\\n' % (n, n * '.') for n in range(2000)))"
+    )
+    jobman.submit("-j", "long", "--wait", "--", "python3", "-c", program)
+    expected = "".join(f"{n} {n * '.'}\n" for n in range(2000)).encode()
+    with cutting(cluster.kubeconfig, tmp_path, 0.8, rate=8_000_000) as (_, through):
+        done = jobman("logs", "long", env={"KUBECONFIG": str(through)})
+    assert hashlib.sha256(done.ok().out).digest() == hashlib.sha256(expected).digest()
+
+
+def test_which_logs(jobman: Any, tmp_path: Path) -> None:
+    script = "echo I am $JOB_COMPLETION_INDEX; echo end"
+    jobman.submit("-j", "arr", "--array", "3", "--wait", "--", "sh", "-c", script)
+    jobman.submit("-j", "one", "--wait", "--", "printf", "no newline")
+    assert jobman("logs", "arr").ok().text == "".join(f"I am {n}\nend\n" for n in range(3))
+    assert jobman("logs", "arr", "--index", "0,2").ok().text == "I am 0\nend\nI am 2\nend\n"
+    assert jobman("logs", "-f", "arr", "--index", "1").ok().text == "I am 1\nend\n"
+    together = jobman("logs", "arr", "one", "--all-pods").ok().text
+    assert re.search(r"^\[arr-1-\w+/1\] I am 1$", together, re.MULTILINE)
+    assert re.search(r"^\[one-\w+\] no newline$", together, re.MULTILINE)
+    assert "\x1b" not in together
+    followed = jobman("logs", "-f", "arr", "one", "--all-pods").ok().text
+    assert sorted(followed.splitlines()) == sorted(together.splitlines())
+    both = jobman("logs", "one", "arr", "--index", "0")
+    assert (both.code, both.text) == (1, "I am 0\nend\n")
+
+    saved = jobman("logs", "one", "--save", "one.txt").ok()
+    assert saved.text == "one.txt\n"
+    assert (tmp_path / "one.txt").read_bytes() == b"no newline"
+    files = jobman("logs", "arr", "--save", "dir/").ok().text.split()
+    assert [(tmp_path / file).read_text() for file in files] == [
+        f"I am {n}\nend\n" for n in range(3)
+    ]
+    assert jobman("logs", "one", "--previous").code == 1
+    wrong = jobman("logs", "one", "--container", "nope", "--save", "nothing")
+    assert (wrong.code, "it has: main" in wrong.talk) == (2, True)
+    assert jobman("logs", "arr", "--index", "7").code == 2
+    assert not [
+        path for path in tmp_path.iterdir() if path.name[0] == "." or "nothing" in path.name
+    ]
+
+
+def test_what_is_left_of_a_job_without_pods(jobman: Any, kubectl: Any) -> None:
+    assert jobman("submit", "-j", "gone", "--wait", "--", "sh", "-c", "exit 3").code == 3
+    kubectl("delete", "pods", "-l", "batch.kubernetes.io/job-name=gone").ok()
+    done = jobman("logs", "gone")
+    assert done.code == 1
+    for part in ("its pods are gone", "Failed", "what is left", "jobman details gone"):
+        assert part in done.talk
+
+
+def test_a_rotated_log_is_incomplete(cluster: Any, jobman: Any, tmp_path: Path) -> None:
+    if not cluster.embedded:
+        pytest.skip("a kubelet looks for long logs now and then only")
+    jobman.submit("-j", "big", "--wait", "--", "seq", "2000000")
+    done = jobman("logs", "big", "--save", "big")
+    assert (done.code, "incomplete" in done.talk) == (1, True)
+    assert done.text == "big.incomplete\n"
+    assert (tmp_path / "big.incomplete").read_bytes().endswith(b"\n2000000\n")
+    assert not (tmp_path / "big").exists()
+
+
+def test_what_was_rotated_during_an_outage_is_missed(
+    cluster: Any, jobman: Any, tmp_path: Path
+) -> None:
+    if not cluster.embedded:
+        pytest.skip("a kubelet looks for long logs now and then only")
+    script = "echo first; sleep 2; seq 2000000; sleep 3"
+    jobman.submit("-j", "big", "--", "sh", "-c", script)
+    with cutting(cluster.kubeconfig, tmp_path, None) as (proxy, through):
+        following = jobman.start("logs", "-f", "big", env={"KUBECONFIG": str(through)})
+        following.wait_for(b"first")
+        proxy.outage(4)
+        code = following.finish()
+    assert code == 1
+    assert b"incomplete: lines were lost" in following.err
+
+
+def test_every_byte_through_restarts_of_the_cluster(
+    cluster: Any, jobman: Any, tmp_path: Path
+) -> None:
+    if not cluster.embedded:
+        pytest.skip("only the embedded cluster can be killed")
+    env = {"JOBMAN_LOCAL_STATE": str(tmp_path / "state"), "KUBECONFIG": "", "JOBMAN_NAMESPACE": ""}
+
+    def local(*words: str) -> Any:
+        return jobman("local", *words, env=env).ok()
+
+    local("start")
+    try:
+        copy = tmp_path / "copy"
+        jobman("submit", "--local", "-j", "odd", "--", *odd_program(copy, 0.1), env=env).ok()
+        following = jobman.start("logs", "--local", "-f", "odd", env=env)
+        following.wait_for(b"7 ")
+        os.kill(json.loads(local("status", "-o", "json").text)["pid"], signal.SIGKILL)
+        local("start")
+        following.wait_for(b"\n30 ")
+        local("stop")
+        local("start")
+        assert following.finish() == 0, following.err
+        assert bytes(following.out) == copy.read_bytes()
+    finally:
+        local("reset", "-y")
