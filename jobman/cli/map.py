@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jobman.cli import map_words, offline, submission
+from jobman.cli import map_words, submission
 from jobman.cli.boundary import INTERRUPTED
-from jobman.cli.command import app_context, command
+from jobman.cli.command import app_context
+from jobman.cli.map_group import WORDS, MapGroup, is_template
 from jobman.cli.map_options import MapOptions
-from jobman.cli.options import takes
-from jobman.cli.submit_options import SubmitOptions
+from jobman.cli.options import flags_given, takes
+from jobman.cli.problems import Problems
+from jobman.cli.submit_options import PodOptions, SubmitOptions
 from jobman.errors import UsageError
+from jobman.values.names import dns_label_problem
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -22,43 +26,76 @@ if TYPE_CHECKING:
     from jobman.map.plan import Plan
     from jobman.map.template import Template
 
-TEMPLATES = (".yaml", ".yml", ".json")
+SHOWN = 3
+_HELP = "Run one pod per item and bring each log home as its pod ends."
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "map", words=True)(takes(MapOptions)(map_items))
+    """Add the command, and those beneath it."""
+    family = typer.Typer(cls=MapGroup, invoke_without_command=True, help=_HELP)
+    words = "TEMPLATE | [--] WORD... | COMMAND"
+    run = takes(MapOptions)(map_items)
+    family.callback(invoke_without_command=True, subcommand_metavar=words)(run)
+    app.add_typer(family, name="map")
 
 
-def map_items(
-    ctx: typer.Context,
-    *,
-    options: MapOptions,
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="TEMPLATE | [--] [WORD]...",
-            help="A file with a Pod or a Job, or the command of each pod.",
-        ),
-    ] = None,
-) -> None:
+def map_items(ctx: typer.Context, *, options: MapOptions) -> None:
     """Run one pod per item and bring each log home as its pod ends.
 
-    {{.Index}}, {{.Item}} and {{.Values.NAME}} stand for an item, in the template and in the
-    command; in a command with -p or --seq also {NAME}. The run is its log directory: the same
-    command again goes on where it stands.
+    TEMPLATE is a file with a Pod or a Job (.yaml, .yml, .json); or the words are the command of
+    each pod. {{.Index}}, {{.Item}} and {{.Values.NAME}} stand for an item, in the template and in
+    the words; in the words with -p also {NAME}, with --seq {i}. The run is its log directory: the
+    same command again goes on where it stands.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     app = app_context(ctx)
+    words = ctx.meta.get(WORDS, [])
+    _check(app, options, words)
     items = _items(app, options)
-    run = _run_id(options.log_dir)
-    template = _template(app, options, words or (), items, run)
+    if not items.count:
+        raise UsageError("there are no items: the list is empty")
+    template = _template(app, options, words, items, _run_id(options.log_dir))
+    for note in template.notes:
+        app.say(f"note: {note}")
     _check_names(items, template)
     if options.print_only:
         _print(app, items, template)
     elif options.dry_run:
-        app.write(f"{items.count} pods, as {map_words.names(items, template)}")
+        _tell(app, options, items, template)
     elif code := _carry_out(app, _plan(app, options, items, template)):
         raise typer.Exit(code)
+
+
+def _check(app: AppContext, options: MapOptions, words: Sequence[str]) -> None:
+    """Raise UsageError with all options that cannot stand together."""
+    problems = Problems()
+    if not words:
+        problems.add(
+            "a template or a command is needed",
+            "as in: jobman map -i items pod.yaml, or: jobman map -i items -- echo {{.Item}}",
+        )
+    if is_template(words):
+        if len(words) > 1:
+            problems.add(f"after the template nothing more is expected: {' '.join(words[1:])}")
+        if flags := _of_pod(options):
+            problems.add(f"a template says itself what its pod is: leave out {', '.join(flags)}")
+    if options.rerun and (options.retry_failed or options.retry_reason):
+        problems.add("--rerun runs everything again: leave out --retry-failed and --retry-reason")
+    if options.print_only and options.dry_run:
+        problems.add("--print and --dry-run exclude each other")
+    if options.log_dir.exists() and not options.log_dir.is_dir():
+        problems.add(f"--log-dir {options.log_dir}: is no directory")
+    namespace = app.options.namespace
+    if namespace is not None and (problem := dns_label_problem(namespace)):
+        problems.add(f"namespace '{namespace}': {problem}")
+    problems.report()
+
+
+def _of_pod(options: MapOptions) -> list[str]:
+    """The options given that only a command's pod takes."""
+    of_pod = {field.name for field in fields(PodOptions)}
+    return [flag for name, flag in flags_given(options) if name in of_pod]
 
 
 def _items(app: AppContext, options: MapOptions) -> Items:
@@ -99,40 +136,44 @@ def _template(
 ) -> Template:
     from jobman.map.template import Template
 
-    if not words:
-        raise UsageError(
-            "a template or a command is needed",
-            hint="as in: jobman map -i items pod.yaml, or: jobman map -i items -- echo {{.Item}}",
-        )
-    if words[0].endswith(TEMPLATES):
-        if len(words) > 1:
-            raise UsageError(
-                f"after the template nothing more is expected: {' '.join(words[1:])}",
-                hint="options go before it",
-            )
-        return Template.of_file(Path(words[0]), run, items.columns)
-    return Template.of_pod(_pod(app, options, words), run, items.columns, named=items.columns)
+    columns = items.columns
+    if is_template(words):
+        made = Template.of_file(Path(words[0]), run, columns)
+        _check_namespace(app, made, words[0])
+        return made
+    pod = _pod(app, options, words)
+    return Template.of_pod(pod, run, columns, named=columns)
+
+
+def _check_namespace(app: AppContext, template: Template, source: str) -> None:
+    """A template that names another namespace than the one chosen is a mistake."""
+    named = template.document["metadata"].get("namespace")
+    if named is None:
+        return
+    chosen = app.options.namespace or app.settings.values.namespace
+    if chosen is not None and named != chosen:
+        raise UsageError(f"{source}: it names the namespace '{named}', chosen is '{chosen}'")
+    if chosen is None:
+        app.options = app.options.overlaid({"namespace": named})
 
 
 def _pod(app: AppContext, options: MapOptions, words: Sequence[str]) -> dict[str, Any]:
     """The pod of a command, as `jobman submit` would make it."""
+    from jobman import __version__
     from jobman.jobs import manifest
     from jobman.kube import labels
 
     dry = options.dry_run or options.print_only
-    embedded = offline.is_embedded(app, by_default=not dry)
-    asked = SubmitOptions(
-        flavor=options.flavor,
-        image=options.image,
-        env=options.env,
-        workdir=options.workdir,
-        volume=options.volume,
-    )
-    request = submission.request(app, asked, words, embedded=embedded)
-    if embedded:
-        request = submission.beside_the_caller(request, app.environ, Path.cwd())
+    given = {field.name: getattr(options, field.name) for field in fields(PodOptions)}
+    request = submission.complete(app, SubmitOptions(**given), words, dry=dry)
     own = {**request.labels, labels.FLAVOR: request.flavor.name}
-    notes = {**request.annotations, labels.FLAVOR_SPEC: manifest.flavor_spec(request)}
+    if queue := request.flavor.local_queue:
+        own[manifest.QUEUE_LABEL] = queue
+    notes = {
+        **request.annotations,
+        labels.FLAVOR_SPEC: manifest.flavor_spec(request),
+        labels.VERSION: __version__,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -146,7 +187,7 @@ def _check_names(items: Items, template: Template) -> None:
 
     problems = name_problems(items, template)
     if problems:
-        raise UsageError("\n".join(problems))
+        raise UsageError("\n".join(problems), hint="nothing was created")
 
 
 def _print(app: AppContext, items: Items, template: Template) -> None:
@@ -154,6 +195,18 @@ def _print(app: AppContext, items: Items, template: Template) -> None:
 
     for item in items:
         forms.write_documents(app, [template.expand(item)])
+
+
+def _tell(app: AppContext, options: MapOptions, items: Items, template: Template) -> None:
+    """What would be done."""
+    from jobman.map.items import first
+
+    shown = [template.name(item) for item in first(items, SHOWN)]
+    more = ", …" if items.count > len(shown) else ""
+    app.write(f"items: {items.count}")
+    app.write(f"pods: {', '.join(shown)}{more}")
+    app.write(f"run: {template.run}")
+    app.write(f"logs: {options.log_dir}")
 
 
 def _plan(app: AppContext, options: MapOptions, items: Items, template: Template) -> Plan:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from jobman.cli import completion
+from jobman.cli.submit_options import PodOptions
 
 ITEMS = "Items"
 FLOW = "Flow"
@@ -16,7 +17,7 @@ LOGS = "Logs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapOptions:
+class MapOptions(PodOptions):
     """What was given on the command line, as it was given."""
 
     items: Annotated[
@@ -61,34 +62,18 @@ class MapOptions:
     ] = None
     seq: Annotated[
         int | None,
-        typer.Option("--seq", min=0, metavar="N", help="0 to N-1.", rich_help_panel=ITEMS),
-    ] = None
-    flavor: Annotated[
-        str | None,
         typer.Option(
-            "-r",
-            "--resources-flavor",
-            "--flavor",
-            metavar="NAME|JSON|FILE",
-            help="The resources of each pod, of a command.",
-            autocompletion=completion.flavors,
+            "--seq", min=1, metavar="N", help="0 to N-1; in words also {i}.", rich_help_panel=ITEMS
         ),
     ] = None
     image: Annotated[
         str | None,
-        typer.Option("--image", metavar="IMAGE", help="The image, of a command."),
-    ] = None
-    env: Annotated[
-        list[str] | None,
-        typer.Option("-e", "--env", metavar="K[=V]", help="A variable, of a command."),
-    ] = None
-    workdir: Annotated[
-        str | None,
-        typer.Option("-w", "--workdir", metavar="DIR", help="The directory, of a command."),
-    ] = None
-    volume: Annotated[
-        list[str] | None,
-        typer.Option("--volume", metavar="CLAIM:/PATH[:ro]", help="A volume, of a command."),
+        typer.Option(
+            "--image",
+            metavar="IMAGE",
+            help="The container's image; a short name is looked for on Harbor first.",
+            autocompletion=completion.images,
+        ),
     ] = None
     max_pending: Annotated[
         int | None,

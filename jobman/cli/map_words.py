@@ -14,11 +14,9 @@ from jobman.values.text import visible
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.map.failures import Cause
-    from jobman.map.items import Items
     from jobman.map.plan import Plan
     from jobman.map.progress import Progress
     from jobman.map.runner import Left, Leftover, Result
-    from jobman.map.template import Template
 
 PIPED_EVERY_S = 10.0
 BAR = 20
@@ -142,11 +140,3 @@ def _again(reason: str) -> str:
         rest = rest[2:]
     given = [word for word in rest if word not in ("--retry-failed", "--rerun")]
     return shlex.join([*words[:at], "--retry-reason", reason, *given])
-
-
-def names(items: Items, template: Template) -> str:
-    """The first names and the last."""
-    from jobman.map.items import first
-
-    shown = [template.name(item) for item in first(items, 3)]
-    return ", ".join(shown) + (", …" if items.count > len(shown) else "")

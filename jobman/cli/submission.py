@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobman.cli import environment, image_choice
+from jobman.cli import environment, image_choice, offline
 from jobman.cli.problems import Problems
 from jobman.cli.submit_options import SubmitOptions
 from jobman.values import quantity
@@ -105,6 +105,35 @@ def _request(
         array=problems.parse("--array", Array.parse, options.array),
         hold=options.hold,
     )
+
+
+def complete(
+    app: AppContext, options: SubmitOptions, words: Sequence[str], *, dry: bool
+) -> SubmitRequest:
+    """The request as the chosen cluster wants it; `dry` asks no cluster."""
+    embedded = offline.is_embedded(app, by_default=not dry)
+    made = request(app, options, words, embedded=embedded)
+    if embedded:
+        return beside_the_caller(made, app.environ, Path.cwd())
+    if configmap := app.settings.values.job.user_configmap:
+        return _with_group_of(app, made, configmap, dry=dry)
+    return made
+
+
+def _with_group_of(
+    app: AppContext, made: SubmitRequest, configmap: str, *, dry: bool
+) -> SubmitRequest:
+    """The request with the group that the namespace's ConfigMap gives; a dry run cannot know it."""
+    from jobman.jobs.service import NoGroupError, group_of_user
+
+    if dry:
+        app.say("note: job.userConfigmap is read at submission; its group is not in here")
+        return made
+    try:
+        return with_group(made, group_of_user(app.client, configmap))
+    except NoGroupError as error:
+        app.warn(f"{error.message}; the job gets no group of it")
+        return made
 
 
 def beside_the_caller(made: SubmitRequest, environ: Mapping[str, str], cwd: Path) -> SubmitRequest:

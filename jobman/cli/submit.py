@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +24,6 @@ from jobman.values.names import dns_label_problem
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
-    from jobman.jobs.request import SubmitRequest
     from jobman.jobs.stamp import Stamp
 
 FORMS = (Output.NAME, Output.JSON, Output.YAML)
@@ -70,29 +68,7 @@ def _drafts(app: AppContext, options: SubmitOptions, words: Sequence[str]) -> li
     """The jobs of the manifest, or the one of the command line."""
     if options.file is not None:
         return manifest_file.drafts(app, options.file, options, words)
-    embedded = offline.is_embedded(app, by_default=not options.dry_run)
-    request = submission.request(app, options, words, embedded=embedded)
-    if embedded:
-        request = submission.beside_the_caller(request, app.environ, Path.cwd())
-    elif configmap := app.settings.values.job.user_configmap:
-        request = _with_group(app, request, configmap, dry_run=options.dry_run)
-    return [drafts.of_request(request)]
-
-
-def _with_group(
-    app: AppContext, request: SubmitRequest, configmap: str, *, dry_run: bool
-) -> SubmitRequest:
-    """The request with the group that the namespace's ConfigMap gives; a dry run cannot know it."""
-    from jobman.jobs.service import NoGroupError, group_of_user
-
-    if dry_run:
-        app.say("note: job.userConfigmap is read at submission; its group is not in here")
-        return request
-    try:
-        return submission.with_group(request, group_of_user(app.client, configmap))
-    except NoGroupError as error:
-        app.warn(f"{error.message}; the job gets no group of it")
-        return request
+    return [drafts.of_request(submission.complete(app, options, words, dry=options.dry_run))]
 
 
 def check_together(app: AppContext, options: SubmitOptions) -> float | None:

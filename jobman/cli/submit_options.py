@@ -1,4 +1,4 @@
-"""The options of `jobman submit`."""
+"""The options of `jobman submit`, and those that whatever makes pods takes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from jobman.values.enums import ImagePullPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubmitOptions:
-    """What was given on the command line, as it was given."""
+class PodOptions:
+    """What a pod is to be, as it was given on the command line."""
 
     image: Annotated[
         str | None,
@@ -33,12 +33,6 @@ class SubmitOptions:
             help="Go on with an image that Harbor lacks, or when Harbor does not answer.",
         ),
     ] = False
-    job_name: Annotated[
-        str | None,
-        typer.Option(
-            "-j", "--job-name", metavar="NAME", help="The job's name; else job- and five letters."
-        ),
-    ] = None
     flavor: Annotated[
         str | None,
         typer.Option(
@@ -56,15 +50,6 @@ class SubmitOptions:
             "-c", "--command", help="The words replace the image's entrypoint, not its arguments."
         ),
     ] = False
-    file: Annotated[
-        str | None,
-        typer.Option(
-            "-f",
-            "--file",
-            metavar="FILE",
-            help="Submit the Jobs (and Pods, as Jobs) of a manifest; - is stdin.",
-        ),
-    ] = None
     env: Annotated[
         list[str] | None,
         typer.Option(
@@ -118,32 +103,8 @@ class SubmitOptions:
             "--time-limit", metavar="DURATION", help="Stop the pod after 90, 2h30m, 1-12:00:00."
         ),
     ] = None
-    retries: Annotated[
-        int,
-        typer.Option("--retries", min=0, metavar="N", help="Try again after a failure, N times."),
-    ] = 0
-    array: Annotated[
-        str | None,
-        typer.Option(
-            "--array",
-            metavar="N[%K]",
-            help="N tasks, K at a time; each finds its number in JOB_COMPLETION_INDEX.",
-        ),
-    ] = None
-    ttl: Annotated[
-        str | None,
-        typer.Option(
-            "--ttl", metavar="DURATION", help="Have the job deleted this long after its end."
-        ),
-    ] = None
-    hold: Annotated[
-        bool, typer.Option("--hold", help="Submit it suspended: it runs once it is released.")
-    ] = False
     priority_class: Annotated[
         str | None, typer.Option("--priority-class", metavar="NAME", help="The PriorityClass.")
-    ] = None
-    local_queue: Annotated[
-        str | None, typer.Option("--local-queue", metavar="NAME", help="Kueue's LocalQueue.")
     ] = None
     node_selector: Annotated[
         list[str] | None,
@@ -174,6 +135,51 @@ class SubmitOptions:
     service_account: Annotated[
         str | None,
         typer.Option("--service-account", metavar="NAME", help="Who the pod is to the API."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitOptions(PodOptions):
+    """What was given on the command line, as it was given."""
+
+    job_name: Annotated[
+        str | None,
+        typer.Option(
+            "-j", "--job-name", metavar="NAME", help="The job's name; else job- and five letters."
+        ),
+    ] = None
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "-f",
+            "--file",
+            metavar="FILE",
+            help="Submit the Jobs (and Pods, as Jobs) of a manifest; - is stdin.",
+        ),
+    ] = None
+    retries: Annotated[
+        int,
+        typer.Option("--retries", min=0, metavar="N", help="Try again after a failure, N times."),
+    ] = 0
+    array: Annotated[
+        str | None,
+        typer.Option(
+            "--array",
+            metavar="N[%K]",
+            help="N tasks, K at a time; each finds its number in JOB_COMPLETION_INDEX.",
+        ),
+    ] = None
+    ttl: Annotated[
+        str | None,
+        typer.Option(
+            "--ttl", metavar="DURATION", help="Have the job deleted this long after its end."
+        ),
+    ] = None
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Submit it suspended: it runs once it is released.")
+    ] = False
+    local_queue: Annotated[
+        str | None, typer.Option("--local-queue", metavar="NAME", help="Kueue's LocalQueue.")
     ] = None
     wait: Annotated[
         bool,

@@ -99,8 +99,8 @@ def test_what_stands_in_the_way_is_told(
     other = jobman("map", "-i", "list", "process.yaml")
     assert other.code == 2
     assert "items: 2 there, 3 here" in other.talk
-    behind = jobman("map", "-i", "list", "process.yaml", "--log-dir", "other")
-    assert (behind.code, "options go before it" in behind.talk) == (2, True)
+    behind = jobman("map", "-i", "list", "process.yaml", "more", "--log-dir", "other")
+    assert (behind.code, "nothing more is expected: more" in behind.talk) == (2, True)
     broken = (jobman.cwd / "process.yaml").read_text().replace("command:", "comand:")
     (jobman.cwd / "process.yaml").write_text(broken)
     refused = jobman("map", "-b", "x{1..3}", "--log-dir", "other", "process.yaml")

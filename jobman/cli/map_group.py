@@ -1,0 +1,56 @@
+"""`jobman map …` is a command with words, and beneath it `map status`, `map logs`, `map cancel`.
+
+A first word that is none of these is a template, or the first word of a command; behind `--` it
+always is. Behind a template options may still follow, as the earlier tool had it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jobman.cli.command import Group
+from jobman.values.enums import Output
+
+TEMPLATES = (".yaml", ".yml", ".json")
+WORDS = "jobman.map.words"
+ARGUMENTS = "jobman.map.arguments"
+"""Where in the context's meta the command finds its words, and all that it was given."""
+
+
+def is_template(words: Sequence[str]) -> bool:
+    """Whether the first word names a template."""
+    return bool(words) and words[0].endswith(TEMPLATES)
+
+
+class MapGroup(Group):
+    """Tells words from the names of commands."""
+
+    forms: tuple[Output, ...] = ()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the options; what is left is words, unless it begins with a command's name."""
+        given = self._template_last(ctx, list(args))
+        ctx.meta[ARGUMENTS] = list(args)
+        rest = super().parse_args(ctx, list(given))
+        words = [*ctx._protected_args, *ctx.args]
+        dashes = _behind_dashes(given, words)
+        if words and (dashes or words[0] not in self.commands):
+            ctx.meta[WORDS] = words
+            ctx._protected_args, ctx.args = [], []
+            return []
+        return rest
+
+    def _template_last(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments with what follows a template put before it."""
+        if ctx.resilient_parsing:
+            return args
+        _, words, _ = self.make_parser(ctx).parse_args(args=list(args))
+        if not is_template(words) or _behind_dashes(args, words):
+            return args
+        return [*args[: len(args) - len(words)], *words[1:], words[0]]
+
+
+def _behind_dashes(args: list[str], words: list[str]) -> bool:
+    before = args[: len(args) - len(words)]
+    return bool(before) and before[-1] == "--"
