@@ -54,8 +54,9 @@ def open_run(client: Client, plan: Plan, ledger: Ledger, items: Board) -> Openin
         _clear(client, plan, ledger)
     pods = client.list(PODS, namespace=plan.namespace, labels=selector(ledger.run))
     found = Opening(pods)
-    if foreign or pods.items or ledger.has_outcomes():
-        _Look(plan, ledger, items, found).at_all(foreign)
+    look = _Look(plan, ledger, items, found)
+    if foreign or look.finds_anything:
+        look.at_all(foreign)
     return found
 
 
@@ -76,7 +77,13 @@ class _Look:
         count = plan.items.count
         by_index = ((index_of(pod, count), pod) for pod in found.pods.items)
         self._pods = {index: pod for index, pod in by_index if index is not None}
+        self._ended = ledger.ended()
         self._failures = {o.index: (o.attempts, sys.intern(o.reason)) for o in ledger.failures()}
+
+    @property
+    def finds_anything(self) -> bool:
+        """Whether an item has a pod or an outcome."""
+        return bool(self._pods or self._ended)
 
     def at_all(self, foreign: set[str]) -> None:
         """Mark what is done, sort the pods, and refuse a name that is taken."""
@@ -91,7 +98,8 @@ class _Look:
             raise _taken(taken, self._plan.namespace)
 
     def _at(self, item: Item, name: str) -> None:
-        succeeded = self._ledger.outcome_on_disk(name)
+        seen = hash(name) in self._ended
+        succeeded = self._ledger.outcome_on_disk(name) if seen else None
         pod = self._pods.get(item.index)
         if pod is not None and self._is_newer(pod, item.index, succeeded):
             self._found.adopted.append((item, pod))

@@ -42,8 +42,9 @@ def keep(ledger: Ledger, index: int, text: str = "words\n", **more: Any) -> Outc
 def test_a_log_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     ledger = opened(tmp_path / "deep" / "logs")
     assert ledger.outcome_on_disk("pod-1") is None
-    assert not ledger.has_outcomes()
+    assert ledger.ended() == set()
     keep(ledger, 1, "one\n")
+    assert ledger.ended() == {hash("pod-1")}
     assert (ledger.directory / "pod-1.log").read_text() == "one\n"
     assert ledger.outcome_on_disk("pod-1") is True
     assert list((ledger.directory / ".partial").iterdir()) == []
