@@ -184,3 +184,56 @@ def test_clean(jobman: Any, api: Any, namespace: str) -> None:
     assert left - {"kube-root-ca.crt"} == {"of-held", "of-nothing"}
     remaining = jobman("list", "--all-users", "-o", "name").ok().text.split()
     assert sorted(remaining) == sorted([held, theirs])
+
+
+def test_a_follow_of_what_is_cancelled(jobman: Any) -> None:
+    following = jobman.start("submit", "-j", "followed", "--follow", "--", "sh", "-c", COUNTING)
+    following.wait_for(b"line 1")
+    jobman("cancel", "followed").ok()
+    assert following.finish() == 1
+    assert b"job followed: Cancelled: by " in following.err
+    assert jobman("wait", "followed").code == 1
+
+
+def test_every_state(jobman: Any, api: Any, namespace: str) -> None:
+    """What is done to jobs as they stand, and said for each; the rest is done."""
+    batch = k8s.BatchV1Api(api)
+    far = ["--node-selector", "no.such/label=x"]
+    good, bad = (jobman("submit", "--wait", "--", w).text.strip() for w in ("true", "false"))
+    held = jobman.submit("--hold", "--", "true")
+    pending = jobman.submit(*far, "--", "true")
+    lacking = jobman.submit("--secret-env", "not-there", "--", "true")
+    gone = jobman.submit("--hold", "--", "true")
+    leaving = jobman.submit("--hold", "--", "true")
+    keep = {"metadata": {"finalizers": ["test.invalid/keep"]}}
+    batch.patch_namespaced_job(leaving, namespace, keep)
+    jobman("delete", gone, leaving, "-y").ok()
+    names = [good, bad, held, pending, lacking, leaving, gone]
+
+    def told(*words: str) -> tuple[int, list[str], str]:
+        done = jobman(*words)
+        return done.code, sorted(done.text.splitlines()), done.talk
+
+    try:
+        assert state(jobman, leaving) == "Deleting"
+        code, did, talk = told("hold", *names)
+        assert (code, did) == (
+            1,
+            sorted([f"{held} is held already", f"{pending} held", f"{lacking} held"]),
+        )
+        for name, was in ((good, "Succeeded"), (bad, "Failed"), (leaving, "Deleting")):
+            assert f"job {name} is {was}: there is nothing to hold" in talk
+        assert f"job {gone} not found" in talk
+        code, did, talk = told("release", *names)
+        assert (code, did) == (1, sorted(f"{name} released" for name in (held, pending, lacking)))
+        code, did, talk = told("cancel", *names)
+        assert code == 1
+        assert {f"{good} is Succeeded already", f"{bad} is Failed already"} <= {*did}
+        assert f"{leaving} is being deleted already" in did
+        assert state(jobman, pending) == state(jobman, lacking) == "Cancelled"
+        code, did, talk = told("retry", pending, bad, gone)
+        assert (code, did) == (1, sorted([f"{pending}-r2", f"{bad}-r2"]))
+        code, did, talk = told("delete", good, pending, gone)
+        assert (code, did) == (1, sorted([good, pending]))
+    finally:
+        batch.patch_namespaced_job(leaving, namespace, {"metadata": {"finalizers": None}})

@@ -1,0 +1,240 @@
+"""`jobman retry`, `clean` and what is said about several jobs, whole, against a scripted server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugins.command_line import Run
+from plugins.job_world import BATCH, CORE, MANAGED, JobWorld, a_job, a_pod, ago, exited, running
+from plugins.scripted_server import Asked, Reply
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/team/leases"
+JOB_NAME = "batch.kubernetes.io/job-name"
+DENIED = Reply(403, {"kind": "Status", "reason": "Forbidden", "message": "not you", "code": 403})
+OVER: dict[str, Any] = {
+    "conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": ago(430)}],
+    "failed": 1,
+}
+
+
+def flavor(name: str, memory: str) -> dict[str, Any]:
+    return {"name": name, "resources": {"requests": {"cpu": "1", "memory": memory}}}
+
+
+@pytest.fixture
+def created(world: JobWorld) -> list[dict[str, Any]]:
+    """The Jobs that were made."""
+    made: list[dict[str, Any]] = []
+
+    def create(asked: Asked) -> Reply:
+        made.append(asked.body)
+        return Reply(201, asked.body)
+
+    world.server.script("POST", BATCH, create)
+    return made
+
+
+@pytest.fixture
+def oom(world: JobWorld, tmp_path: Path) -> list[str]:
+    """A job that ran out of memory; the flags that name settings with bigger flavors."""
+    resources = {"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+    world.jobs.put(a_job("train", container={"resources": resources}, status=OVER))
+    world.pods.put(a_pod("train", **exited(137, "OOMKilled")))
+    flavors = [flavor("huge", "64Gi"), flavor("mid", "1100Mi"), flavor("tiny", "512Mi")]
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"job": {"resources": {"predefined": flavors}}}))
+    return ["-s", str(settings)]
+
+
+def memory(job: dict[str, Any]) -> Any:
+    return job["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["memory"]
+
+
+def test_after_oom_the_next_bigger_flavor_is_named(
+    run: Run, oom: list[str], created: list[dict[str, Any]]
+) -> None:
+    done = run("retry", "train", *oom)
+    assert (done.code, done.lines) == (0, ["train-r2"])
+    assert "train was OOMKilled with 1Gi; flavor mid has 1100Mi" in done.talk
+    assert "hint: jobman retry train -r mid" in done.talk
+    assert [memory(job) for job in created] == ["1Gi"]
+
+
+@pytest.mark.parametrize(("answer", "wanted"), [("y", "1100Mi"), ("n", "1Gi")])
+def test_after_oom_a_person_is_asked(
+    run: Run, oom: list[str], created: list[dict[str, Any]], answer: str, wanted: str
+) -> None:
+    done = run("retry", "train", *oom, terminal=True, typed=f"{answer}\n")
+    assert "take mid? [y/N] " in done.talk
+    assert [memory(job) for job in created] == [wanted]
+
+
+def test_nobody_is_asked_who_chose(run: Run, oom: list[str], created: list[dict[str, Any]]) -> None:
+    done = run("retry", "train", "-r", "huge", *oom, terminal=True)
+    assert "OOMKilled" not in done.talk
+    assert [memory(job) for job in created] == ["64Gi"]
+
+
+def test_retry_of_a_foreign_job(run: Run, world: JobWorld, created: list[dict[str, Any]]) -> None:
+    world.jobs.put(a_job("theirs", user=None, status=OVER))
+    assert run("retry", "theirs").code == 4
+    assert run("retry", "theirs", "--force").lines == ["theirs-r2"]
+    (job,) = created
+    assert job["metadata"]["annotations"]["jobman/retry-of"] == "theirs"
+    assert job["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "jobman"
+
+
+def test_retry_sweeps_only_with_consent(
+    run: Run, world: JobWorld, created: list[dict[str, Any]]
+) -> None:
+    world.jobs.put(a_job("a", status=OVER))
+    assert [run("retry", *args).code for args in (["*"], ["--all"], [])] == [2, 2, 2]
+    assert created == []
+
+
+def test_what_went_wrong_with_each_has_its_hint(run: Run, world: JobWorld) -> None:
+    world.jobs.put(a_job("busy"))
+    world.pods.put(a_pod("busy", **running()))
+    done = run("hold", "busy", "gone")
+    assert done.code == 1
+    assert "error: job busy: its pod runs" in done.talk
+    assert done.talk.count("hint: --stop saves the logs first") == 1
+    assert "error: job gone not found" in done.talk
+    assert done.talk.endswith("error: 2 of 2 were not held\n")
+    assert run("hold", "gone", "gone2").code == 3
+
+
+class Left:
+    """What lies about in the namespace beside jobs and pods."""
+
+    def __init__(self, world: JobWorld) -> None:
+        self.deleted: list[str] = []
+        self.lists: dict[str, list[dict[str, Any]]] = {}
+        self._world = world
+        for path in (f"{CORE}/configmaps", f"{CORE}/secrets", LEASES):
+            self.lists[path] = []
+            world.server.script("GET", path, self._list(path))
+
+    def _list(self, path: str) -> Any:
+        body = {"kind": "List", "metadata": {"resourceVersion": "1"}}
+        return lambda _: Reply(200, body | {"items": self.lists[path]})
+
+    def put(self, kind: str, name: str, *, age_s: float = 3600, **meta: Any) -> None:
+        own = MANAGED | {"jobman/user": "alice"} | meta.pop("labels", {})
+        path = f"{CORE}/{kind}"
+        found = {"name": name, "uid": f"uid-{name}", "labels": own, "creationTimestamp": ago(age_s)}
+        self.lists[path].append({"metadata": found | {"namespace": "team"} | meta})
+        self._world.server.script("DELETE", f"{path}/{name}", self._gone(name))
+
+    def _gone(self, name: str) -> Any:
+        def reply(_: Asked) -> Reply:
+            self.deleted.append(name)
+            return Reply(200, {"kind": "Status", "status": "Success"})
+
+        return reply
+
+    def lease(self, run: str, renewed_s: float) -> None:
+        meta = {"name": f"jobman-map-{run}", "labels": MANAGED | {"jobman/run": run}}
+        spec = {"holderIdentity": "h/1", "renewTime": ago(renewed_s + 0.5)}
+        self.lists[LEASES].append({"metadata": meta, "spec": spec})
+
+
+@pytest.fixture
+def left(world: JobWorld) -> Left:
+    return Left(world)
+
+
+GONE = {JOB_NAME: "gone"}
+OWNED = [{"kind": "Pod", "name": "p", "uid": "u", "apiVersion": "v1"}]
+
+
+@pytest.mark.parametrize(
+    ("meta", "goes"),
+    [
+        ({"labels": GONE}, True),
+        ({"labels": GONE, "age_s": 60}, False),
+        ({"labels": GONE, "ownerReferences": OWNED}, False),
+        ({"labels": GONE, "deletionTimestamp": ago(5)}, False),
+        ({"labels": GONE, "annotations": {"jobman/user": "bob"}}, False),
+        ({"labels": {JOB_NAME: "stays"}}, False),
+        ({"labels": {JOB_NAME: "over"}}, True),
+        ({}, False),
+        ({"labels": {"jobman/run": "dead"}}, True),
+        ({"labels": {"jobman/run": "held"}}, False),
+        ({"labels": {"jobman/run": "quiet"}}, True),
+        ({"labels": {"jobman/run": "has-pods"}}, False),
+    ],
+    ids=[
+        "job-gone", "young", "owned", "leaving", "of-another", "job-stays", "job-goes",
+        "says-nothing", "run-gone", "run-held", "run-quiet", "run-with-pods",
+    ],
+)  # fmt: skip
+def test_what_clean_takes(
+    run: Run, world: JobWorld, left: Left, meta: dict[str, Any], goes: bool
+) -> None:
+    world.jobs.put(a_job("stays"))
+    world.jobs.put(a_job("over", status=OVER))
+    world.pods.put(a_pod("over", **exited(1)))
+    bare = a_pod("no-job", "of-a-map", phase="Succeeded")
+    bare["metadata"] |= {"ownerReferences": [], "labels": MANAGED | {"jobman/user": "alice"}}
+    bare["metadata"]["labels"] |= {"jobman/run": "has-pods"}
+    world.pods.put(bare)
+    left.lease("held", 100)
+    left.lease("quiet", 100_000)
+    left.put("configmaps", "thing", **meta)
+    done = run("clean", "-y")
+    assert done.code == 0, done.talk
+    assert done.lines == ["job/over"] + ["configmap/thing"] * goes
+    assert left.deleted == ["thing"] * goes
+    assert {*world.jobs.objects} == {"stays"}
+    assert "of-a-map" in world.pods.objects
+
+
+@pytest.mark.parametrize(("status", "goes"), [(exited(0), True), (running(), False)])
+def test_pods_whose_job_went_without_them(
+    run: Run, world: JobWorld, left: Left, status: dict[str, Any], goes: bool
+) -> None:
+    orphan = a_pod("gone", age_s=3600, **status)
+    del orphan["metadata"]["ownerReferences"]
+    world.pods.put(orphan)
+    done = run("clean", "-y")
+    assert done.lines == ["pod/gone-x"] * goes
+    assert ("nothing to clean" in done.talk) is not goes
+
+
+def test_clean_looks_where_it_may(run: Run, world: JobWorld, left: Left) -> None:
+    world.jobs.put(a_job("over", status=OVER))
+    left.put("configmaps", "thing", labels=GONE)
+    world.server.script("GET", f"{CORE}/secrets", DENIED)
+    done = run("clean", "-y")
+    assert done.lines == ["job/over", "configmap/thing"]
+    assert "warning: no right to list secrets: not looked at" in done.talk
+
+
+def test_clean_without_leases_takes_jobs_alone(run: Run, world: JobWorld, left: Left) -> None:
+    world.jobs.put(a_job("over", status=OVER))
+    left.put("configmaps", "thing", labels=GONE)
+    world.server.script("GET", LEASES, DENIED)
+    assert run("clean", "-y").lines == ["job/over"]
+
+
+def test_clean_does_the_rest(run: Run, world: JobWorld, left: Left) -> None:
+    world.jobs.put(a_job("a", status=OVER))
+    world.jobs.put(a_job("b", status=OVER))
+    world.server.script("DELETE", f"{BATCH}/a", DENIED)
+    done = run("clean", "a", "b", "nope", "-y")
+    assert (done.code, done.lines) == (1, ["job/b"])
+    assert "2 of 3 were not deleted; the others were" in done.talk
+
+
+@pytest.mark.parametrize(("answer", "left_over"), [("y", set()), ("n", {"a"})])
+def test_clean_asks(
+    run: Run, world: JobWorld, left: Left, answer: str, left_over: set[str]
+) -> None:
+    world.jobs.put(a_job("a", status=OVER))
+    done = run("clean", terminal=True, typed=f"{answer}\n")
+    assert "1 Job: a\ndelete all this? [y/N] " in done.talk
+    assert {*world.jobs.objects} == left_over
