@@ -159,7 +159,6 @@ def _check_namespace(app: AppContext, template: Template, source: str) -> None:
 
 def _pod(app: AppContext, options: MapOptions, words: Sequence[str]) -> dict[str, Any]:
     """The pod of a command, as `jobman submit` would make it."""
-    from jobman import __version__
     from jobman.jobs import manifest
     from jobman.kube import labels
 
@@ -169,11 +168,7 @@ def _pod(app: AppContext, options: MapOptions, words: Sequence[str]) -> dict[str
     own = {**request.labels, labels.FLAVOR: request.flavor.name}
     if queue := request.flavor.local_queue:
         own[manifest.QUEUE_LABEL] = queue
-    notes = {
-        **request.annotations,
-        labels.FLAVOR_SPEC: manifest.flavor_spec(request),
-        labels.VERSION: __version__,
-    }
+    notes = {**request.annotations, labels.FLAVOR_SPEC: manifest.flavor_spec(request)}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from jobman import __version__
 from jobman.jobs.pods import PodView
 from jobman.kube import labels
 from jobman.kube.identity import user_label
@@ -103,6 +104,7 @@ def marked(
     }
     metadata["annotations"] = (metadata.get("annotations") or {}) | {
         labels.USER: user,
+        labels.VERSION: __version__,
         ITEM: str(index),
         labels.SUBMISSION: submission(run, index, attempt),
     }

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from jobman import __version__
 from jobman.jobs import pods as pod_views
 from jobman.jobs.pods import PodView
 from jobman.kube.objects import Pod
@@ -74,6 +75,7 @@ def test_marks_of_a_run() -> None:
     annotations = made["metadata"]["annotations"]
     assert annotations == {
         "jobman/user": "al@x",
+        "jobman/version": __version__,
         "jobman/item": "3",
         "jobman/submission": "abc-3-2",
     }
