@@ -189,6 +189,8 @@ def _print(app: AppContext, items: Items, template: Template) -> None:
     from jobman.cli.render import forms
 
     for item in items:
+        if item.index:
+            app.write("---")
         forms.write_documents(app, [template.expand(item)])
 
 

@@ -30,25 +30,21 @@ class MapGroup(Group):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the options; what is left is words, unless it begins with a command's name."""
-        given = self._template_last(ctx, list(args))
         ctx.meta[ARGUMENTS] = list(args)
-        rest = super().parse_args(ctx, list(given))
+        ctx.allow_interspersed_args = self._begins_with_template(ctx, args)
+        rest = super().parse_args(ctx, list(args))
         words = [*ctx._protected_args, *ctx.args]
-        dashes = _behind_dashes(given, words)
-        if words and (dashes or words[0] not in self.commands):
+        if words and (words[0] not in self.commands or _behind_dashes(args, words)):
             ctx.meta[WORDS] = words
             ctx._protected_args, ctx.args = [], []
             return []
         return rest
 
-    def _template_last(self, ctx: Any, args: list[str]) -> list[str]:
-        """The arguments with what follows a template put before it."""
+    def _begins_with_template(self, ctx: Any, args: list[str]) -> bool:
         if ctx.resilient_parsing:
-            return args
+            return False
         _, words, _ = self.make_parser(ctx).parse_args(args=list(args))
-        if not is_template(words) or _behind_dashes(args, words):
-            return args
-        return [*args[: len(args) - len(words)], *words[1:], words[0]]
+        return is_template(words) and not _behind_dashes(args, words)
 
 
 def _behind_dashes(args: list[str], words: list[str]) -> bool:
