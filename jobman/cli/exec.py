@@ -30,8 +30,8 @@ class ExecCommand(Command):
         if "--" in args:
             ctx.allow_interspersed_args = True
             head = args[: args.index("--")]
-            _, positional, _ = self.make_parser(ctx).parse_args(list(head))
-            ctx.allow_interspersed_args = len(positional) <= 1
+            given, _, _ = self.make_parser(ctx).parse_args(list(head))
+            ctx.allow_interspersed_args = not given.get("words")
         return super().parse_args(ctx, args)
 
 
@@ -188,7 +188,7 @@ def _raw(terminal: int) -> Iterator[None]:
 
     before = termios.tcgetattr(terminal)
     try:
-        modes.setraw(terminal)
+        modes.setraw(terminal, termios.TCSADRAIN)
         yield
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
