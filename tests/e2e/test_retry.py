@@ -66,3 +66,27 @@ def test_what_cannot_be_done_over(jobman: Any) -> None:
     jobman("cancel", held).ok()
     assert jobman("retry", held).ok().text == f"{held}-r2\n"
     assert exit_code(jobman, f"{held}-r2") == 0
+
+
+def test_an_array_that_still_runs(jobman: Any) -> None:
+    script = 'case "$JOB_COMPLETION_INDEX" in 0) exit 1;; *) echo up; sleep 600;; esac'
+    name = jobman.submit("-j", "half", "--array", "2", "--", "sh", "-c", script)
+    following = jobman.start("logs", "-f", "--index", "1", name)
+    following.wait_for(b"up")
+    following.interrupt()
+    following.finish()
+    assert jobman("retry", name).code == 1
+    assert jobman("retry", name, "--failed").ok().text == "half-0\n"
+    assert exit_code(jobman, "half-0") == 1
+
+
+def test_a_job_of_kubectl(jobman: Any, kubectl: Any) -> None:
+    image = jobman.env["JOBMAN_IMAGE"]
+    kubectl("create", "job", "plain", f"--image={image}", "--", "sleep", "600").ok()
+    refused = jobman("retry", "plain")
+    assert refused.code == 4
+    assert "not made by jobman" in refused.talk
+    assert jobman("retry", "plain", "--force").code == 1
+    jobman("cancel", "plain", "--force").ok()
+    assert jobman("retry", "plain", "--force").ok().text == "plain-r2\n"
+    assert "Retry of:    plain\n" in jobman("details", "plain-r2").ok().text
