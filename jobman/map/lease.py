@@ -112,6 +112,16 @@ class RunLease:
         """Whether nobody else can hold it at this moment."""
         return time.monotonic() - self._renewed_at < self._duration_s
 
+    def confirmed(self) -> bool:
+        """The same, asking the server where its time has run out."""
+        if self.valid:
+            return True
+        try:
+            found = self._client.get(LEASES, self.name)
+        except JobmanError:
+            return False
+        return found.spec.holder_identity == str(self._me)
+
     def acquire(self) -> None:
         """Take it and keep it; HeldError where a living runner has it."""
         while True:
@@ -191,6 +201,7 @@ class RunLease:
                 self._make_anew()
             except JobmanError as error:
                 if not self._is_still_mine():
+                    self._renewed_at = float("-inf")
                     self._lost(_taken_away(error))
                     return
 

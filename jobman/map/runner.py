@@ -338,7 +338,8 @@ class _Run:
         )
 
     def _write(self) -> None:
-        self._work.ledger.write(self._totals(), last=False)
+        if self._may_create():
+            self._work.ledger.write(self._totals(), last=False)
         self._inbox.later(WRITE_S, self._write)
 
     def _totals(self) -> Totals:
@@ -346,10 +347,11 @@ class _Run:
         return Totals(len(board.states), board.succeeded, board.failed)
 
     def _close(self) -> None:
-        """However it ends, run.json tells how it stands."""
+        """However it ends, run.json tells how it stands, unless it is another runner's by now."""
         board = self._work.board
-        finished = board.over == len(board.states)
-        self._work.ledger.write(self._totals(), finished=finished)
+        if self.lease is None or self.lease.confirmed():
+            finished = board.over == len(board.states)
+            self._work.ledger.write(self._totals(), finished=finished)
         self._report(self._progress())
 
     def _result(self) -> Result:

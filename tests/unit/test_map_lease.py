@@ -62,6 +62,7 @@ def renewing(client: Client) -> Iterator[None]:
 def test_it_is_held_while_the_run_lasts_and_gone_afterwards(map_client: Client) -> None:
     lease = lease_of(map_client)
     assert not lease.valid
+    assert not lease.confirmed()
     lease.acquire()
     with lease.held():
         assert holder(map_client) == str(ME)
@@ -125,6 +126,8 @@ def test_one_that_was_taken_over_is_told(map_client: Client) -> None:
         while not lost and time.monotonic() < deadline:
             time.sleep(0.02)
     assert [type(error) for error in lost] == [HeldError]
+    assert not lease.valid
+    assert not lease.confirmed()
     assert holder(map_client) == str(ELSEWHERE)
 
 
