@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jobman.cli import map_words, submission
+from jobman.cli import map_detach, map_words, submission
 from jobman.cli.boundary import INTERRUPTED
 from jobman.cli.command import app_context
 from jobman.cli.map_group import WORDS, MapGroup, is_template
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     words = "TEMPLATE | [--] WORD... | COMMAND"
     run = takes(MapOptions)(map_items)
     family.callback(invoke_without_command=True, subcommand_metavar=words)(run)
+    map_detach.register(family)
     app.add_typer(family, name="map")
 
 
@@ -63,7 +64,9 @@ def map_items(ctx: typer.Context, *, options: MapOptions) -> None:
         _print(app, items, template)
     elif options.dry_run:
         _tell(app, options, items, template)
-    elif code := _carry_out(app, _plan(app, options, items, template)):
+    elif options.detach:
+        map_detach.begin(app, _plan(app, options, items, template))
+    elif code := carry_out(app, _plan(app, options, items, template)):
         raise typer.Exit(code)
 
 
@@ -82,6 +85,8 @@ def _check(app: AppContext, options: MapOptions, words: Sequence[str]) -> None:
             problems.add(f"a template says itself what its pod is: leave out {', '.join(flags)}")
     if options.rerun and (options.retry_failed or options.retry_reason):
         problems.add("--rerun runs everything again: leave out --retry-failed and --retry-reason")
+    if options.detach and options.no_wait:
+        problems.add("--detach waits for nothing: leave out --no-wait")
     if options.print_only and options.dry_run:
         problems.add("--print and --dry-run exclude each other")
     if options.log_dir.exists() and not options.log_dir.is_dir():
@@ -236,7 +241,8 @@ def _plan(app: AppContext, options: MapOptions, items: Items, template: Template
     )
 
 
-def _carry_out(app: AppContext, plan: Plan) -> int:
+def carry_out(app: AppContext, plan: Plan) -> int:
+    """Carry out the run here; the exit code."""
     from jobman.map import runner
 
     progress = map_words.ProgressWriter(app)

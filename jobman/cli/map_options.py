@@ -170,6 +170,14 @@ class MapOptions(PodOptions):
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Run everything again.", rich_help_panel=LOGS)
     ] = False
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach",
+            help="Have it carried out inside the cluster; print the run's id.",
+            rich_help_panel=FLOW,
+        ),
+    ] = False
     print_only: Annotated[
         bool, typer.Option("-P", "--print", help="Print each pod and create nothing.")
     ] = False

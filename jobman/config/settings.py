@@ -231,6 +231,18 @@ class ClusterFacts(Part):
     )
 
 
+class MapSettings(Part):
+    """Where `jobman map --detach` runs."""
+
+    image: str | None = Field(default=None, description="An image that has jobman in it.")
+    service_account: ObjectName = Field(
+        default="jobman-map", description="The ServiceAccount of the runner."
+    )
+    claim: ObjectName | None = Field(
+        default=None, description="The PersistentVolumeClaim that the items' logs go to."
+    )
+
+
 class Settings(Part):
     """jobman's settings."""
 
@@ -265,6 +277,9 @@ class Settings(Part):
     )
     new_version: NewVersion | None = Field(
         default=None, description="The earlier tool's version notice; ignored."
+    )
+    map: MapSettings = Field(
+        default=MapSettings.model_construct(), description="Where `jobman map --detach` runs."
     )
     local: Local = Field(default=Local.model_construct(), description="The embedded cluster.")
     cluster: ClusterFacts = Field(
