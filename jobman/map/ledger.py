@@ -6,13 +6,14 @@
 - failed.csv: the failed items with their parameters, reason and exit code
 - .attempts-N: how often each item was begun since run.json was written
 - .failures: how each .err came about
-- .partial/: logs on their way
+- .partial/: logs on their way, those of each runner apart
 """
 
 from __future__ import annotations
 
 import csv
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -83,7 +84,7 @@ class Ledger:
         self.directory = directory
         self.file = file
         self.attempts = Attempts(directory, file.source.count)
-        self._partial = directory / ".partial"
+        self._partial = directory / ".partial" / new_run_id()
         self._failures = directory / ".failures"
         self._writing = threading.Lock()
         self._incomplete = list(file.incomplete_logs)
@@ -118,10 +119,9 @@ class Ledger:
         self.file = found
         self._incomplete = list(found.incomplete_logs)
         self.attempts.load(found.journal, found.attempts)
-        self._partial.mkdir(exist_ok=True)
+        shutil.rmtree(self._partial.parent, ignore_errors=True)
+        self._partial.mkdir(parents=True)
         _end_line(self._failures)
-        for path in self._partial.iterdir():
-            path.unlink()
 
     def outcome_on_disk(self, name: str) -> bool | None:
         """Whether the item succeeded; None where neither a log nor an error is there."""
@@ -213,8 +213,7 @@ class Ledger:
     def close(self) -> None:
         """Nothing more is written."""
         self.attempts.close()
-        for path in self._partial.iterdir():
-            path.unlink(missing_ok=True)
+        shutil.rmtree(self._partial, ignore_errors=True)
 
     def _path(self, name: str, succeeded: bool) -> Path:
         return self.directory / f"{name}.{'log' if succeeded else 'err'}"

@@ -194,10 +194,13 @@ def test_a_streamed_log_outlives_its_pod(cluster: Cluster) -> None:
     plan = cluster.gated(1, retries=0, stream_logs=True)
     with cluster.running(plan):
         cluster.until_running("run-0")
-        partial = cluster.logs / ".partial" / "0.1"
-        cluster.wait(lambda: partial.exists() and partial.read_text() == "item0\n")
+        cluster.wait(lambda: streamed(cluster) == ["item0\n"])
         cluster.client.delete(PODS, "run-0", grace_s=0)
     assert cluster.files()["run-0.err"].startswith("item0\npod run-0 failed: Deleted\n")
+
+
+def streamed(cluster: Cluster) -> list[str]:
+    return [path.read_text() for path in (cluster.logs / ".partial").glob("*/0.1")]
 
 
 def test_a_streamed_log_is_whole(cluster: Cluster) -> None:
