@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobman.jobs.logs import LogCopy, ResumePoint, without_stamp
+from jobman.errors import JobmanError
+from jobman.jobs.logs import LogCopy, ResumePoint, check_is_log, without_stamp
 
 BEGIN = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -86,13 +87,14 @@ def test_every_byte_once_through_any_cuts(
     copy = LogCopy(out)
     for cut in [*cuts, None]:
         served = answer(log, copy.point.since_time, newline_at_end)
-        copy.reconnect()
+        copy.reconnect(cut=True)
         for piece in pieces(served[:cut], data):
             copy.feed(piece)
     copy.end()
     expected = b"\n".join(content for _, content in lines)
     assert out.getvalue() == expected + (b"\n" if lines and newline_at_end else b"")
     assert copy.lines == len(lines)
+    assert not copy.gap
 
 
 def answer(log: list[tuple[int, bytes]], since: str | None, newline_at_end: bool) -> bytes:
@@ -133,3 +135,53 @@ def test_lines_out_of_order_are_no_repeats() -> None:
     copy.reconnect()
     copy.feed(late + early + stamp(1_000_002) + b" new\n")
     assert out.getvalue() == b"out\nerr\nnew\n"
+
+
+def test_a_line_is_passed_on_before_its_end_and_completed_after_a_cut() -> None:
+    out = io.BytesIO()
+    copy = LogCopy(out)
+    copy.feed(stamp(1) + b" same\n" + stamp(1) + b" begun by a lo")
+    assert out.getvalue() == b"same\nbegun by a lo"
+    copy.reconnect(cut=True)
+    copy.feed(stamp(1) + b" same\n" + stamp(1) + b" begun")
+    copy.reconnect(cut=True)
+    copy.feed(stamp(1) + b" same\n" + stamp(1) + b" begun by a log line\n" + stamp(2) + b" x\n")
+    copy.end()
+    assert out.getvalue() == b"same\nbegun by a log line\nx\n"
+    assert (copy.lines, copy.gap) == (3, False)
+
+
+def test_the_rest_of_a_line_that_began_before_the_last_second_is_no_line() -> None:
+    out = io.BytesIO()
+    copy = LogCopy(out)
+    copy.feed(stamp(1) + b" one\n" + stamp(2_000_000) + b" two\n")
+    copy.reconnect()
+    copy.feed(b"ne\n" + stamp(2_000_000) + b" two\n" + stamp(3_000_000) + b" three\n")
+    copy.end()
+    assert out.getvalue() == b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize(
+    ("again", "cut", "gap"),
+    [
+        pytest.param(b"seen\nnew\n", True, False, id="goes on where it was"),
+        pytest.param(b"new\n", True, True, id="begins later"),
+        pytest.param(b"new\n", False, True, id="begins later after a clean end"),
+        pytest.param(b"", True, True, id="empty after a cut"),
+        pytest.param(b"", False, False, id="empty after a clean end"),
+    ],
+)
+def test_a_gap_is_seen(again: bytes, cut: bool, gap: bool) -> None:
+    copy = LogCopy(io.BytesIO())
+    copy.feed(stamp(1) + b" seen\n")
+    copy.reconnect(cut=cut)
+    lines = again.splitlines(keepends=True)
+    for line in lines:
+        copy.feed((stamp(1) if line == b"seen\n" else stamp(9_000_000)) + b" " + line)
+    copy.end()
+    assert copy.gap is gap
+
+
+def test_what_a_node_says_in_the_place_of_a_log_is_no_log() -> None:
+    with pytest.raises(JobmanError, match="pod p is gone"):
+        check_is_log(b"unable to retrieve container logs for x", LogCopy(io.BytesIO()), "p")
