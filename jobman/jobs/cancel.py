@@ -40,7 +40,7 @@ def cancel(client: Client, job: Job, *, user: str, now: datetime) -> str:
     if found.view.state.finished:
         return f"is {found.view.state} already"
     _patch(client, job, _mark(found.job, user, now))
-    had_begun = _end_pods(client, found)
+    had_begun = _end_pods(client, found) or found.view.started_at is not None
     _patch(client, job, {"spec": _closed(found.job)})
     return "cancelled" if had_begun else "cancelled before it began"
 

@@ -53,6 +53,16 @@ def test_cancel_of_what_has_not_begun(jobman: Any) -> None:
     assert jobman("release", held).code == 1
 
 
+def test_cancel_between_two_tries(jobman: Any, kubectl: Any) -> None:
+    image = jobman.env["JOBMAN_IMAGE"]
+    kubectl("create", "job", "flaky", f"--image={image}", "--", "false").ok()
+    kubectl("wait", "--for=jsonpath={.status.failed}=1", "job/flaky", "--timeout=30s").ok()
+    # its next pod comes ten seconds after the first one failed
+    assert jobman("cancel", "flaky", "--force").ok().text == "flaky cancelled\n"
+    (found,) = json.loads(jobman("list", "flaky", "--all-users", "-o", "json").ok().out)
+    assert (found["state"], found["failed"], found["active"]) == ("Cancelled", 1, 0)
+
+
 def test_cancel_of_an_array_starts_no_other_index(jobman: Any) -> None:
     name = running(jobman, "--array", "6%2")
     jobman("cancel", name).ok()

@@ -87,6 +87,6 @@ def test_a_job_of_kubectl(jobman: Any, kubectl: Any) -> None:
     assert refused.code == 4
     assert "not made by jobman" in refused.talk
     assert jobman("retry", "plain", "--force").code == 1
-    jobman("cancel", "plain", "--force").ok()
+    assert jobman("cancel", "plain", "--force").ok().text == "plain cancelled\n"
     assert jobman("retry", "plain", "--force").ok().text == "plain-r2\n"
     assert "Retry of:    plain\n" in jobman("details", "plain-r2").ok().text
