@@ -55,6 +55,7 @@ def follow(app: AppContext, job: Submitted, timeout_s: float | None) -> int:
     from jobman.cli.render.forms import binary
     from jobman.jobs.wait import follow as follow_log
 
+    lacks: list[str] = []
     with _going_on(app, job), _status_line(app, job) as show:
         view = follow_log(
             app.client,
@@ -62,9 +63,12 @@ def follow(app: AppContext, job: Submitted, timeout_s: float | None) -> int:
             job.namespace,
             out=binary(app),
             on_state=show,
+            on_incomplete=lambda _, why: lacks.append(why),
             timeout_s=timeout_s,
         )
-    return outcome(app, job, view)
+    for why in lacks:
+        app.warn(why)
+    return outcome(app, job, view) or int(bool(lacks))
 
 
 @contextmanager
