@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from jobman.cli.command import Group, app_context, command
 from jobman.errors import UsageError
 from jobman.values.enums import Output, PublisherAs
 from jobman.values.names import dns_subdomain_problem
+
+if TYPE_CHECKING:
+    from jobman.cli.context import AppContext
 
 _HELP = "For administrators: what is set up once for a cluster's users."
 EVERYBODY = "system:authenticated"
@@ -47,6 +50,9 @@ def manifests(
     readers: Annotated[
         str, typer.Option(metavar="GROUP", help="The group that may read what is published.")
     ] = EVERYBODY,
+    for_map: Annotated[
+        bool, typer.Option("--map", help="Those of jobman map --detach instead: account, rights.")
+    ] = False,
 ) -> None:
     """Print the manifests of a queue publisher: account, rights, and what runs it.
 
@@ -56,9 +62,11 @@ def manifests(
     app = app_context(ctx)
     from jobman.admin import publisher
     from jobman.cli.queue_publish import every_seconds
-    from jobman.cli.render import forms
     from jobman.queue.publish import DEFAULT_CONFIGMAP
 
+    if for_map:
+        _of_map(app)
+        return
     every_seconds(every)
     settings = app.settings.values
     namespace = app.options.namespace or settings.jobs_queue.namespace or settings.namespace
@@ -79,6 +87,23 @@ def manifests(
             readers=readers,
         )
     )
+    _write(app, found)
+
+
+def _of_map(app: AppContext) -> None:
+    """What the runners of a namespace need."""
+    from jobman.admin import mapper
+
+    settings = app.settings.values
+    namespace = app.options.namespace or settings.namespace
+    if not namespace:
+        raise UsageError("which namespace maps run in is not known", hint="give -n")
+    _write(app, mapper.manifests(namespace, settings.map.service_account))
+
+
+def _write(app: AppContext, found: list[dict[str, Any]]) -> None:
+    from jobman.cli.render import forms
+
     if app.output(Output.YAML) is Output.JSON:
         forms.write_json(app, {"apiVersion": "v1", "kind": "List", "items": found})
     else:

@@ -1,4 +1,4 @@
-"""`jobman map --detach`: the run as a Job inside the cluster, and `map status|logs|cancel` of it."""
+"""`jobman map --detach`: the run as a Job in the cluster; `map status`, `logs`, `cancel` of it."""
 
 from __future__ import annotations
 

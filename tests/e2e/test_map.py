@@ -156,6 +156,32 @@ def test_a_question_on_a_terminal(
     assert outcomes(jobman) == []
 
 
+def test_inside_the_cluster(
+    jobman: Any, write: Callable[..., None], api: k8s.ApiClient, namespace: str
+) -> None:
+    """A run that goes on by itself, where jobman needs no image for it."""
+    if not jobman.cluster.embedded:
+        pytest.skip("needs an image with jobman in it, and a claim")
+    write("case {{.Item}} in 001) exit 4;; esac; echo {{.Index}}", 3)
+    run = jobman("map", "-i", "list", "process.yaml", "--detach").ok().text.strip()
+    assert jobman("wait", f"map-{run}").code == 1
+    assert outcomes(jobman) == ["process-000.log", "process-001.err", "process-002.log"]
+    shown = jobman("map", "status", run).ok().text
+    assert f"runner: map-{run} Failed (Error(exit 1))\npods: none\n" in shown
+    assert "2 of 3 succeeded, 1 failed" in jobman("map", "logs", run).ok().text
+    write("sleep 100", 2)
+    run = jobman("map", "-i", "list", "process.yaml", "--detach", "--log-dir", "b").ok().text
+    _until(lambda: len(names(api, namespace)) >= 4, 20 * jobman.cluster.scale)
+    assert "pods: 2 " in jobman("map", "status", run.strip()).ok().text
+    assert jobman("map", "cancel", run.strip()).ok().text == run
+    _until(
+        lambda: not [n for n in names(api, namespace) if n.startswith("process")],
+        20 * jobman.cluster.scale,
+    )
+    missing = jobman("map", "status", run.strip())
+    assert (missing.code, "there is no detached run" in missing.talk) == (3, True)
+
+
 def _until(true: Callable[[], bool], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
