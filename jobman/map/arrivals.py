@@ -74,11 +74,13 @@ class Arrivals:
             live = self._add(item, pod)
             live.again = True
             self._delete(live)
-        for pod in found.left:
-            over = pod_views.view(pod, now=_now()).state.finished
-            if not (self._keeping.keeps(True) or (over and self._keeping.failed_pods)):
-                name, uid = pod.metadata.name, pod.metadata.uid
-                self._work.workers.do(partial(homecoming.remove, self._work.client, name, uid))
+        for item, pod, succeeded in found.left:
+            live = self._add(item, pod)
+            live.saved = Outcome(index=item.index, name=live.name, succeeded=succeeded)
+            live.told = True
+            self._work.board.move(live, Stage.SUCCEEDED if succeeded else Stage.FAILED)
+            self._work.board.end(live)
+            self._bring_home(live)
 
     def _add(self, item: Item, pod: Pod) -> Live:
         attempt = opening.attempt_of(pod)
@@ -196,7 +198,8 @@ class Arrivals:
         if outcome is None or not self._work.board.has(live):
             return
         self._work.board.settle(live, states.SUCCEEDED if outcome.succeeded else states.FAILED)
-        self._ended(outcome)
+        if not live.told:
+            self._ended(outcome)
 
     def _try_later(self, live: Live, error: JobmanError) -> None:
         """The server does not give the log, or does not delete the pod, now."""

@@ -23,7 +23,7 @@ class Live:
     `uid` is empty until its creation is known; `gone` are pods of that name which are no more.
     `ending`: its pod is over and is being brought home. `again`: when the pod is gone the item
     is begun once more. `adopted`: another runner made it. `saved` is its outcome once that is on
-    disk.
+    disk; `told`: an earlier runner told of it.
     """
 
     item: Item
@@ -41,6 +41,7 @@ class Live:
     tries: int = 0
     failing_since: float | None = None
     adopted: bool = False
+    told: bool = False
     saved: Outcome | None = None
     follower: Follower | None = None
 

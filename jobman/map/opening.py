@@ -38,13 +38,13 @@ class Opening:
     """What was found.
 
     `adopted` are items with the pod they have, `old` pods of items that are to be run again, and
-    `left` pods whose items are done.
+    `left` such with the pod of an outcome that is on disk, and whether it is a success.
     """
 
     pods: Listing[Pod]
     adopted: list[tuple[Item, Pod]] = field(default_factory=list)
     old: list[tuple[Item, Pod]] = field(default_factory=list)
-    left: list[Pod] = field(default_factory=list)
+    left: list[tuple[Item, Pod, bool]] = field(default_factory=list)
 
 
 def open_run(client: Client, plan: Plan, ledger: Ledger, items: Board) -> Opening:
@@ -104,9 +104,11 @@ class _Look:
         if pod is not None and self._is_newer(pod, item.index, succeeded):
             self._found.adopted.append((item, pod))
         elif succeeded or (succeeded is False and not self._is_wanted(item.index)):
-            self._board.mark(item.index, board.SUCCEEDED if succeeded else board.FAILED)
             self._note(item, name, succeeded)
-            self._found.left += [pod] if pod else []
+            if pod is None:
+                self._board.mark(item.index, board.SUCCEEDED if succeeded else board.FAILED)
+            else:
+                self._found.left.append((item, pod, succeeded))
         elif pod is not None:
             self._found.old.append((item, pod))
 

@@ -167,8 +167,8 @@ class _Run:
         """All of it."""
         work = self._work
         found = opening.open_run(work.client, work.plan, work.ledger, work.board)
-        self._skipped = work.board.over
-        self._breaker.any_success = work.board.succeeded > 0
+        self._skipped = work.board.over + len(found.left)
+        self._breaker.any_success = work.board.succeeded > 0 or any(good for *_, good in found.left)
         with self._watching(found.pods), self._interruptible():
             try:
                 self._arrivals.begin(found)

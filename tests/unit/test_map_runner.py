@@ -291,6 +291,16 @@ def test_a_run_is_taken_up_where_it_was_left(cluster: Cluster) -> None:
     assert cluster.told()["finishedAt"]
 
 
+def test_a_pod_whose_log_is_home_is_deleted_the_next_time(cluster: Cluster) -> None:
+    """As a runner leaves it that is killed between saving and deleting."""
+    plan = cluster.plan("exit {{.Index}}", 2)
+    cluster.run(replace(plan, keep_pods=True))
+    assert cluster.pods().keys() == {"run-0", "run-1"}
+    result = cluster.run(plan)
+    assert (result.succeeded, result.failed, cluster.pods()) == (1, 1, {})
+    assert cluster.told()["attempts"] == {"1": "0-1"}
+
+
 def test_a_second_runner_is_refused(cluster: Cluster) -> None:
     plan = cluster.gated(1)
     with cluster.running(plan):
