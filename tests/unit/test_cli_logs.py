@@ -1,0 +1,109 @@
+"""`jobman logs` with its options, whole, against a scripted server; where its bytes go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from plugins.command_line import Run
+from plugins.job_world import JobWorld, a_job, a_pod, exited
+from plugins.scripted_server import Reply
+
+from jobman.cli.render.log_sinks import Directory, OneFile, save_to
+from jobman.errors import JobmanError, UsageError
+from jobman.jobs.exec import exit_code
+from jobman.jobs.pods import PodView
+from jobman.values.enums import State
+
+TEXT = {"Content-Type": "text/plain"}
+STAMP = b"2026-11-21T11:52:01.000000000Z "
+POD = PodView(name="p", state=State.RUNNING)
+
+
+def an_array(world: JobWorld) -> None:
+    spec = {"completions": 2, "parallelism": 2, "completionMode": "Indexed"}
+    world.jobs.put(a_job("a", spec=spec))
+    for index in range(2):
+        pod = a_pod("a", f"a-{index}", **exited(0))
+        pod["metadata"]["annotations"] = {"batch.kubernetes.io/job-completion-index": str(index)}
+        world.pods.put(pod)
+        world.log(f"a-{index}", Reply(200, STAMP + b"from %d\n" % index, headers=TEXT))
+
+
+def test_prefixes_have_colours_on_a_terminal_alone(run: Run, world: JobWorld) -> None:
+    an_array(world)
+    assert run("logs", "a", "--all-pods").out == "[a-0/0] from 0\n[a-1/1] from 1\n"
+    colored = run("logs", "a", "--all-pods", terminal=True).out
+    assert colored == "\x1b[36m[a-0/0]\x1b[0m from 0\n\x1b[33m[a-1/1]\x1b[0m from 1\n"
+    plain = run("logs", "a", "--all-pods", terminal=True, env={"NO_COLOR": "1"}).out
+    assert "\x1b" not in plain
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["a", "--index", "x"], 2, "'x' is no index"),
+        (["a", "--index", "2"], 2, "its indexes are 0 to 1"),
+        (["a", "-c", "side"], 2, "it has: main"),
+        (["a", "-f", "-p"], 2, "nothing to follow"),
+        (["a", "--all-pods", "--save", "f"], 2, "leave out --all-pods"),
+        (["a", "--save", "no/such/f"], 2, "--save no/such/f"),
+        (["a", "b"], 3, "job b not found"),
+    ],
+)
+def test_refusals(run: Run, world: JobWorld, args: list[str], code: int, said: str) -> None:
+    an_array(world)
+    done = run("logs", *args)
+    assert (done.code, said in done.talk, done.raw) == (code, True, b""), done.talk
+
+
+def test_a_log_that_its_node_has_lost(run: Run, world: JobWorld) -> None:
+    world.jobs.put(a_job("a"))
+    world.pods.put(a_pod("a", **exited(0)))
+    gone = b"unable to retrieve container logs for containerd://0123"
+    world.log("a-x", Reply(200, gone, headers=TEXT))
+    done = run("logs", "a")
+    assert (done.code, done.raw) == (1, b"")
+    assert "gone from its node" in done.talk
+
+
+@pytest.mark.parametrize("make", [OneFile, Directory])
+def test_what_was_not_finished_is_not_there(
+    tmp_path: Path, make: Callable[[Path], OneFile | Directory]
+) -> None:
+    target = make(tmp_path / "here")
+    target.sink(POD).write(b"half")
+    target.discard()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_saved_log_gets_its_name_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(b"old")
+    target = save_to(str(tmp_path / "here"))
+    target.sink(POD).write(b"new")
+    assert (tmp_path / "here").read_bytes() == b"old"
+    assert target.finish((), True) == [tmp_path / "here"]
+    target.discard()
+    assert (tmp_path / "here").read_bytes() == b"new"
+    with pytest.raises(UsageError):
+        save_to(str(tmp_path / "no such" / "place"))
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (b'{"metadata":{},"status":"Success"}', 0),
+        (b'{"status":"Failure","details":{"causes":[{"reason":"ExitCode","message":"3"}]}}', 3),
+    ],
+)
+def test_the_exit_code_of_a_command(status: bytes, code: int) -> None:
+    assert exit_code(status) == code
+
+
+@pytest.mark.parametrize(
+    "status", [b"", b"{", b'{"status":"Failure","message":"no such executable"}', b"[]"]
+)
+def test_a_command_that_did_not_run(status: bytes) -> None:
+    with pytest.raises(JobmanError):
+        exit_code(status)
