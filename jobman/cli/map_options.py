@@ -162,8 +162,8 @@ class MapOptions(PodOptions):
         list[str] | None,
         typer.Option(
             "--retry-reason",
-            metavar="REASON",
-            help="Run again what failed for this reason.",
+            metavar="REASON|ID",
+            help="Run again what failed for this reason, or of the cause that is called so.",
             rich_help_panel=LOGS,
         ),
     ] = None

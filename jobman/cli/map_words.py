@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from jobman.values.duration import format_age
@@ -19,29 +20,39 @@ if TYPE_CHECKING:
     from jobman.map.runner import Left, Leftover, Result
 
 PIPED_EVERY_S = 10.0
+RATE_OVER_S = 60.0
+INSIDE = "carry-out"
+"""The command of a run that was handed to the cluster."""
 BAR = 20
 CAUSES, NODES = 10, 3
 _CLEAR = "\r\x1b[K"
 
 
 class ProgressWriter:
-    """On a terminal one line that is written over; piped a line when something changed."""
+    """On a terminal one line that is written over, failures above it as they come.
 
-    def __init__(self, app: AppContext) -> None:
+    Piped a line when something changed, not more often than every 10 s. `clock` gives seconds.
+    """
+
+    def __init__(self, app: AppContext, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
+        self._clock = clock
         self._last = ""
         self._at = float("-inf")
+        self._rate = Rate()
+        self._told: set[tuple[int, int]] = set()
 
     def __call__(self, progress: Progress) -> None:
         """The run stands so."""
-        text = _line(progress)
+        now = self._clock()
+        self._rate.look(progress.done + progress.failed, now)
+        text = _line(progress, self._rate.per_second)
         if self._app.err_is_terminal:
+            self._tell_failures(progress)
             room = self._app.width - 1
             self._write(f"{_CLEAR}{_bar(progress)} {text}"[: room + len(_CLEAR)])
-            return
-        now = time.monotonic()
-        if text != self._last and now - self._at >= PIPED_EVERY_S:
-            self._last, self._at = text, now
+        elif _changing(progress) != self._last and now - self._at >= PIPED_EVERY_S:
+            self._last, self._at = _changing(progress), now
             self._app.say(text)
 
     def end(self) -> None:
@@ -49,31 +60,64 @@ class ProgressWriter:
         if self._app.err_is_terminal:
             self._write(_CLEAR)
 
+    def _tell_failures(self, progress: Progress) -> None:
+        """Each failure once, in a line of its own."""
+        new = {(outcome.index, outcome.attempts): outcome for outcome in progress.last_failures}
+        for key in new.keys() - self._told:
+            outcome = new[key]
+            said = outcome.last_line or outcome.message
+            line = f": {said}" if said else ""
+            text = visible(f"{outcome.name}: {outcome.reason}{line}", limit=self._app.width - 8)
+            self._write(f"{_CLEAR}failed {text}\n")
+        self._told = set(new)
+
     def _write(self, text: str) -> None:
         self._app.err.write(text)
         self._app.err.flush()
 
 
-def _line(progress: Progress) -> str:
+class Rate:
+    """How many items end in a second, by the last minute of the run."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def look(self, ended: int, now: float) -> None:
+        """So many have ended by now."""
+        self._seen.append((now, ended))
+        while now - self._seen[0][0] > RATE_OVER_S:
+            self._seen.popleft()
+
+    @property
+    def per_second(self) -> float:
+        """Zero where too little was seen."""
+        (begin, before), (end, ended) = self._seen[0], self._seen[-1]
+        return (ended - before) / (end - begin) if end - begin >= 1 else 0.0
+
+
+def _changing(progress: Progress) -> str:
+    """What makes a line worth another one: not the time that is left."""
+    return _line(progress, 0.0)
+
+
+def _line(progress: Progress, per_second: float) -> str:
     over = progress.done + progress.failed
     parts = [
         f"{over}/{progress.total}",
         f"{progress.failed} failed" if progress.failed else "",
         f"{progress.running} running",
         f"{progress.pending} pending",
-        _rate(progress),
+        _time_left(progress.total - over, per_second),
         visible(progress.waiting_for, limit=120) if progress.waiting_for else "",
     ]
     return ", ".join(part for part in parts if part)
 
 
-def _rate(progress: Progress) -> str:
-    done = progress.done + progress.failed - progress.skipped
-    if not done or progress.elapsed_s < 1:
+def _time_left(items: int, per_second: float) -> str:
+    if not per_second:
         return ""
-    rate = done / progress.elapsed_s
-    left = (progress.total - progress.done - progress.failed) / rate
-    return f"{rate:.1f}/s, {format_age(left)} left" if left else f"{rate:.1f}/s"
+    rate = f"{per_second:.1f}/s"
+    return f"{rate}, {format_age(items / per_second)} left" if items else rate
 
 
 def _bar(progress: Progress) -> str:
@@ -122,11 +166,13 @@ def summarize(app: AppContext, result: Result, plan: Plan) -> None:
 
 
 def _tell_causes(app: AppContext, causes: Sequence[Cause]) -> None:
+    """Each cause, and the command that runs again what failed of it and nothing else."""
+    reasons = Counter(cause.reason for cause in causes)
     for cause in causes[:CAUSES]:
         line = f": {visible(cause.line, limit=100)}" if cause.line else ""
         places = ", ".join(f"{node} ({count})" for node, count in cause.nodes.most_common(NODES))
         app.say(f"  {cause.count} x {cause.reason}{line}{f', on {places}' if places else ''}")
-        app.say(f"    again: {_again(cause.reason)}")
+        app.say(f"    again: {_again(cause.reason if reasons[cause.reason] == 1 else cause.id)}")
     if len(causes) > CAUSES:
         app.say(f"  and {len(causes) - CAUSES} other causes")
 
@@ -134,6 +180,8 @@ def _tell_causes(app: AppContext, causes: Sequence[Cause]) -> None:
 def _again(reason: str) -> str:
     """The command that runs just these items again: the one given, with one option more."""
     words = ["jobman", *sys.argv[1:]]
+    if INSIDE in words:
+        return f"the same command with {shlex.join(['--retry-reason', reason])}"
     at = words.index("map") + 1 if "map" in words else len(words)
     rest = words[at:]
     while rest[:1] == ["--retry-reason"]:

@@ -6,11 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from jobman.map.outcome import Outcome
 
 _VARYING = re.compile(r"0x[0-9a-fA-F]+|\d+")
 _LONGEST = 200
+_ID_BYTES = 4
 
 
 @dataclass
@@ -24,6 +26,8 @@ class Cause:
     line: str
     count: int = 0
     nodes: Counter[str] = field(default_factory=Counter)
+    id: str = ""
+    """Names it, the same each time."""
 
 
 def by_cause(failures: Iterable[Outcome]) -> list[Cause]:
@@ -32,11 +36,17 @@ def by_cause(failures: Iterable[Outcome]) -> list[Cause]:
     for outcome in failures:
         line = outcome.last_line or outcome.message
         key = (outcome.reason, normalised(line))
-        cause = found.setdefault(key, Cause(outcome.reason, line))
+        cause = found.setdefault(key, Cause(outcome.reason, line, id=id_of(outcome)))
         cause.count += 1
         if outcome.node:
             cause.nodes[outcome.node] += 1
     return sorted(found.values(), key=lambda cause: -cause.count)
+
+
+def id_of(outcome: Outcome) -> str:
+    """A few letters that stand for reason and last line."""
+    text = f"{outcome.reason}\0{normalised(outcome.last_line or outcome.message)}"
+    return blake2b(text.encode("utf-8", "replace"), digest_size=_ID_BYTES).hexdigest()
 
 
 def normalised(line: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from jobman.kube.lists import Listing
 from jobman.kube.meta import KubeObject
 from jobman.kube.objects import Pod
 from jobman.kube.resources import PODS, Resource
-from jobman.map import board
+from jobman.map import board, failures
 from jobman.map.board import Board
 from jobman.map.homecoming import remove
 from jobman.map.items import Item
@@ -78,7 +77,8 @@ class _Look:
         by_index = ((index_of(pod, count), pod) for pod in found.pods.items)
         self._pods = {index: pod for index, pod in by_index if index is not None}
         self._ended = ledger.ended()
-        self._failures = {o.index: (o.attempts, sys.intern(o.reason)) for o in ledger.failures()}
+        self._failures = {o.index: o.attempts for o in ledger.failures()}
+        self._wanted = self._of_reasons(plan.retry_reasons) if plan.retry_reasons else set()
 
     @property
     def finds_anything(self) -> bool:
@@ -116,12 +116,21 @@ class _Look:
         """Whether the pod is of an attempt that the outcome on disk does not tell of."""
         if succeeded is None:
             return True
-        return not succeeded and attempt_of(pod) > self._failures.get(index, (0, ""))[0]
+        return not succeeded and attempt_of(pod) > self._failures.get(index, 0)
+
+    def _of_reasons(self, reasons: frozenset[str]) -> set[int]:
+        """The items that failed for one of these reasons, or of a cause that is called so."""
+        return {
+            outcome.index
+            for outcome in self._ledger.failures()
+            if outcome.reason in reasons or failures.id_of(outcome) in reasons
+        }
 
     def _is_wanted(self, index: int) -> bool:
         """Whether an item that failed is to be run again."""
-        _, reason = self._failures.get(index, (0, UNKNOWN))
-        return self._plan.retry_failed or reason in self._plan.retry_reasons
+        if self._plan.retry_failed or index in self._wanted:
+            return True
+        return UNKNOWN in self._plan.retry_reasons and index not in self._failures
 
     def _note(self, item: Item, name: str, succeeded: bool) -> None:
         """An .err that somebody else wrote belongs into failed.csv, too."""

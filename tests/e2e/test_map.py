@@ -156,6 +156,16 @@ def test_a_question_on_a_terminal(
     assert outcomes(jobman) == []
 
 
+def test_what_failed_of_one_cause_is_run_again(jobman: Any, write: Callable[..., None]) -> None:
+    write("echo cause {{.Item}} | tr 01 ab; exit 4", 2)
+    talk = jobman("map", "-i", "list", "process.yaml").talk
+    assert talk.count("1 x Error(exit 4): cause ") == 2
+    (line,) = [line for line in talk.splitlines() if "again" in line and "map" in line][:1]
+    jobman(*line.split("jobman ")[1].split())
+    run = json.loads((jobman.cwd / "JOBMAN" / "run.json").read_text())
+    assert sorted(run["attempts"]) == ["1", "2"]
+
+
 def test_inside_the_cluster(
     jobman: Any, write: Callable[..., None], api: k8s.ApiClient, namespace: str
 ) -> None:

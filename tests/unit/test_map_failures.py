@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobman.map.failures import by_cause
+from jobman.map.failures import by_cause, id_of
 from jobman.map.outcome import Outcome
 
 
@@ -39,3 +39,10 @@ def test_failures_by_cause() -> None:
 
 def test_no_failures_have_no_cause() -> None:
     assert by_cause([]) == []
+
+
+def test_a_cause_has_a_name_that_stays() -> None:
+    one, other = by_cause([failed("Error(exit 1)", "no file 17"), failed("Error(exit 1)", "no")])
+    (again,) = by_cause([failed("Error(exit 1)", "no file 99", "b")])
+    assert one.id == again.id != other.id
+    assert id_of(failed("Error(exit 1)", "no file 5")) == one.id

@@ -1,0 +1,76 @@
+"""What `jobman map` says while it runs: a bar on a terminal, few lines elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from plugins.command_line import Stream
+
+from jobman.cli.context import AppContext
+from jobman.cli.map_words import ProgressWriter, Rate
+from jobman.map.outcome import Outcome
+from jobman.map.progress import Progress
+
+NOTHING = Progress(total=100, done=0, failed=0, running=0, pending=0, skipped=0)
+
+
+class Screen:
+    """A writer on a stream in memory, and the time that a test gives it."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        self.now = 0.0
+        self.err = Stream(terminal=terminal)
+        app = AppContext(out=Stream(terminal=terminal), err=self.err, columns=70)
+        self.writer = ProgressWriter(app, lambda: self.now)
+
+    def show(self, now: float, **changes: Any) -> None:
+        self.now = now
+        self.writer(replace(NOTHING, **changes))
+
+    @property
+    def said(self) -> str:
+        return self.err.bytes.decode()
+
+
+def test_piped_a_line_when_something_changed_every_ten_seconds() -> None:
+    screen = Screen(terminal=False)
+    screen.show(0)
+    for tenth in range(1, 100):
+        screen.show(tenth / 10, done=tenth, running=3)
+    screen.show(10, done=50, running=3)
+    screen.show(25, done=50, running=3)
+    screen.show(30, done=60, failed=1)
+    assert screen.said.splitlines() == [
+        "0/100, 0 running, 0 pending",
+        "50/100, 3 running, 0 pending, 5.0/s, 10s left",
+        "61/100, 1 failed, 0 running, 0 pending, 2.0/s, 19s left",
+    ]
+
+
+def test_on_a_terminal_a_bar_and_each_failure_once() -> None:
+    screen = Screen(terminal=True)
+    failed = Outcome(
+        index=3, name="p-3", succeeded=False, reason="OOMKilled", last_line="\x1b[2Jno room"
+    )
+    screen.show(0, running=1)
+    screen.show(10, done=49, failed=1, last_failures=(failed,))
+    screen.show(11, done=49, failed=1, last_failures=(failed,))
+    screen.writer.end()
+    shown = screen.said.split("\r\x1b[K")
+    assert shown[1] == "[....................] 0/100, 1 running, 0 pending"
+    assert shown[2].startswith("failed p-3: OOMKilled: ")
+    assert "\x1b" not in shown[2]
+    assert shown[3].startswith("[##########..........] 50/100, 1 failed")
+    assert screen.said.count("failed p-3") == 1
+    assert all(len(line) < 70 for line in shown)
+    assert shown[-1] == ""
+
+
+def test_the_rate_is_that_of_the_last_minute() -> None:
+    rate = Rate()
+    rate.look(0, 0.0)
+    assert rate.per_second == 0
+    for second in range(1, 200):
+        rate.look(1000 + second, float(second))
+    assert rate.per_second == 1.0
