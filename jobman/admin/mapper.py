@@ -13,9 +13,10 @@ _RULES = (
     ("", ("pods",), ("get", "list", "watch", "create", "delete")),
     ("", ("pods/log",), ("get",)),
     ("", ("events",), ("list",)),
+    ("batch", ("jobs",), ("get",)),
     ("coordination.k8s.io", ("leases",), ("get", "list", "watch", "create", "update", "delete")),
 )
-"""Group, resources and verbs: pods and their logs, why they do not start, and the run's Lease."""
+"""Group, resources and verbs: pods, their logs, why they wait, the runner's Job, its Lease."""
 
 
 def manifests(namespace: str, account: str) -> list[Object]:

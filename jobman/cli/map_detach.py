@@ -91,11 +91,14 @@ def carry_out(
 ) -> None:
     """Carry out a run that was handed to the cluster."""
     from jobman.cli import map as map_command
+    from jobman.kube.resources import JOBS
     from jobman.map import detached
     from jobman.map.plan import Plan
 
     app = app_context(ctx)
     items, template, chosen = detached.unpack(directory)
+    job = app.client.get(JOBS, detached.job_name(template.run))
+    template.owner = detached.owner(job.metadata.name, job.metadata.uid)
     plan = Plan(
         items=items,
         template=template,
@@ -167,7 +170,7 @@ def cancel(ctx: typer.Context, run: _Run) -> None:
 
     app = app_context(ctx)
     job = _job(app, run)
-    app.client.delete(JOBS, job.metadata.name, uid=job.metadata.uid, propagation="Foreground")
+    app.client.delete(JOBS, job.metadata.name, uid=job.metadata.uid)
     gone = 0
     while found := app.client.list(PODS, labels=pods.selector(run)).items:
         fresh = [pod for pod in found if pod.metadata.deletion_timestamp is None]

@@ -128,6 +128,11 @@ def config_maps(run: str, files: Mapping[str, bytes], labels: Mapping[str, str])
     ]
 
 
+def owner(name: str, uid: str) -> Object:
+    """The runner's Job as the owner of the items' pods: deleting it deletes them all."""
+    return {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}
+
+
 def job(run: str, pod: Object, labels: Mapping[str, str], notes: Mapping[str, str]) -> Object:
     """The runner's Job; a runner whose pod is disrupted is followed by another one."""
     metadata = {"labels": {**labels, MAP: run}, "annotations": dict(notes)}

@@ -41,7 +41,8 @@ class Template:
     """`document` is a Pod's manifest with placeholders; its digest stands for what it says.
 
     `values` are the names that it asks every item for; `notes` say what was left out of it.
-    `columns`, where given, are the names that all items have.
+    `columns`, where given, are the names that all items have. `owner` is an ownerReference for
+    all pods: when that object goes they go.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Template:
         self.run = run
         self.document = document
         self.notes = tuple(notes)
+        self.owner: Object | None = None
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         self.digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         self.values = frozenset(key for each in _texts(document) for key in placeholders.keys(each))
@@ -127,9 +129,10 @@ class Template:
 
     def expand(self, item: Item) -> Object:
         """The pod of an item, in Kubernetes' words."""
-        made = dict(self._fill(item) if callable(self._fill) else self._fill)
-        made["metadata"] = {**(made.get("metadata") or {}), "name": self.name(item)}
-        return made
+        made: Object = self._fill(item) if callable(self._fill) else self._fill
+        metadata = {**(made.get("metadata") or {}), "name": self.name(item)}
+        owned = {"ownerReferences": [self.owner]} if self.owner else {}
+        return {**made, "metadata": {**metadata, **owned}}
 
 
 def _name_pattern(metadata: Object, run: str) -> str:

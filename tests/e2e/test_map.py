@@ -188,6 +188,13 @@ def test_inside_the_cluster(
         lambda: not [n for n in names(api, namespace) if n.startswith("process")],
         20 * jobman.cluster.scale,
     )
+    run = jobman("map", "-i", "list", "process.yaml", "--detach", "--log-dir", "c").ok().text
+    _until(lambda: len(names(api, namespace)) >= 4, 20 * jobman.cluster.scale)
+    jobman("delete", "-y", f"map-{run.strip()}").ok()
+    _until(
+        lambda: not [n for n in names(api, namespace) if n.startswith("process")],
+        20 * jobman.cluster.scale,
+    )
     missing = jobman("map", "status", run.strip())
     assert (missing.code, "there is no detached run" in missing.talk) == (3, True)
 
