@@ -28,6 +28,7 @@ from jobman.cli import (
     settings,
     submit,
     wait,
+    why,
 )
 from jobman.cli import exec as exec_command
 from jobman.cli import list as list_command
@@ -70,6 +71,7 @@ for module in (
     submit,
     list_command,
     details,
+    why,
     logs,
     wait,
     exec_command,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobman.cli import completion
+from jobman.cli import completion, why
 from jobman.cli.command import app_context, command
 from jobman.cli.logs import one_name
 from jobman.values.enums import Output
@@ -68,5 +68,6 @@ def _write(app: AppContext, found: WholeJob) -> None:
             forms.write_yaml(app, document)
         case _:
             embedded = app.client.connection.embedded
-            for line in render.lines(found, app.now(), embedded=embedded):
+            sentence = why.of_whole(app, found)
+            for line in render.lines(found, app.now(), embedded=embedded, why=sentence):
                 app.write(line)

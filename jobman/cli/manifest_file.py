@@ -32,6 +32,7 @@ ALLOWED = frozenset(
         "timeout",
         "dry_run",
         "server_dry_run",
+        "force",
     }
 )
 """The options that a manifest leaves room for."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobman import __version__
-from jobman.cli import awaiting, drafts, manifest_file, offline, submission
+from jobman.cli import awaiting, drafts, fitting, manifest_file, offline, submission
 from jobman.cli.awaiting import Submitted
 from jobman.cli.command import app_context, command
 from jobman.cli.drafts import Draft
@@ -60,8 +60,11 @@ def submit(
         write(app, [draft.manifest(stamp(), namespace=namespace) for draft in made], Output.YAML)
     elif options.server_dry_run:
         write(app, list(_create(app, made, dry_run=True)), Output.YAML)
-    elif code := _submit(app, made, options, timeout_s):
-        raise typer.Exit(code)
+    else:
+        stamp = stamper(app, app.user)
+        fitting.check(app, [draft.manifest(stamp()) for draft in made], force=options.force)
+        if code := _submit(app, made, options, timeout_s):
+            raise typer.Exit(code)
 
 
 def _drafts(app: AppContext, options: SubmitOptions, words: Sequence[str]) -> list[Draft]:
@@ -123,7 +126,11 @@ def _submit(
         _create_and_tell(app, made, jobs, follow=options.follow)
         if options.follow:
             return awaiting.follow(app, jobs[0], timeout_s)
-        return awaiting.wait(app, jobs, timeout_s) if options.wait else 0
+        if options.wait:
+            return awaiting.wait(app, jobs, timeout_s)
+        if len(jobs) == 1 and not options.hold:
+            fitting.say_start(app, jobs[0])
+        return 0
 
 
 def _create_and_tell(

@@ -181,6 +181,9 @@ class SubmitOptions(PodOptions):
     local_queue: Annotated[
         str | None, typer.Option("--local-queue", metavar="NAME", help="Kueue's LocalQueue.")
     ] = None
+    force: Annotated[
+        bool, typer.Option("--force", help="Submit also what no node can ever take.")
+    ] = False
     wait: Annotated[
         bool,
         typer.Option("--wait/--no-wait", help="Wait for the end; exit with the job's exit code."),

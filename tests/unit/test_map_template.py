@@ -237,11 +237,13 @@ def test_names_are_checked_before_anything_is_made() -> None:
     assert names.problems(items_of(["a", "b"]), template) == []
     told = names.problems(items_of(["a", "B", "c", "a", "x_y", "a", "c", "z" * 250]), template)
     assert told == [
-        "names that no pod can have: 'p-B' of item 1: only lower case letters, digits, '-' and"
-        " '.' are allowed, with a letter or digit at both ends of each part; 'p-x_y' of item 4:"
-        " only lower case letters, digits, '-' and '.' are allowed, with a letter or digit at"
-        f" both ends of each part; 'p-{'z' * 250}' of item 7: it has 252 characters,"
-        " at most 249 are allowed",
+        (
+            "names that no pod can have: 'p-B' of item 1: only lower case letters, digits, '-' and"
+            " '.' are allowed, with a letter or digit at both ends of each part; 'p-x_y' of item 4:"
+            " only lower case letters, digits, '-' and '.' are allowed, with a letter or digit at"
+            f" both ends of each part; 'p-{'z' * 250}' of item 7: it has 252 characters,"
+            " at most 249 are allowed"
+        ),
         "names that several items have: 'p-a' (items 0, 3, 5); 'p-c' (items 2, 6)",
     ]
 

@@ -15,7 +15,11 @@ def test_the_page_is_not_stale() -> None:
 
 def test_it_has_commands_and_options_but_nothing_hidden() -> None:
     page = reference.markdown()
-    for part in ("## jobman list\n", "| `-u, --all-users`", "    jobman logs [OPTIONS] [NAME]...\n"):
+    for part in (
+        "## jobman list\n",
+        "| `-u, --all-users`",
+        "    jobman logs [OPTIONS] [NAME]...\n",
+    ):
         assert part in page
     assert "## jobman log\n" not in page
     assert "--help` |" not in page

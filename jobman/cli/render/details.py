@@ -25,13 +25,18 @@ MESSAGE_LIMIT = 400
 LABEL_WIDTH = 12
 
 
-def lines(found: WholeJob, now: datetime, *, embedded: bool = False) -> Iterator[str]:
-    """The lines of `jobman details`; foreign text has its control characters made visible."""
+def lines(
+    found: WholeJob, now: datetime, *, embedded: bool = False, why: str | None = None
+) -> Iterator[str]:
+    """The lines of `jobman details`; foreign text has its control characters made visible.
+
+    `why` is one sentence on why the job waits or failed.
+    """
     from jobman.jobs import state
 
     job, events = found.typed_job, found.typed_events
     view = state.of(job, found.typed_pods, events, now=now)
-    for label, value in _facts(job, view, now, embedded):
+    for label, value in _facts(job, view, now, embedded, why):
         if value:
             yield f"{label + ':':<{LABEL_WIDTH}} {_indented(value)}"
     yield from _pods(view, now)
@@ -45,7 +50,7 @@ def _indented(value: str) -> str:
 
 
 def _facts(
-    job: Job, view: JobView, now: datetime, embedded: bool
+    job: Job, view: JobView, now: datetime, embedded: bool, why: str | None
 ) -> Iterator[tuple[str, str | None]]:
     from jobman.jobs import find
     from jobman.kube import labels
@@ -56,6 +61,7 @@ def _facts(
     yield "User", find.owner(job) or "- (not made by jobman)"
     yield "State", f"{view.state}: {view.reason}" if view.reason else view.state.value
     yield "Message", view.message
+    yield "Why", why
     yield "Exit code", None if view.exit_code is None else str(view.exit_code)
     yield "Flavor", meta.labels.get(labels.FLAVOR)
     for container in spec.containers:

@@ -1,0 +1,107 @@
+"""At submit: can the job ever fit, and does it start now?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobman.errors import JobmanError, UsageError
+from jobman.values.text import visible
+
+if TYPE_CHECKING:
+    from jobman.cli.awaiting import Submitted
+    from jobman.cli.context import AppContext
+    from jobman.queue.nodes import NodeView
+    from jobman.queue.rules import Wanted
+
+PATIENCE_S = 2.0
+"""How long the scheduler's verdict is waited for; nearly always it takes some milliseconds."""
+
+
+def check(app: AppContext, manifests: Sequence[dict[str, Any]], *, force: bool) -> None:
+    """Warn of jobs that no node could ever take; refuse them where no node will ever be added.
+
+    That is the embedded cluster, and where the settings say `cluster.fixedNodes`. Raises
+    UsageError. Where nodes may not be read nothing is said.
+    """
+    embedded = app.client.connection.embedded
+    fixed = embedded or app.settings.values.cluster.fixed_nodes
+    if not (fixed or app.err_is_terminal) or (force and fixed):
+        return
+    nodes = _empty_nodes(app)
+    if not nodes:
+        return
+    for manifest in manifests:
+        _check_one(app, manifest, nodes, refuse=fixed)
+
+
+def _check_one(
+    app: AppContext, manifest: dict[str, Any], nodes: Sequence[NodeView], *, refuse: bool
+) -> None:
+    from jobman.why import scheduling
+
+    wanted = _wanted(manifest)
+    if wanted is None:
+        return
+    found = scheduling.diagnose(wanted, nodes)
+    if found.kind == scheduling.NEVER and refuse:
+        raise UsageError(
+            visible(found.sentence),
+            hint="ask for less (jobman nodes shows what there is); --force submits it all the same",
+        )
+    if found.kind in (scheduling.NEVER, scheduling.RULES):
+        app.warn(visible(found.sentence))
+
+
+def _empty_nodes(app: AppContext) -> list[NodeView]:
+    """The nodes as if no pod were there; none where they may not be read."""
+    from jobman.kube.resources import NODES
+    from jobman.queue.nodes import views
+
+    try:
+        return views(app.client.list(NODES).items, ())
+    except JobmanError:
+        return []
+
+
+def _wanted(manifest: dict[str, Any]) -> Wanted | None:
+    """What the job's pods ask of a node; None where the server is to judge the manifest."""
+    import msgspec
+
+    from jobman.kube import decode
+    from jobman.kube.objects import Job
+    from jobman.queue.rules import Wanted
+
+    try:
+        job = decode.one(msgspec.json.encode(manifest), Job, "Job")
+    except (JobmanError, msgspec.MsgspecError, TypeError):
+        return None
+    return Wanted.of(job.spec.template.spec)
+
+
+def say_start(app: AppContext, job: Submitted) -> None:
+    """On a terminal: that the job starts now, or what it waits for."""
+    if not app.err_is_terminal:
+        return
+    text = _verdict(app, job)
+    if text:
+        app.say(f"{job.name} {visible(text, limit=600)}")
+
+
+def _verdict(app: AppContext, job: Submitted) -> str:
+    from jobman.kube import labels
+    from jobman.kube.resources import PODS
+    from jobman.why import diagnose
+
+    selector = f"{labels.JOB_NAME}={job.name}"
+    with app.client.watch(
+        PODS, namespace=job.namespace, labels=selector, deadline_s=PATIENCE_S
+    ) as changes:
+        for change in changes:
+            pod = change.object
+            if pod.spec.node_name:
+                return f"starts now on {pod.spec.node_name}"
+            found = diagnose.unscheduled(pod)
+            if found is not None:
+                return f"waits: {found.sentence}"
+    return ""

@@ -1,0 +1,229 @@
+"""Evidence -> why the job is where it is. Pure.
+
+The first that applies: it is over or runs; it is held, by a person or by Kueue; its pods are
+refused; a pod waits for a node; a pod on its node cannot start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from jobman.jobs.pods import PodView, last_seen
+from jobman.kube.objects import Pod
+from jobman.queue.rules import Wanted
+from jobman.values.duration import format_rfc3339
+from jobman.values.enums import State
+from jobman.why import failed, said, scheduling, words
+from jobman.why.diagnosis import Diagnosis
+from jobman.why.evidence import Evidence
+
+_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+_CONFIG = ("CreateContainerConfigError", "CreateContainerError")
+_MOUNT = ("FailedMount", "FailedAttachVolume")
+
+
+def diagnose(found: Evidence) -> Diagnosis:
+    """Why the job is where it is."""
+    judge = _BY_STATE.get(found.view.state, _waiting)
+    diagnosis = judge(found)
+    return replace(diagnosis, unseen=(*diagnosis.unseen, *found.unseen))
+
+
+def _over(found: Evidence) -> Diagnosis:
+    view = found.view
+    at = f" at {format_rfc3339(view.finished_at)}" if view.finished_at else ""
+    if view.state is State.CANCELLED:
+        return Diagnosis("cancelled", f"it was cancelled {view.message or at.strip()}".strip())
+    if view.state is State.DELETING:
+        return Diagnosis("deleting", "it is being deleted; its pods end first")
+    return Diagnosis("succeeded", f"it succeeded{at}")
+
+
+def _running(found: Evidence) -> Diagnosis:
+    view = found.view
+    since = f" since {format_rfc3339(view.started_at)}" if view.started_at else ""
+    on = f" on {view.node}" if view.node else ""
+    waiting = [pod for pod in view.pods if pod.state is State.PENDING]
+    evidence = (f"{words.count(len(waiting), 'pod')} of it still wait",) if waiting else ()
+    return Diagnosis("running", f"it runs{on}{since}", evidence)
+
+
+def _failed(found: Evidence) -> Diagnosis:
+    return failed.diagnose(
+        found.view,
+        found.job,
+        found.pods,
+        found.events,
+        flavors=found.flavors,
+        log_tail=found.log,
+    )
+
+
+def _held(found: Evidence) -> Diagnosis:
+    queued, name = found.queued, found.job.metadata.name
+    if queued is None or not queued.waits:
+        release = f"jobman release {name}"
+        later = _if_released(found)
+        return Diagnosis("held", "it is held (suspended)", later, (f"{release} lets it start",))
+    place = f", as number {queued.position}" if queued.position else ""
+    evidence = [f"Kueue: {queued.reason}: {queued.message}".rstrip(": ")] if queued.message else []
+    if queued.ahead is not None and queued.position:
+        evidence.append(f"ahead of it: {queued.ahead} GPUs")
+    sentence = f"it waits in Kueue's LocalQueue {queued.queue}{place}"
+    return Diagnosis("kueue", sentence, tuple(evidence))
+
+
+def _if_released(found: Evidence) -> tuple[str, ...]:
+    if not found.nodes:
+        return ()
+    wanted = Wanted.of(found.job.spec.template.spec)
+    judged = scheduling.diagnose(wanted, found.nodes, flavors=found.flavors)
+    if judged.kind == scheduling.FITS:
+        return ("released now it would fit",)
+    return (f"released now: {judged.sentence}",)
+
+
+def _waiting(found: Evidence) -> Diagnosis:
+    view = next((pod for pod in found.view.pods if _waits(pod)), None)
+    if view is None:
+        return _without_pods(found)
+    pod = next(pod for pod in found.pods if pod.metadata.name == view.name)
+    if pod.spec.node_name:
+        return _on_its_node(found, pod, view)
+    return _without_node(found, pod)
+
+
+def _waits(pod: PodView) -> bool:
+    return not pod.finished and not pod.has_started
+
+
+def _without_pods(found: Evidence) -> Diagnosis:
+    refusals = [event for event in found.events if event.reason == "FailedCreate"]
+    if not refusals:
+        if found.view.pods:
+            return Diagnosis("retrying", found.view.message or "its next pod is still to come")
+        return Diagnosis("no-pods-yet", "its pods are not made yet")
+    message = max(refusals, key=last_seen).message
+    quota = said.quota(message)
+    times = sum(event.times for event in refusals)
+    evidence = (f"refused {words.count(times, 'time')}: {message}",)
+    stuck = found.view.state is State.STUCK
+    if quota is None:
+        lacking = said.missing(message)
+        what = f"{lacking} is not there" if lacking else "the cluster refuses its pods"
+        hint = "make it, or change the job: it will not start by itself" if stuck else ""
+        return Diagnosis("refused", f"{what}: {message}", (), (hint,) if hint else ())
+    ever = "asks for more than the quota ever allows" if stuck else "is used up"
+    sentence = f"quota {quota.name} of its namespace {ever}: {quota.text()}"
+    ways = ("wait for other jobs of the namespace to end, or ask for less",) if not stuck else ()
+    return Diagnosis("quota", sentence, evidence, ways)
+
+
+def _without_node(found: Evidence, pod: Pod) -> Diagnosis:
+    spec = pod.spec
+    condition = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
+    if condition is not None and condition.reason == "SchedulingGated":
+        gates = ", ".join(gate.name for gate in spec.scheduling_gates)
+        return Diagnosis("gated", f"it is held back before the scheduler by: {gates}")
+    message = condition.message if condition else ""
+    lacking = said.missing(message)
+    if lacking:
+        return _missing(lacking, message)
+    if condition is None and spec.scheduler_name not in ("", "default-scheduler"):
+        return Diagnosis(
+            "no-scheduler",
+            f"no scheduler has looked at it: it asks for one named {spec.scheduler_name}",
+        )
+    said_so = (f"the scheduler: {message}",) if message else ()
+    if found.nodes is not None:
+        judged = scheduling.diagnose(
+            Wanted.of(spec),
+            found.nodes,
+            others=found.others,
+            since=pod.metadata.creation_timestamp,
+            flavors=found.flavors,
+        )
+        return replace(judged, evidence=(*judged.evidence, *said_so))
+    return _by_message(pod, message)
+
+
+def unscheduled(pod: Pod) -> Diagnosis | None:
+    """What the scheduler says of a pod; None as long as it says nothing."""
+    condition = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
+    if condition is None or not condition.message:
+        return None
+    lacking = said.missing(condition.message)
+    return _missing(lacking, condition.message) if lacking else _by_message(pod, condition.message)
+
+
+def _by_message(pod: Pod, message: str) -> Diagnosis:
+    """What the scheduler says, as the nodes may not be read."""
+    found = said.scheduler(message)
+    evidence = (f"the scheduler: {message}",) if message else ()
+    if found is None:
+        return Diagnosis("unscheduled", message or "the scheduler has not got to it yet")
+    wanted = Wanted.of(pod.spec)
+    short = ", ".join(
+        f"{words.amount(name, wanted.amounts.get(name, 0))} on {words.count(count, 'node')}"
+        for name, count in found.insufficient.items()
+    )
+    if found.full:
+        sentence = f"it would fit on {words.count(found.full, 'node')}, but they are busy"
+        told = f"{sentence} (short: {short})" if short else sentence
+        return Diagnosis(scheduling.BUSY, told, evidence)
+    if found.insufficient:
+        sentence = f"no node that may take it has enough: {short}"
+        return Diagnosis("insufficient", sentence, evidence)
+    kinds = (
+        (found.selector, "do not match its node labels or affinity"),
+        (found.taints, "have taints that it does not tolerate"),
+        (found.cordoned, "are cordoned"),
+    )
+    told = ", ".join(f"{count} {what}" for count, what in kinds if count)
+    return Diagnosis(scheduling.RULES, f"no node may take it: {told or message}", evidence)
+
+
+def _on_its_node(found: Evidence, pod: Pod, view: PodView) -> Diagnosis:
+    node, about = pod.spec.node_name, pod.metadata.name
+    events = [event for event in found.events if event.involved_object.name == about]
+    image = next((c.image for c in pod.spec.containers), "")
+    if view.reason in _IMAGE:
+        why = view.message or view.reason
+        ways = (f"jobman images lists what is there; then jobman delete {found.job.metadata.name}",)
+        return Diagnosis("image", f"image {image} cannot be pulled: {why}", (), ways)
+    lacking = said.missing(view.message)
+    if lacking:
+        return _missing(lacking, view.message)
+    mounts = [event for event in events if event.reason in _MOUNT]
+    if mounts:
+        message = max(mounts, key=last_seen).message
+        lacking = said.missing(message)
+        if lacking:
+            return _missing(lacking, message)
+        return Diagnosis("volume", f"a volume cannot be mounted on {node}: {message}")
+    if view.reason in _CONFIG:
+        return Diagnosis("config", f"its container cannot be made on {node}: {view.message}")
+    last = max(events, key=last_seen, default=None)
+    evidence = (f"{last.reason}: {last.message}",) if last else ()
+    why = f" ({view.reason})" if view.reason else ""
+    return Diagnosis("starting", f"it is starting on {node}{why}", evidence)
+
+
+def _missing(what: str, message: str) -> Diagnosis:
+    return Diagnosis(
+        "missing",
+        f"{what} is not there",
+        (message,),
+        (f"make {what}: it starts then by itself",),
+    )
+
+
+_BY_STATE: dict[State, Callable[[Evidence], Diagnosis]] = {
+    State.SUCCEEDED: _over,
+    State.CANCELLED: _over,
+    State.DELETING: _over,
+    State.RUNNING: _running,
+    State.FAILED: _failed,
+    State.SUSPENDED: _held,
+}

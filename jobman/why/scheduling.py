@@ -1,0 +1,269 @@
+"""Why no node takes a pod, from the nodes themselves. Pure.
+
+In order: no node would even if it were empty (its rules, or its size), nodes would that are full
+(`busy`), the free parts lie scattered (`fragmented`), or nothing that is judged here is against it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jobman.config.flavors import Flavor, is_gpu
+from jobman.kube.objects import Toleration
+from jobman.queue import amounts
+from jobman.queue.amounts import UNIT
+from jobman.queue.nodes import NodeView
+from jobman.queue.rules import Obstacle, Wanted, against, shortages, why_not
+from jobman.why import words
+from jobman.why.diagnosis import Diagnosis
+
+BUSY, FRAGMENTED, NEVER, RULES, FITS = "busy", "fragmented", "never-fits", "node-rules", "fits-now"
+_SUGGESTED = 3
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A pod that waits for a node; `since` is when it came."""
+
+    wanted: Wanted
+    since: datetime | None
+
+
+def diagnose(
+    wanted: Wanted,
+    nodes: Sequence[NodeView],
+    *,
+    others: Iterable[Waiting] = (),
+    since: datetime | None = None,
+    flavors: Sequence[Flavor] = (),
+) -> Diagnosis:
+    """Why a pod that wants this is on no node. `others` wait too, `since` is when it came."""
+    if not nodes:
+        return Diagnosis(RULES, "the cluster has no node")
+    if any(not why_not(wanted, node) for node in nodes):
+        return _fits(wanted, nodes)
+    roomy = [node for node in nodes if not why_not(wanted, node, empty=True)]
+    if roomy:
+        found = _full(wanted, roomy)
+        lines = [
+            *found.evidence,
+            *_rules(wanted, nodes),
+            *_ahead(wanted, _fitting(others, nodes), since),
+        ]
+    else:
+        found = _never(wanted, nodes)
+        lines = [*found.evidence, *(_rules(wanted, nodes) if found.kind == NEVER else ())]
+    ways = (*found.suggestions, *_smaller(wanted, nodes), *_flavors(wanted, nodes, flavors))
+    return replace(found, evidence=tuple(lines), suggestions=ways)
+
+
+def _fits(wanted: Wanted, nodes: Sequence[NodeView]) -> Diagnosis:
+    taking = [node.name for node in nodes if not why_not(wanted, node)]
+    return Diagnosis(
+        FITS,
+        f"it fits now on {words.nodes(taking)}: the scheduler has not got to it yet, or minds"
+        " something else",
+        ("not judged here: affinity between pods, spreading, volumes, ports",),
+    )
+
+
+def _never(wanted: Wanted, nodes: Sequence[NodeView]) -> Diagnosis:
+    allowed = [node for node in nodes if not against(wanted, node)]
+    if not allowed:
+        only = words.count(len(nodes), "node")
+        return Diagnosis(RULES, f"no node may take it: {_told(wanted, nodes)} (of {only})")
+    node, lacks = _nearest(wanted, allowed)
+    worst = lacks[0]
+    others = f" of the {words.count(len(allowed), 'node')} that may take it"
+    sentence = (
+        f"it can never fit: it asks for {words.amount(worst.resource, _asked(wanted, worst))},"
+        f" and the nearest{others if len(allowed) > 1 else ''} has"
+        f" {words.amount(worst.resource, worst.available)} in all ({node.name})"
+    )
+    missing = [
+        f"{node.name} would lack {words.amount(each.resource, each.short_by)} even if it were empty"
+        for each in lacks
+    ]
+    return Diagnosis(NEVER, sentence, tuple(missing))
+
+
+def _nearest(wanted: Wanted, nodes: Sequence[NodeView]) -> tuple[NodeView, list[Obstacle]]:
+    """The node that lacks the smallest part of what is asked, the greatest lack first."""
+
+    def lacks(node: NodeView) -> list[Obstacle]:
+        found = shortages(wanted.amounts, node, empty=True)
+        return sorted(found, key=lambda each: -each.short_by / _asked(wanted, each))
+
+    def distance(node: NodeView) -> tuple[float, str]:
+        found = lacks(node)
+        return sum(each.short_by / _asked(wanted, each) for each in found), node.name
+
+    nearest = min(nodes, key=distance)
+    return nearest, lacks(nearest)
+
+
+def _asked(wanted: Wanted, obstacle: Obstacle) -> int:
+    return wanted.amounts[obstacle.resource]
+
+
+def _full(wanted: Wanted, roomy: Sequence[NodeView]) -> Diagnosis:
+    """Nodes would take it if they were empty."""
+    lacking = Counter(
+        obstacle.resource for node in roomy for obstacle in shortages(wanted.amounts, node)
+    )
+    resource = max(lacking, key=lambda name: (is_gpu(name), lacking[name], name))
+    asked = wanted.amounts[resource]
+    free = {node.name: max(node.free.get(resource, 0), 0) for node in roomy}
+    total, best = sum(free.values()), max(free, key=lambda name: (free[name], name))
+    need = f"it needs {words.amount(resource, asked)}"
+    block = f"the largest free block is {words.amount(resource, free[best])} on {best}"
+    evidence = [
+        f"{name} is short on {words.count(count, 'node')}"
+        for name, count in lacking.most_common()
+        if name != resource
+    ]
+    if total >= asked and free[best] < asked:
+        sentence = (
+            f"{need} on one node; {words.amount(resource, total)} are free, but scattered over"
+            f" {words.count(sum(1 for left in free.values() if left), 'node')}: {block}"
+        )
+        return Diagnosis(FRAGMENTED, sentence, tuple(evidence))
+    if free[best] >= asked:
+        sentence = f"{need} and more: where that is free, something else is short"
+        return Diagnosis(BUSY, sentence, (block, *evidence))
+    there = f"{words.amount(resource, total)} are free on"
+    missing = f"{words.amount(resource, asked - free[best])} are missing"
+    if len(roomy) == 1:
+        return Diagnosis(BUSY, f"{need}; {there} {best}: {missing}", tuple(evidence))
+    those = f"the {len(roomy)} nodes that could take it"
+    sentence = f"{need}; {there} {those}, {block}: {missing} there"
+    return Diagnosis(BUSY, sentence, tuple(evidence))
+
+
+def _rules(wanted: Wanted, nodes: Sequence[NodeView]) -> list[str]:
+    told = _told(wanted, nodes)
+    return [f"nodes that may not take it: {told}"] if told else []
+
+
+def _told(wanted: Wanted, nodes: Sequence[NodeView]) -> str:
+    """`2 lack the label gpu=a100, 1 is cordoned`; each node counts with its first obstacle."""
+    firsts = Counter(_obstacle(found[0]) for node in nodes if (found := against(wanted, node)))
+    return ", ".join(
+        f"{count} {one if count == 1 else many}" for (one, many), count in firsts.most_common()
+    )
+
+
+def _obstacle(obstacle: Obstacle) -> tuple[str, str]:
+    """The obstacle of one node, and of several."""
+    pair = f"{obstacle.key}={obstacle.value}" if obstacle.value else obstacle.key
+    match obstacle.kind:
+        case "selector":
+            return f"lacks the label {pair}", f"lack the label {pair}"
+        case "affinity":
+            return "is outside its node affinity", "are outside its node affinity"
+        case "taint":
+            return f"has the taint {pair}", f"have the taint {pair}"
+        case "cordoned":
+            return "is cordoned", "are cordoned"
+        case _:
+            return "is not ready", "are not ready"
+
+
+def _fitting(others: Iterable[Waiting], nodes: Sequence[NodeView]) -> Iterator[Waiting]:
+    """Those that some node could take; equal pods are judged once."""
+    known: dict[int, bool] = {}
+    for other in others:
+        key = id(other.wanted)
+        if key not in known:
+            known[key] = any(not why_not(other.wanted, node, empty=True) for node in nodes)
+        if known[key]:
+            yield other
+
+
+def _ahead(wanted: Wanted, others: Iterable[Waiting], since: datetime | None) -> list[str]:
+    """Who came earlier with no lower priority and wants the same."""
+    main = _main_resource(wanted)
+    if main is None or since is None:
+        return []
+    ahead = [
+        other.wanted.amounts.get(main, 0)
+        for other in others
+        if other.since is not None
+        and other.since < since
+        and other.wanted.priority >= wanted.priority
+        and other.wanted.amounts.get(main, 0) > 0
+    ]
+    if not ahead:
+        return [f"nobody who came earlier waits for {main}"]
+    who = words.count(len(ahead), "pod")
+    volume = words.amount(main, sum(ahead))
+    return [f"ahead (earlier, of no lower priority): {who}, {volume}; Kubernetes promises no order"]
+
+
+def _main_resource(wanted: Wanted) -> str | None:
+    """The GPU that is asked for, else what else is."""
+    names = [name for name, asked in wanted.amounts.items() if asked > 0 and name != amounts.PODS]
+    return min(names, key=lambda name: (not is_gpu(name), name != "cpu", name), default=None)
+
+
+def _smaller(wanted: Wanted, nodes: Sequence[NodeView]) -> list[str]:
+    """The smallest change of one amount that lets it start now."""
+    found = []
+    allowed = [node for node in nodes if not against(wanted, node)]
+    for resource, asked in wanted.amounts.items():
+        rest = replace(wanted, amounts={k: v for k, v in wanted.amounts.items() if k != resource})
+        free = {
+            node.name: node.free.get(resource, 0)
+            for node in allowed
+            if not shortages(rest.amounts, node)
+        }
+        best = max(free, key=lambda name: (free[name], name), default=None)
+        if resource == amounts.PODS or best is None:
+            continue
+        left = free[best] // UNIT * UNIT if is_gpu(resource) else free[best]
+        if 0 < left < asked:
+            one, other = words.amount(resource, left), words.amount(resource, asked)
+            found.append(f"with {one} instead of {other} it fits now on {best}")
+    return found
+
+
+def _flavors(wanted: Wanted, nodes: Sequence[NodeView], flavors: Sequence[Flavor]) -> list[str]:
+    """Flavors of the same kind (with GPUs, or without) that fit now; the biggest first."""
+    has_gpus = any(is_gpu(name) for name in wanted.amounts)
+    found = []
+    for flavor in flavors:
+        if flavor.resources is None or bool(flavor.gpu_count) != has_gpus:
+            continue
+        of_it = of_flavor(flavor)
+        if of_it.amounts == wanted.amounts:
+            continue
+        taking = [node.name for node in nodes if not why_not(of_it, node)]
+        if taking:
+            found.append((flavor.gpu_count, of_it.amounts.get("cpu", 0), flavor.name, taking))
+    found.sort(reverse=True)
+    return [
+        f"flavor {name} fits now on {words.nodes(taking)}"
+        for _, _, name, taking in found[:_SUGGESTED]
+    ]
+
+
+def of_flavor(flavor: Flavor) -> Wanted:
+    """What a pod of the flavor asks of a node."""
+    asked = amounts.of({**flavor.limits, **flavor.requests})
+    return Wanted(
+        amounts={**{name: value for name, value in asked.items() if value}, **amounts.ONE_POD},
+        node_selector=flavor.node_selector,
+        affinity=None,
+        tolerations=tuple(
+            Toleration(
+                key=each.get("key") or "",
+                operator=each.get("operator") or "",
+                value=each.get("value") or "",
+                effect=each.get("effect") or "",
+            )
+            for each in flavor.tolerations
+        ),
+    )
