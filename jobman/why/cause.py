@@ -23,7 +23,6 @@ _STORAGE = re.compile(r"ephemeral|EmptyDir|DiskPressure", re.IGNORECASE)
 _EXEC = re.compile(r'exec: "(.*?)": (.*?)(?:: unknown)?$', re.DOTALL)
 _RUNTIME = re.compile(r".*(?:unable to start container process|container init): ", re.DOTALL)
 _KNOWN_CODES = {
-    125: "its container or wrapper could not be run",
     126: "the command is there but cannot be executed: no permission, or no program",
     127: "command not found",
     128: "not an exit code a program should give",

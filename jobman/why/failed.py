@@ -197,7 +197,7 @@ def _suggestions(
         yield f"jobman logs {name}" + (f" --index {index[0]}" if index and array else "")
     if kind == "refused":
         yield f"jobman details {name}"
-    elif first is None or first.kind not in ("oom", "not-started", "deadline"):
+    elif kind not in ("oom", "not-started", "deadline", "job-deadline"):
         yield again
 
 

@@ -285,7 +285,7 @@ def test_pods_that_could_not_be_made() -> None:
         "the whole job took longer than its deadline of 1m30s; its pods could not be made: "
         'pods "train-x" is forbidden: no'
     )
-    assert found.suggestions[0] == "jobman submit … --time-limit 3m"
+    assert found.suggestions == ("jobman submit … --time-limit 3m",)
     alone = why([], None, [refused])
     assert (alone.kind, alone.suggestions) == ("refused", ("jobman details train",))
 
