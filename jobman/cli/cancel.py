@@ -12,6 +12,7 @@ from jobman.cli.each import Asked, Everything, Force, JobNames, Patterns, Yes
 
 if TYPE_CHECKING:
     from jobman.kube.objects import Job
+    from jobman.map.presence import Presence
 
 
 def register(app: typer.Typer) -> None:
@@ -45,4 +46,12 @@ def cancel(
         done = cancelling.cancel(client, job, user=user, now=app.now())
         return f"{job.metadata.name} {done}"
 
-    each.side_by_side(app, found, act, failed="cancelled")
+    def of_run(run: Presence) -> str:
+        from jobman.map import reach
+
+        if not (run.living or run.active):
+            return f"{run.name} is over already"
+        gone = reach.cancel(client, run, user=user, now=app.now())
+        return f"{run.name} cancelled; {gone} of its pods deleted"
+
+    each.side_by_side(app, found, act, failed="cancelled", of_run=of_run)

@@ -12,13 +12,14 @@ from jobman.cli.command import app_context, command
 from jobman.cli.each import Asked, Everything, Force, JobNames, Patterns, Yes
 from jobman.cli.problems import Problems
 from jobman.cli.sweep import OlderThan, Sweep
-from jobman.errors import ApiNotFoundError, ConflictError
+from jobman.errors import ApiNotFoundError, ConflictError, UsageError
 from jobman.values.duration import parse_duration
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.kube.objects import Job, ObjectMeta
     from jobman.kube.resources import Resource
+    from jobman.map.presence import Presence
 
 
 def register(app: typer.Typer) -> None:
@@ -59,15 +60,29 @@ def delete(
     words = [*(patterns or ()), *(job_names or ())]
     asked = Asked(words, everything, sweep.chooses, yes, force)
     found = each.chosen(app, asked, "delete")
+    if sweep.chooses and found.runs:
+        raise UsageError(
+            f"{found.runs[0].name} is a run of jobman map:"
+            " --finished, --failed and --older-than choose among jobs"
+        )
     found.jobs = sweep.of(app, found.jobs, everybody=force)
-    if not found.jobs and not found.missing:
+    if not found.asked:
         app.say("no job is meant: none of yours is over that long, or ended so")
         return
-    names = each.listed([job.metadata.name for job in found.jobs])
-    app.say(f"deleting {each.count(len(found.jobs))} with pods and logs: {names}")
+    names = [*(job.metadata.name for job in found.jobs), *(run.name for run in found.runs)]
+    app.say(f"deleting {each.count(len(names))} with pods and logs: {each.listed(names)}")
     if app.can_ask and not yes:
-        each.agree(app, f"delete {each.count(len(found.jobs))}?")
-    each.side_by_side(app, found, lambda job: _deleted(app, job, grace), failed="deleted")
+        each.agree(app, f"delete {each.count(len(names))}?")
+
+    def of_run(run: Presence) -> str:
+        from jobman.map import reach
+
+        reach.delete(app.client, run, user=app.user, now=app.now(), grace_s=grace)
+        return run.name
+
+    each.side_by_side(
+        app, found, lambda job: _deleted(app, job, grace), failed="deleted", of_run=of_run
+    )
 
 
 def _deleted(app: AppContext, job: Job, grace_s: int | None) -> str:

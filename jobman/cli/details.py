@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobman.cli import completion, why
+from jobman.cli import completion, each, map_one, why
 from jobman.cli.command import app_context, command
 from jobman.cli.logs import one_name
+from jobman.errors import NotFoundError
 from jobman.values.enums import Output
 
 if TYPE_CHECKING:
@@ -51,7 +52,13 @@ def details(
     from jobman.jobs import whole
     from jobman.jobs.find import find_one
 
-    meta = find_one(app.client, word, app.user).metadata
+    try:
+        meta = find_one(app.client, word, app.user).metadata
+    except NotFoundError:
+        if run := each.map_run(app, word):
+            map_one.details(app, run)
+            return
+        raise
     found = whole.read(app.client, meta.name, namespace=meta.namespace)
     _write(app, found)
 

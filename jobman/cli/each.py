@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ from jobman.values.text import visible
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.kube.objects import Job
+    from jobman.map.presence import Presence
 
 AT_ONCE = 8
 SHOWN = 20
@@ -65,10 +67,16 @@ class Asked:
 
 @dataclass
 class Chosen:
-    """The jobs that are meant, and an error for each word that means none."""
+    """The jobs and the runs of `jobman map` that are meant, and an error for each other word."""
 
     jobs: list[Job]
+    runs: list[Presence] = field(default_factory=list)
     missing: list[JobmanError] = field(default_factory=list)
+
+    @property
+    def asked(self) -> int:
+        """How many were asked for."""
+        return len(self.jobs) + len(self.runs) + len(self.missing)
 
 
 def chosen(app: AppContext, asked: Asked, verb: str) -> Chosen:
@@ -84,7 +92,7 @@ def chosen(app: AppContext, asked: Asked, verb: str) -> Chosen:
         raise UsageError("what sweeps several jobs needs -y where nobody can be asked")
     found = _meant(app, asked)
     if not asked.force:
-        _refuse_others(app, found.jobs, verb)
+        _refuse_others(app, found, verb)
     return found
 
 
@@ -97,21 +105,36 @@ def _meant(app: AppContext, asked: Asked) -> Chosen:
             raise NotFoundError(f"you have no job in namespace {app.client.namespace}")
         return Chosen(mine)
     found: dict[str, Job] = {}
+    runs: dict[str, Presence] = {}
     missing: list[JobmanError] = []
     for word in asked.words:
         try:
             found |= {job.metadata.uid: job for job in find(app.client, [word], app.user)}
         except NotFoundError as error:
-            missing.append(error)
-    if not found:
+            if run := map_run(app, word):
+                runs[run.name] = run
+            else:
+                missing.append(error)
+    if not found and not runs:
         raise missing[0]
-    return Chosen(list(found.values()), missing)
+    return Chosen(list(found.values()), list(runs.values()), missing)
 
 
-def _refuse_others(app: AppContext, jobs: Iterable[Job], verb: str) -> None:
+def map_run(app: AppContext, word: str) -> Presence | None:
+    """The run of `jobman map` that is called so; the rest of jobman is not loaded for others."""
+    if not word.startswith("map-"):
+        return None
+    from jobman.map import reach
+
+    return reach.find(app.client, word, now=app.now())
+
+
+def _refuse_others(app: AppContext, found: Chosen, verb: str) -> None:
     from jobman.jobs.find import owner
 
-    others = [(job.metadata.name, owner(job)) for job in jobs if owner(job) != app.user]
+    owners = [(job.metadata.name, owner(job)) for job in found.jobs]
+    owners += [(run.name, run.user) for run in found.runs]
+    others = [(name, user) for name, user in owners if user != app.user]
     if not others:
         return
     shown = ", ".join(
@@ -150,24 +173,44 @@ def count(number: int) -> str:
     return "1 job" if number == 1 else f"{number} jobs"
 
 
-def one_by_one(app: AppContext, found: Chosen, act: Callable[[Job], str], *, failed: str) -> None:
+def _no_run(run: Presence) -> str:
+    raise UsageError(f"{run.name} is a run of jobman map, no job: this is not done to it")
+
+
+def one_by_one(
+    app: AppContext,
+    found: Chosen,
+    act: Callable[[Job], str],
+    *,
+    failed: str,
+    of_run: Callable[[Presence], str] = _no_run,
+) -> None:
     """Do something to each job, as `side_by_side` does, but to one after the other."""
-    problems = said(app, (_one(act, job) for job in found.jobs))
-    report(app, [*found.missing, *problems], len(found.jobs) + len(found.missing), failed)
+    problems = said(app, (done() for done in _acts(found, act, of_run)))
+    report(app, [*found.missing, *problems], found.asked, failed)
 
 
-def side_by_side(app: AppContext, found: Chosen, act: Callable[[Job], str], *, failed: str) -> None:
+def side_by_side(
+    app: AppContext,
+    found: Chosen,
+    act: Callable[[Job], str],
+    *,
+    failed: str,
+    of_run: Callable[[Presence], str] = _no_run,
+) -> None:
     """Do something to each job, several at once; a line on stdout for each that it was done to.
 
     `act` returns that line; an empty one is not written. Problems are said when all is done, with
-    a summary after those of some jobs ("2 of 5 were not {failed}; the others were").
+    a summary after those of some jobs ("2 of 5 were not {failed}; the others were"). `of_run` is
+    done to each run of `jobman map`; by default that is a mistake of the user's.
     """
-    pool = ThreadPoolExecutor(min(AT_ONCE, len(found.jobs)) or 1)
+    acts = _acts(found, act, of_run)
+    pool = ThreadPoolExecutor(min(AT_ONCE, len(acts)) or 1)
     try:
-        problems = said(app, pool.map(lambda job: _one(act, job), found.jobs))
+        problems = said(app, pool.map(lambda done: done(), acts))
     finally:
         pool.shutdown(cancel_futures=True)
-    report(app, [*found.missing, *problems], len(found.jobs) + len(found.missing), failed)
+    report(app, [*found.missing, *problems], found.asked, failed)
 
 
 def said(app: AppContext, results: Iterable[str | JobmanError]) -> list[JobmanError]:
@@ -181,9 +224,16 @@ def said(app: AppContext, results: Iterable[str | JobmanError]) -> list[JobmanEr
     return problems
 
 
-def _one(act: Callable[[Job], str], job: Job) -> str | JobmanError:
+def _acts(
+    found: Chosen, act: Callable[[Job], str], of_run: Callable[[Presence], str]
+) -> list[Callable[[], str | JobmanError]]:
+    jobs = [partial(_one, partial(act, job)) for job in found.jobs]
+    return [*jobs, *(partial(_one, partial(of_run, run)) for run in found.runs)]
+
+
+def _one(act: Callable[[], str]) -> str | JobmanError:
     try:
-        return act(job)
+        return act()
     except JobmanError as error:
         return error
 

@@ -107,6 +107,7 @@ def list_jobs(
     if watch and tasks:
         raise UsageError("--watch shows jobs, not --tasks")
     from jobman.jobs.listing import ListQuery, rows, task_rows
+    from jobman.map import reach
 
     gpus = app.settings.values.jobs_queue.gpu_resources
     query = ListQuery(
@@ -129,7 +130,8 @@ def list_jobs(
         found_tasks = task_rows(app.client, query, now=app.now())
         _write_tasks(app, found_tasks[: most_rows(app, limit)])
         return
-    found = rows(app.client, query, now=app.now())
+    merged = reach.rows_beside(app.client, query, now=app.now())
+    found = merged(rows(app.client, query, now=app.now()))
     shown = found[: most_rows(app, limit)]
     write(app, query, shown)
     if len(shown) < len(found):

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobman.cli import completion, log_options
+from jobman.cli import completion, each, log_options, map_one
 from jobman.cli.command import Command, app_context, command
 from jobman.cli.log_options import Asked
-from jobman.errors import JobmanError, UsageError
+from jobman.errors import JobmanError, NotFoundError, UsageError
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -100,7 +100,17 @@ def logs(
         raise UsageError("--save keeps each pod's log as it is: leave out --all-pods")
     from jobman.jobs.find import find
 
-    jobs = find(app.client, words, app.user)
+    try:
+        jobs = find(app.client, words, app.user)
+    except NotFoundError:
+        if len(words) == 1 and (run := each.map_run(app, words[0])):
+            if save is not None or all_pods:
+                raise UsageError(
+                    "of a run of jobman map: leave out --save and --all-pods"
+                ) from None
+            map_one.logs(app, run, asked)
+            return
+        raise
     target = _target(app, all_pods, save)
     try:
         _report(app, _read(app, jobs, asked, target), len(jobs))

@@ -155,7 +155,8 @@ def summarize(app: AppContext, result: Result, plan: Plan) -> None:
     parts = [f"{result.succeeded} of {result.items} succeeded"]
     parts += [f"{result.failed} failed"] if result.failed else []
     parts += [f"{left} not done"] if left else []
-    app.say(f"{', '.join(parts)}; logs in {plan.log_dir}")
+    took = format_age(result.elapsed_s)
+    app.say(f"{', '.join(parts)} in {took}; logs in {plan.log_dir}")
     if result.failed and result.ledger is not None:
         _tell_causes(app, failures.by_cause(result.ledger.failures()))
         app.say(f"all of them: {plan.log_dir / 'failed.csv'}; --retry-failed runs them again")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobman.config.flavors import Flavor
     from jobman.jobs.standing import Standing
     from jobman.kube.objects import Job
+    from jobman.map.presence import Presence
 
 _BAD = (State.FAILED, State.CANCELLED)
 _TRIES = 50
@@ -77,7 +78,15 @@ def retry(
     def act(job: Job) -> str:
         return "\n".join(again.retry(standing.read(app.client, job)))
 
-    each.one_by_one(app, found, act, failed="retried")
+    each.one_by_one(app, found, act, failed="retried", of_run=_explain)
+
+
+def _explain(run: Presence) -> str:
+    raise JobmanError(
+        f"{run.name} is a run of jobman map: its items are in its log directory",
+        hint="the command that began it, with one option more, does the failed items again:"
+        " jobman map … --retry-failed (with its --log-dir)",
+    )
 
 
 def _changes(texts: list[str] | None) -> dict[str, str]:

@@ -21,7 +21,7 @@ from jobman.jobs.tasks import TaskRow
 from jobman.kube import labels
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
-from jobman.kube.objects import Event, Job, ObjectMeta, PodTemplateSpec
+from jobman.kube.objects import Event, Job, ObjectMeta, PodSpec, PodTemplateSpec
 from jobman.kube.resources import EVENTS, JOBS, PODS
 from jobman.values import names, quantity
 from jobman.values.enums import State
@@ -305,15 +305,20 @@ def duration_s(view: JobView, now: datetime) -> int | None:
 def gpus(job: Job, gpu_resources: frozenset[str] | None) -> int:
     """GPUs of the pods that may run at once; what cannot be read counts as none."""
     at_once = max(job.spec.parallelism if job.spec.parallelism is not None else 1, 1)
+    return at_once * pod_gpus(job.spec.template.spec, gpu_resources)
+
+
+def pod_gpus(spec: PodSpec, gpu_resources: frozenset[str] | None) -> int:
+    """GPUs of one pod."""
     per_pod = 0
-    for container in job.spec.template.spec.containers:
+    for container in spec.containers:
         asked = container.resources.limits | container.resources.requests
         per_pod += sum(
             _whole(amount)
             for name, amount in asked.items()
             if (is_gpu(name) if gpu_resources is None else name in gpu_resources)
         )
-    return at_once * per_pod
+    return per_pod
 
 
 def _whole(text: str) -> int:

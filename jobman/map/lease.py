@@ -24,9 +24,11 @@ from jobman.errors import (
     JobmanError,
 )
 from jobman.kube.client import Client
-from jobman.kube.labels import MANAGED_BY, MANAGED_BY_JOBMAN, RUN
+from jobman.kube.identity import user_label
+from jobman.kube.labels import CANCELLED_BY, MANAGED_BY, MANAGED_BY_JOBMAN, RUN, USER
 from jobman.kube.objects import Lease
 from jobman.kube.resources import LEASES
+from jobman.values.text import visible
 
 DURATION_S = 15
 """How long a lease holds that is not renewed; it is renewed three times in that."""
@@ -34,6 +36,15 @@ DURATION_S = 15
 
 class HeldError(JobmanError):
     """Another runner works on this run."""
+
+
+class CancelledError(JobmanError):
+    """Somebody cancelled this run."""
+
+
+def lease_name(run: str) -> str:
+    """The name of a run's lease."""
+    return f"jobman-map-{run}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,10 @@ def is_alive(holder: Holder, me: Holder) -> bool | None:
 
 
 class RunLease:
-    """The lease of one run; `lost` is called, from its thread, when another took it over."""
+    """The lease of one run, which is `user`'s.
+
+    `lost` is called, from its thread, when another took it over, or somebody cancelled the run.
+    """
 
     def __init__(
         self,
@@ -92,17 +106,20 @@ class RunLease:
         run: str,
         *,
         lost: Callable[[JobmanError], None],
+        user: str = "",
         duration_s: int = DURATION_S,
     ) -> None:
-        self.name = f"jobman-map-{run}"
+        self.name = lease_name(run)
         self._client = client
         self._run = run
         self._lost = lost
+        self._user = user
         self._duration_s = duration_s
         self._me = myself()
         self._since = _now()
         self._version = ""
         self._uid = ""
+        self._cancelled_by = ""
         self._renewed_at = float("-inf")
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
@@ -200,10 +217,16 @@ class RunLease:
             except ApiNotFoundError:
                 self._make_anew()
             except JobmanError as error:
-                if not self._is_still_mine():
+                if reason := self._ended_by(error):
                     self._renewed_at = float("-inf")
-                    self._lost(_taken_away(error))
+                    self._lost(reason)
                     return
+
+    def _ended_by(self, error: JobmanError) -> JobmanError | None:
+        """Why this runner has to end after a renewal failed of `error`; None where it need not."""
+        if not self._is_still_mine():
+            return _taken_away(error)
+        return _cancelled(self._cancelled_by) if self._cancelled_by else None
 
     def _is_still_mine(self) -> bool:
         """Whether no other has it: the answer to the last renewal may have been lost."""
@@ -214,6 +237,7 @@ class RunLease:
         if found.spec.holder_identity != str(self._me):
             return False
         self._version = found.metadata.resource_version
+        self._cancelled_by = found.metadata.annotations.get(CANCELLED_BY, "")
         return True
 
     def _make_anew(self) -> None:
@@ -230,7 +254,10 @@ class RunLease:
 
     def _manifest(self, version: str | None = None) -> dict[str, Any]:
         labels = {MANAGED_BY: MANAGED_BY_JOBMAN, RUN: self._run}
-        metadata: dict[str, Any] = {"name": self.name, "labels": labels}
+        if self._user:
+            labels[USER] = user_label(self._user)
+        notes = {USER: self._user} if self._user else {}
+        metadata: dict[str, Any] = {"name": self.name, "labels": labels, "annotations": notes}
         if version is not None:
             metadata["resourceVersion"] = version
         return {
@@ -248,6 +275,13 @@ class RunLease:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _cancelled(by: str) -> CancelledError:
+    return CancelledError(
+        f"this run was cancelled by {visible(by, limit=80)}",
+        hint="the logs that are home stay; the same command takes the run up again",
+    )
 
 
 def _taken_away(error: JobmanError) -> HeldError:

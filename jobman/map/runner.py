@@ -65,8 +65,8 @@ Ask = Callable[[Left], Leftover]
 class Result:
     """How a run ended: `items` of which some succeeded, failed, or are left for another time.
 
-    `left` pods of it are still there. `stopped` says why it ended early, empty when it did not;
-    `interrupted` that the user did.
+    `left` pods of it are still there; it took `elapsed_s` seconds. `stopped` says why it ended
+    early, empty when it did not; `interrupted` that the user did.
     """
 
     run: str
@@ -74,6 +74,7 @@ class Result:
     succeeded: int
     failed: int
     left: int = 0
+    elapsed_s: float = 0.0
     stopped: str = ""
     interrupted: bool = False
     ledger: Ledger | None = None
@@ -103,7 +104,7 @@ def run(
         raise HeldError(f"another runner has begun in {plan.log_dir}, just now")
     with ExitStack() as stack:
         run_ = _Run(client, plan, ledger, report, ask)
-        _hold_lease(client, ledger, run_, note, stack)
+        _hold_lease(client, plan.user, ledger, run_, note, stack)
         ledger.take_up(fresh)
         stack.callback(ledger.close)
         if plan.rerun:
@@ -123,9 +124,14 @@ def _fresh(client: Client, plan: Plan) -> RunFile:
 
 
 def _hold_lease(
-    client: Client, ledger: Ledger, run_: _Run, note: Callable[[str], None], stack: ExitStack
+    client: Client,
+    user: str,
+    ledger: Ledger,
+    run_: _Run,
+    note: Callable[[str], None],
+    stack: ExitStack,
 ) -> None:
-    lease = RunLease(client, ledger.run, lost=run_.lost_lease)
+    lease = RunLease(client, ledger.run, lost=run_.lost_lease, user=user)
     try:
         lease.acquire()
     except ForbiddenError as error:
@@ -207,7 +213,7 @@ class _Run:
         return self.lease is None or self.lease.valid
 
     def lost_lease(self, error: JobmanError) -> None:
-        """Another runner has it: this one does nothing more."""
+        """Another runner has it, or the run was cancelled: this one does nothing more."""
         self._inbox.post(partial(self._work.fail, error))
 
     def _broken(self, error: BaseException) -> None:
@@ -362,6 +368,7 @@ class _Run:
             succeeded=board.succeeded,
             failed=board.failed,
             left=len(board.live),
+            elapsed_s=time.monotonic() - self._began,
             stopped=self._stopped,
             interrupted=self._stopped == "interrupted",
             ledger=self._work.ledger,

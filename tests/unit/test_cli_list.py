@@ -201,10 +201,14 @@ def test_what_it_asks_for(run: Run, world: JobWorld) -> None:
     run("list")
     asked = [(a.method, a.path) for a in world.server.requests]
     assert asked[0] == ("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews")
-    assert sorted(asked[1:]) == [("GET", f"{CORE}/pods"), ("GET", BATCH)]
-    selectors = {a.path: a.query["labelSelector"] for a in world.server.requests[1:]}
+    assert {method for method, _ in asked[1:]} == {"GET"}
+    selectors = sorted((a.path, a.query["labelSelector"]) for a in world.server.requests[1:])
     mine = "app.kubernetes.io/managed-by=jobman,jobman/user=alice"
-    assert selectors == {BATCH: mine, f"{CORE}/pods": f"{mine},batch.kubernetes.io/job-name"}
+    assert selectors == [
+        (f"{CORE}/pods", f"{mine},batch.kubernetes.io/job-name"),
+        (f"{CORE}/pods", f"{mine},jobman/run"),
+        (BATCH, mine),
+    ]
 
 
 def test_events_are_asked_for_only_when_a_job_has_no_pod(run: Run, world: JobWorld) -> None:

@@ -13,7 +13,7 @@ import pytest
 from jobman.errors import ApiNotFoundError, JobmanError
 from jobman.kube.client import Client
 from jobman.kube.resources import LEASES
-from jobman.map.lease import HeldError, Holder, RunLease, is_alive, myself
+from jobman.map.lease import CancelledError, HeldError, Holder, RunLease, is_alive, myself
 
 ME = myself()
 DEAD = Holder(ME.host, "999999999.1")
@@ -168,3 +168,19 @@ def test_who_is_alive(who: Holder, expected: bool | None) -> None:
 
 def test_a_holder_comes_back_from_its_text() -> None:
     assert Holder.of_text(str(ME)) == ME
+
+
+def test_a_cancelled_run_ends_its_runner_which_gives_the_lease_back(map_client: Client) -> None:
+    told: list[JobmanError] = []
+    lease = lease_of(map_client, told, user="alice")
+    lease.acquire()
+    with lease.held():
+        mark = {"metadata": {"annotations": {"jobman/cancelled-by": "bob"}}}
+        map_client.patch(LEASES, lease.name, mark)
+        time.sleep(1.0)
+        assert [type(error) for error in told] == [CancelledError]
+        assert "cancelled by bob" in told[0].message
+        assert not lease.valid
+        assert lease.confirmed()
+    with pytest.raises(ApiNotFoundError):
+        holder(map_client)

@@ -1,0 +1,105 @@
+"""A run of `jobman map` in `details` and `logs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from jobman.cli.each import listed
+from jobman.errors import JobmanError, NotFoundError
+from jobman.values.enums import Output
+from jobman.values.text import visible
+
+if TYPE_CHECKING:
+    from jobman.cli.context import AppContext
+    from jobman.cli.log_options import Asked
+    from jobman.map.presence import Presence
+
+_LABEL_WIDTH = 11
+
+
+def details(app: AppContext, run: Presence) -> None:
+    """Write what there is of the run; as JSON and YAML its pods and its lease whole."""
+    from jobman.cli.render import forms
+
+    match app.output():
+        case Output.JSON:
+            forms.write_json(app, _document(app, run))
+        case Output.YAML:
+            forms.write_yaml(app, _document(app, run))
+        case _:
+            for label, value in _facts(run):
+                app.write(f"{label + ':':<{_LABEL_WIDTH}} {visible(value)}")
+
+
+def _document(app: AppContext, run: Presence) -> dict[str, object]:
+    from jobman.kube.resources import LEASES, PODS
+    from jobman.map.pods import selector
+
+    lease = run.lease and app.client.get_raw(LEASES, run.lease.metadata.name)
+    pods = app.client.list_raw(PODS, labels=selector(run.run))
+    return {"run": run.run, "state": run.state, "lease": lease, "pods": pods}
+
+
+def _facts(run: Presence) -> Iterator[tuple[str, str]]:
+    yield "Name", run.name
+    yield "Namespace", run.namespace
+    yield "User", run.user or "-"
+    yield "State", run.state
+    yield "Runner", _runner(run)
+    yield "Pods", str(len(run.pods))
+    for state, count in sorted(run.by_state.items()):
+        names = [view.name for _, view in run.pods if view.state is state]
+        yield f"  {state}", f"{count}: {listed(names)}"
+
+
+def _runner(run: Presence) -> str:
+    from jobman.map.lease import Holder
+
+    if run.lease is None:
+        return "none; the same jobman map with its log directory takes the run up"
+    place = Holder.of_text(run.lease.spec.holder_identity or "").place
+    return place if run.living else f"none; the last one was {place}"
+
+
+def logs(app: AppContext, run: Presence, asked: Asked) -> None:
+    """Write the logs of the items' pods that are on the cluster, in the order of the items."""
+    from jobman.map.presence import with_index
+
+    found = with_index(run, asked.indexes)
+    missing = sorted((asked.indexes or frozenset()) - {index for index, _ in found})
+    problems: list[JobmanError] = []
+    for _, pod in found:
+        try:
+            _copy(app, pod.metadata.name, asked)
+        except JobmanError as error:
+            problems.append(error)
+    if missing or not found:
+        which = f"item {listed([str(index) for index in missing])}" if missing else "no item"
+        verb = "has no pod" if missing else "has a pod"
+        problems.append(
+            NotFoundError(
+                f"{which} of {run.name} {verb} on the cluster",
+                hint="what has ended has its log in the log directory of the run"
+                " (--log-dir of jobman map, ./JOBMAN by default)",
+            )
+        )
+    for problem in problems[1:]:
+        app.say(f"error: {visible(problem.message, newlines=True)}")
+    if problems:
+        raise problems[0]
+
+
+def _copy(app: AppContext, pod: str, asked: Asked) -> None:
+    with app.client.log(
+        pod,
+        container=asked.container,
+        follow=asked.follow,
+        tail=asked.tail,
+        since_s=asked.since_s,
+        timestamps=asked.timestamps,
+        previous=asked.previous,
+    ) as stream:
+        for chunk in stream:
+            app.out.buffer.write(chunk)
+            app.out.flush()

@@ -1,0 +1,158 @@
+"""A run as one thing: what its pods and its lease on the cluster say of it.
+
+Pure. A detached run is not meant: its runner is a Job, which stands for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobman.jobs import listing
+from jobman.jobs import pods as pod_views
+from jobman.jobs.listing import JobRow
+from jobman.jobs.pods import PodView
+from jobman.kube import labels
+from jobman.kube.objects import Lease, ObjectMeta, Pod
+from jobman.map.detached import job_name
+from jobman.map.pods import ITEM, Stage, stage
+from jobman.values.enums import State
+
+NO_RUNNER = "NoRunner"
+"""The reason of a run that has pods, and nobody who brings their logs home."""
+
+_NAME = re.compile(r"map-([a-z0-9]{8})")
+_STATES = (State.RUNNING, State.STARTING, State.STUCK, State.PENDING)
+
+
+def run_of(name: str) -> str | None:
+    """The run's id in the name of a run; None where it is no such name."""
+    found = _NAME.fullmatch(name)
+    return found[1] if found else None
+
+
+@dataclass(frozen=True)
+class Presence:
+    """What there is of a run: its bare pods with their views, and its lease; `living`: a runner."""
+
+    run: str
+    namespace: str
+    pods: Sequence[tuple[Pod, PodView]]
+    lease: Lease | None
+    living: bool
+
+    @property
+    def name(self) -> str:
+        """What it is called wherever a job is named."""
+        return job_name(self.run)
+
+    @property
+    def user(self) -> str | None:
+        """Whose it is; None where nothing says so."""
+        marked = [pod.metadata for pod, _ in self.pods]
+        marked += [self.lease.metadata] if self.lease else []
+        return next((user for user in map(_user, marked) if user), None)
+
+    @property
+    def active(self) -> list[Pod]:
+        """The pods that have not ended."""
+        return [pod for pod, view in self.pods if not stage(view).over]
+
+    @property
+    def state(self) -> State:
+        """One word for it: that of what has come furthest, while anything goes on."""
+        views = [view for _, view in self.pods]
+        going = {view.state for view in views if not view.finished}
+        if going:
+            return next(state for state in (*_STATES, State.PENDING) if state in going)
+        if self.living:
+            return State.RUNNING
+        if self.lease is not None and labels.CANCELLED_BY in self.lease.metadata.annotations:
+            return State.CANCELLED
+        failed = any(view.state is State.FAILED for view in views)
+        return State.FAILED if failed else State.SUCCEEDED
+
+    @property
+    def by_state(self) -> Counter[State]:
+        """How many pods are in which state."""
+        return Counter(view.state for _, view in self.pods)
+
+
+def _user(meta: ObjectMeta) -> str | None:
+    return labels.user(meta.annotations, meta.labels)
+
+
+def is_bare(pod: Pod) -> bool:
+    """Whether nothing owns the pod."""
+    return not pod.metadata.owner_references
+
+
+def grouped(
+    pods: Iterable[Pod], leases: Mapping[tuple[str, str], tuple[Lease, bool]], *, now: datetime
+) -> list[Presence]:
+    """The runs that the bare ones of `pods` belong to.
+
+    `leases` by namespace and run, each with whether its holder lives.
+    """
+    found: defaultdict[tuple[str, str], list[tuple[Pod, PodView]]] = defaultdict(list)
+    for pod in pods:
+        if is_bare(pod):
+            key = (pod.metadata.namespace, pod.metadata.labels.get(labels.RUN, ""))
+            found[key].append((pod, pod_views.view(pod, now=now)))
+    runs = []
+    for (namespace, run), members in found.items():
+        lease, living = leases.get((namespace, run), (None, False))
+        runs.append(Presence(run, namespace, members, lease, living))
+    return runs
+
+
+def with_index(run: Presence, indexes: frozenset[int] | None) -> list[tuple[int, Pod]]:
+    """The pods of these items, of all for None, by the items' indexes."""
+    by_index = ((_index(pod), pod) for pod, _ in run.pods)
+    wanted = ((i, pod) for i, pod in by_index if indexes is None or i in indexes)
+    return sorted(wanted, key=lambda both: (both[0], both[1].metadata.name))
+
+
+def _index(pod: Pod) -> int:
+    text = pod.metadata.annotations.get(ITEM, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else -1
+
+
+def row(run: Presence, gpu_resources: frozenset[str] | None, *, now: datetime) -> JobRow:
+    """The run among the jobs of `jobman list`; its counts are those of the pods that are there."""
+    views = [view for _, view in run.pods]
+    first = run.pods[0][0]
+    containers = first.spec.containers
+    begun = [view.started_at for view in views if view.started_at]
+    started = min(begin for begin in begun) if begun else None
+    ends = [view.finished_at for view in views if view.finished_at]
+    finished = max(ends) if ends and run.state.finished else None
+    stages = Counter(stage(view) for view in views)
+    active = len(run.active)
+    return JobRow(
+        name=run.name,
+        namespace=run.namespace,
+        user=run.user,
+        state=run.state,
+        reason="" if run.living else NO_RUNNER,
+        message="",
+        exit_code=None,
+        flavor=first.metadata.labels.get(labels.FLAVOR),
+        gpus=sum(listing.pod_gpus(pod.spec, gpu_resources) for pod in run.active),
+        image=containers[0].image if containers else "",
+        node=views[0].node if len(views) == 1 else "",
+        submitted_at=min((v.created_at for v in views if v.created_at), default=None),
+        started_at=started,
+        finished_at=finished,
+        duration_seconds=max(int(((finished or now) - started).total_seconds()), 0)
+        if started
+        else None,
+        completions=len(views),
+        succeeded=stages[Stage.SUCCEEDED],
+        failed=len(views) - active - stages[Stage.SUCCEEDED],
+        active=active,
+        running=stages[Stage.RUNNING],
+    )

@@ -1,0 +1,190 @@
+"""Reaching a run from outside its runner: finding, stopping and deleting it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from jobman.errors import ApiNotFoundError, ConflictError, ForbiddenError
+from jobman.jobs.listing import JobRow, ListQuery
+from jobman.jobs.order import ordered
+from jobman.kube import labels
+from jobman.kube.beside import beside
+from jobman.kube.client import Client
+from jobman.kube.objects import Lease, Pod
+from jobman.kube.resources import LEASES, PODS
+from jobman.map import presence
+from jobman.map.lease import DURATION_S, Holder, is_alive, lease_name, myself
+from jobman.map.pods import selector
+from jobman.map.presence import Presence
+from jobman.values import names
+
+AT_ONCE = 8
+SEEN_ALIVE_S = 4 * DURATION_S
+"""A holder elsewhere that renewed within this lives, as far as a list tells: clocks differ."""
+
+
+def find(client: Client, name: str, *, now: datetime) -> Presence | None:
+    """The run that is called so; None where there is nothing of it, or a Job stands for it."""
+    run = presence.run_of(name)
+    if run is None:
+        return None
+    lease_later = beside(lambda: _lease(client, run))
+    pods = client.list(PODS, labels=selector(run)).items
+    lease = lease_later()
+    own = [pod for pod in pods if presence.is_bare(pod)]
+    if not own and (lease is None or pods):
+        return None
+    living = lease is not None and lives(lease, now=now)
+    known = {} if lease is None else {(client.namespace, run): (lease, living)}
+    found = presence.grouped(own, known, now=now)
+    return found[0] if found else Presence(run, client.namespace, (), lease, living)
+
+
+def _lease(client: Client, run: str) -> Lease | None:
+    with suppress(ApiNotFoundError, ForbiddenError):
+        return client.get(LEASES, lease_name(run))
+    return None
+
+
+def lives(lease: Lease, *, now: datetime) -> bool:
+    """Whether the lease's holder lives, as far as can be seen from here."""
+    holder = Holder.of_text(lease.spec.holder_identity or "")
+    with suppress(OSError):
+        alive = is_alive(holder, myself())
+        if alive is not None:
+            return alive
+    try:
+        renewed = datetime.fromisoformat(lease.spec.renew_time or "")
+        return now - renewed < timedelta(seconds=SEEN_ALIVE_S)
+    except (ValueError, TypeError):
+        return False
+
+
+def rows_beside(
+    client: Client, query: ListQuery, *, now: datetime
+) -> Callable[[list[JobRow]], list[JobRow]]:
+    """Begin to look for runs; what is returned puts their rows among those of the jobs."""
+    if query.words and not any(_may_mean(word) for word in query.words):
+        return lambda jobs: jobs
+    later = beside(lambda: _rows(client, query, now))
+
+    def merged(jobs: list[JobRow]) -> list[JobRow]:
+        runs = later()
+        return ordered([*jobs, *runs], query.sort) if runs else jobs
+
+    return merged
+
+
+def _may_mean(word: str) -> bool:
+    return word != names.LAST and (names.is_glob(word) or presence.run_of(word) is not None)
+
+
+def _rows(client: Client, query: ListQuery, now: datetime) -> list[JobRow]:
+    parts = (query.selector, labels.RUN, query.labels)
+    pages = client.pages(
+        PODS,
+        namespace=query.namespace,
+        all_namespaces=query.namespace is None,
+        labels=",".join(part for part in parts if part),
+    )
+    bare = [pod for page in pages for pod in page.items if presence.is_bare(pod)]
+    if not bare:
+        return []
+    runs = presence.grouped(bare, _leases(client, query.namespace, now), now=now)
+    found = (presence.row(run, query.gpu_resources, now=now) for run in runs)
+    return [row for row in found if _is_wanted(row, query)]
+
+
+def _is_wanted(row: JobRow, query: ListQuery) -> bool:
+    if not query.everybody and row.user != query.user:
+        return False
+    if query.since is not None and (row.submitted_at is None or row.submitted_at < query.since):
+        return False
+    if query.states and row.state not in query.states:
+        return False
+    return not query.words or any(
+        row.name == word or (names.is_glob(word) and names.glob_matches(word, row.name))
+        for word in query.words
+    )
+
+
+def _leases(
+    client: Client, namespace: str | None, now: datetime
+) -> dict[tuple[str, str], tuple[Lease, bool]]:
+    """Those of all runs there; none where they may not be read."""
+    with suppress(ForbiddenError):
+        found = client.list(
+            LEASES,
+            namespace=namespace,
+            all_namespaces=namespace is None,
+            labels=f"{labels.MANAGED_SELECTOR},{labels.RUN}",
+        )
+        return {
+            (lease.metadata.namespace, lease.metadata.labels[labels.RUN]): (
+                lease,
+                lives(lease, now=now),
+            )
+            for lease in found.items
+        }
+    return {}
+
+
+def cancel(client: Client, run: Presence, *, user: str, now: datetime) -> int:
+    """Stop the run: its runner first, then its pods that have not ended; how many those were."""
+    stop_runner(client, run, user=user, now=now)
+    found = find(client, run.name, now=now)
+    active = found.active if found else []
+    _remove(client, active)
+    return len(active)
+
+
+def delete(
+    client: Client, run: Presence, *, user: str, now: datetime, grace_s: int | None = None
+) -> None:
+    """Stop the run, and delete all its pods and its lease."""
+    stop_runner(client, run, user=user, now=now)
+    pods = client.list(PODS, labels=selector(run.run)).items
+    _remove(client, [pod for pod in pods if presence.is_bare(pod)], grace_s)
+    lease = _lease(client, run.run)
+    if lease is not None:
+        with suppress(ApiNotFoundError, ConflictError):
+            client.delete(LEASES, lease.metadata.name, uid=lease.metadata.uid)
+
+
+def stop_runner(client: Client, run: Presence, *, user: str, now: datetime) -> None:
+    """Tell a living runner to end, and wait until it has: it makes no pod after this.
+
+    One that gives its lease neither back nor a sign of life in time is dead, or cut off, and
+    finds the mark when it comes back.
+    """
+    if run.lease is None or not run.living:
+        return
+    stamp = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    mark = {"annotations": {labels.CANCELLED_AT: stamp, labels.CANCELLED_BY: user}}
+    name = run.lease.metadata.name
+    try:
+        marked = client.patch(LEASES, name, {"metadata": mark})
+    except ApiNotFoundError:
+        return
+    with client.watch(
+        LEASES,
+        fields=f"metadata.name={name}",
+        resource_version=marked["metadata"]["resourceVersion"],
+        known=[run.lease],
+        deadline_s=2 * DURATION_S,
+    ) as changes:
+        any(change.type == "DELETED" for change in changes)
+
+
+def _remove(client: Client, pods: Iterable[Pod], grace_s: int | None = None) -> None:
+    def remove(pod: Pod) -> None:
+        meta = pod.metadata
+        with suppress(ApiNotFoundError, ConflictError):
+            client.delete(PODS, meta.name, uid=meta.uid, grace_s=grace_s)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(remove, pods):
+            pass

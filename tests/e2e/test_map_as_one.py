@@ -1,0 +1,80 @@
+"""A run of `jobman map` where a job is named: list, details, logs, cancel, delete, retry."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kubernetes import client as k8s
+
+SCRIPT = "echo begin {{.Item}}; case {{.Item}} in a) ;; *) sleep 1000;; esac"
+
+
+@pytest.fixture
+def started(jobman: Any, api: k8s.ApiClient, namespace: str) -> Iterator[tuple[Any, str]]:
+    """A run whose item a is over and b and c go on: its runner and its name."""
+    words = ("map", "-b", "{a,b,c}", "--keep-pods", "--image", jobman.cluster.image)
+    running = jobman.start(*words, "--", "sh", "-c", SCRIPT)
+    try:
+        yield running, _name(jobman, api, namespace)
+    finally:
+        running.process.kill()
+        running.finish()
+
+
+def _name(jobman: Any, api: k8s.ApiClient, namespace: str) -> str:
+    deadline = time.monotonic() + 30 * jobman.cluster.scale
+    while sorted(phases(api, namespace)) != ["Running", "Running", "Succeeded"]:
+        assert time.monotonic() < deadline, phases(api, namespace)
+        time.sleep(0.1)
+    run = json.loads((jobman.cwd / "JOBMAN" / "run.json").read_text())["run"]
+    return f"map-{run}"
+
+
+def phases(api: k8s.ApiClient, namespace: str) -> list[str]:
+    pods = k8s.CoreV1Api(api).list_namespaced_pod(namespace).items
+    return [pod.status.phase for pod in pods if pod.metadata.deletion_timestamp is None]
+
+
+def test_a_living_run(jobman: Any, started: tuple[Any, str]) -> None:
+    running, name = started
+    (row,) = json.loads(jobman("list", "-o", "json").ok().text)
+    assert (row["name"], row["state"], row["reason"]) == (name, "Running", "")
+    assert (row["completions"], row["succeeded"], row["running"]) == (3, 1, 2)
+    assert jobman("list", "map-*", "-o", "name").ok().text.split() == [name]
+    told = jobman("details", name).ok().text
+    assert f"process {running.process.pid}" in told
+    assert "Running:" in told
+    assert jobman("logs", name, "--index", "1").ok().text == "begin b\n"
+    absent = jobman("logs", name, "--index", "7")
+    assert (absent.code, "item 7" in absent.talk) == (3, True)
+    refused = jobman("retry", name)
+    assert refused.code == 1
+    assert "--retry-failed" in refused.talk
+    assert f"{name} cancelled; 2 of its pods deleted" in jobman("cancel", name).ok().text
+    assert running.finish() == 1
+    assert b"this run was cancelled by" in running.err
+    assert (jobman.cwd / "JOBMAN" / f"{name[4:]}-0.log").read_text() == "begin a\n"
+    again = jobman("cancel", name).ok().text
+    assert "is over already" in again
+    assert jobman("delete", "-y", name).ok().text.split() == [name]
+    assert jobman("details", name).code == 3
+
+
+def test_a_run_whose_runner_was_killed(
+    jobman: Any, started: tuple[Any, str], api: k8s.ApiClient, namespace: str
+) -> None:
+    running, name = started
+    running.process.kill()
+    running.finish()
+    (row,) = json.loads(jobman("list", "-o", "json").ok().text)
+    assert (row["name"], row["state"], row["reason"]) == (name, "Running", "NoRunner")
+    assert "none; the last one was" in jobman("details", name).ok().text
+    assert jobman("delete", "-y", "--grace", "0", name).ok().text.split() == [name]
+    assert phases(api, namespace) == []
+    leases = k8s.CoordinationV1Api(api).list_namespaced_lease(namespace).items
+    assert [lease.metadata.name for lease in leases] == []
+    assert json.loads(jobman("list", "-o", "json").ok().text) == []
