@@ -199,9 +199,9 @@ def test_server_dry_run_creates_nothing(jobman: Any) -> None:
 
 
 def test_a_closed_pipe_is_silent(jobman: Any) -> None:
-    name = jobman.submit("--wait", "--", "sh", "-c", "yes | head -c 2000000")
+    name = jobman.submit("--wait", "--", "sh", "-c", f"yes {'y' * 99} | head -c 2000000")
     process = jobman.popen("logs", name)
-    assert process.stdout.readline() == b"y\n"
+    assert process.stdout.readline() == b"y" * 99 + b"\n"
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()

@@ -60,8 +60,8 @@ FULL = {GPU: "8"}
             "busy",
             (
                 "it needs 4 nvidia.com/gpu; 1 nvidia.com/gpu are free on the 2 nodes that could"
-                " take it, the largest free block is 1 nvidia.com/gpu on b: 3 nvidia.com/gpu are missing"
-                " there"
+                " take it, the largest free block is 1 nvidia.com/gpu on b: 3 nvidia.com/gpu are"
+                " missing there"
             ),
         ),
         (
@@ -163,6 +163,7 @@ NODES = st.lists(
         st.booleans(),
     ),
     max_size=5,
+    unique_by=lambda each: each.name,
 )
 
 
@@ -191,8 +192,8 @@ AFTER = " no new claims to deallocate, preemption: 0/5 nodes are available: "
         (
             (
                 f"{SCHEDULER}3 Insufficient nvidia.com/gpu, 2 node(s) had untolerated taint(s)."
-                f"{AFTER}3 Preemption is not helpful for scheduling, 2 No preemption victims found for"
-                " incoming pod."
+                f"{AFTER}3 Preemption is not helpful for scheduling,"
+                " 2 No preemption victims found for incoming pod."
             ),
             "busy",
             "it would fit on 2 nodes, but they are busy (short: 2 nvidia.com/gpu on 3 nodes)",
