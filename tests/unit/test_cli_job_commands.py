@@ -63,6 +63,7 @@ Name:        bad
 Namespace:   team
 User:        alice
 State:       Failed: Error(exit 3)
+Why:         container main ended with exit code 3
 Exit code:   3
 Flavor:      small
 Image:       busybox:1.36
