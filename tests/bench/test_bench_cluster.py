@@ -1,0 +1,259 @@
+"""What the embedded cluster costs, beside the bare library, the bare loop, or a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugins.bare_http import Address, post_all
+
+from jobman.local import certs
+from jobman.local.places import State
+
+pytestmark = pytest.mark.slow
+
+CONNECTIONS = 8
+PODS = 10_000
+JOBS = 1_000
+
+
+BARE_LOOP = """
+import asyncio, sys
+
+async def main():
+    free = asyncio.Semaphore(2)
+
+    async def one():
+        async with free:
+            assert await (await asyncio.create_subprocess_exec("true")).wait() == 0
+
+    await asyncio.gather(*(one() for _ in range(int(sys.argv[1]))))
+
+asyncio.run(main())
+"""
+BARE_SERVER = """
+import ssl, sys
+from pathlib import Path
+from aiohttp import web
+
+certificate, key, body = sys.argv[1:]
+answer = Path(body).read_bytes()
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(certificate, key)
+
+async def created(request):
+    await request.read()
+    return web.Response(status=201)
+
+async def same_bytes(request):
+    return web.Response(body=answer, content_type="application/json")
+
+
+async def main():
+    app = web.Application()
+    app.router.add_post("/{path:.*}", created)
+    app.router.add_get("/{path:.*}", same_bytes)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    print("https://%s:%d" % runner.addresses[0][:2], flush=True)
+    await asyncio.Event().wait()
+
+import asyncio
+asyncio.run(main())
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The embedded cluster of a benchmark: where its state is, and how it is reached."""
+
+    state: Path
+    address: Address
+
+    @property
+    def pid(self) -> int:
+        return int(json.loads((self.state / "daemon.json").read_text())["pid"])
+
+    def pids(self) -> list[int]:
+        """The daemon and its zygote."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]
+
+    def cpu_s(self) -> float:
+        stats = (Path(f"/proc/{pid}/schedstat").read_text() for pid in self.pids())
+        return sum(int(stat.split()[0]) for stat in stats) / 1e9
+
+    def resident_mb(self) -> float:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def ask(self, method: str, path: str, value: Any = None) -> Any:
+        async def asked() -> Any:
+            async with self.address.connection() as connection:
+                return await connection.ask(method, path, value)
+
+        return asyncio.run(asked())
+
+    def namespace(self, name: str) -> str:
+        self.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        return f"/namespaces/{name}"
+
+    def post(self, path: str, bodies: list[bytes], *, at_once: int = CONNECTIONS) -> float:
+        """POST them all; the seconds that it took."""
+        start = time.perf_counter()
+        asyncio.run(post_all(self.address, path, bodies, at_once=at_once))
+        return time.perf_counter() - start
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Cluster]]:
+    """Starts embedded clusters, each in a state directory of its own."""
+    states: list[dict[str, str]] = []
+
+    def start(*options: str) -> Cluster:
+        home = tmp_path_factory.mktemp("cluster")
+        env = {"PATH": os.environ["PATH"], "HOME": str(home)}
+        env["JOBMAN_LOCAL_STATE"] = str(home / "state")
+        states.append(env)
+        local(env, "start", *options)
+        return Cluster(home / "state", Address.of_cluster(home / "state"))
+
+    yield start
+    for env in states:
+        local(env, "reset", "-y")
+
+
+def local(env: dict[str, str], *args: str) -> None:
+    command = [sys.executable, "-m", "jobman", "local", *args]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def plain(cluster: Callable[..., Cluster]) -> Cluster:
+    """A cluster with the machine's own node alone."""
+    return cluster()
+
+
+@pytest.fixture(scope="module")
+def simulated(cluster: Callable[..., Cluster]) -> Cluster:
+    """A cluster of 2,000 simulated nodes."""
+    return cluster("--simulate-nodes", "2000")
+
+
+def test_an_idle_cluster_takes_next_to_no_cpu(plain: Cluster, bench: Any) -> None:
+    time.sleep(3)
+    before = plain.cpu_s()
+    assert before > 0, "the kernel does not count"
+    time.sleep(20)
+    used = (plain.cpu_s() - before) / 20 * 100
+    bench.say(f"idle: {used:.2f} % of a CPU (at most 0.50 %)")
+    assert used < 0.5
+
+
+def test_1_000_jobs_within_3x_of_the_bare_loop(plain: Cluster, bench: Any) -> None:
+    path = "/apis/batch/v1" + plain.namespace("jobs") + "/jobs"
+    bodies = [job(f"job-{number}") for number in range(JOBS)]
+    start = time.perf_counter()
+    plain.post(path, bodies, at_once=2)
+    wait_complete(plain, path, JOBS)
+    ours = time.perf_counter() - start
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", BARE_LOOP, str(JOBS)], check=True)
+    check_ratio(bench, f"{JOBS:,} Jobs", ours, time.perf_counter() - start, most=3.0)
+
+
+def test_pods_created_at_half_the_rate_of_bare_aiohttp(
+    simulated: Cluster, bench: Any, tmp_path: Path
+) -> None:
+    path = "/api/v1" + simulated.namespace("pods") + "/pods"
+    bodies = [pod(f"pod-{number}") for number in range(PODS)]
+    ours = simulated.post(path, bodies)
+    with bare_server(simulated, b"{}", tmp_path) as bare:
+        reference = Cluster(simulated.state, bare).post(path, bodies)
+    check_ratio(bench, f"{PODS:,} simulated pods created", ours, reference, most=2.0)
+
+
+def test_a_list_within_2x_of_the_same_bytes_from_memory(
+    simulated: Cluster, bench: Any, tmp_path: Path
+) -> None:
+    path = "/api/v1" + simulated.namespace("listed") + "/pods"
+    simulated.post(path, [pod(f"pod-{number}") for number in range(PODS)])
+    body = json.dumps(simulated.ask("GET", path), separators=(",", ":")).encode()
+    with bare_server(simulated, body, tmp_path) as bare:
+        times = [(fetch(simulated.address, path), fetch(bare, path)) for _ in range(5)]
+    ours, reference = map(min, zip(*times, strict=True))
+    check_ratio(bench, f"list of {PODS:,} pods", ours, reference, most=2.0)
+
+
+def job(name: str, **spec: Any) -> bytes:
+    container = {"name": "main", "image": "none", "command": ["true"]}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    return json.dumps({"metadata": {"name": name}, "spec": {"template": template, **spec}}).encode()
+
+
+def pod(name: str) -> bytes:
+    spec = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "none"}]}
+    notes = {"local.jobman/run-for": "20h"}
+    return json.dumps({"metadata": {"name": name, "annotations": notes}, "spec": spec}).encode()
+
+
+def wait_complete(cluster: Cluster, path: str, jobs: int) -> None:
+    """Look twice a second, which costs the cluster little."""
+    deadline = time.monotonic() + 120
+    while True:
+        found = cluster.ask("GET", path)["items"]
+        done = sum(item.get("status", {}).get("succeeded", 0) for item in found)
+        complete = sum("completionTime" in item.get("status", {}) for item in found)
+        if complete == jobs:
+            assert done == jobs
+            return
+        assert time.monotonic() < deadline, f"{complete} of {jobs} Jobs are complete"
+        time.sleep(0.5)
+
+
+def fetch(address: Address, path: str) -> float:
+    """One GET over a new connection; the seconds from the request to the last byte."""
+
+    async def fetched() -> float:
+        async with address.connection() as connection:
+            start = time.perf_counter()
+            code, _ = await connection.request("GET", path)
+            assert code == 200
+            return time.perf_counter() - start
+
+    return asyncio.run(fetched())
+
+
+@contextlib.contextmanager
+def bare_server(cluster: Cluster, body: bytes, directory: Path) -> Iterator[Address]:
+    """Bare aiohttp under the cluster's own certificate."""
+    kept = directory / "body"
+    kept.write_bytes(body)
+    pair = server_certificate(cluster.state)
+    command = [sys.executable, "-c", BARE_SERVER, *map(str, pair), str(kept)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield replace(cluster.address, url=server.stdout.readline().strip())
+        server.terminate()
+
+
+def server_certificate(state: Path) -> tuple[Path, Path]:
+    found = certs.ensure(State(state).certificates, datetime.now(UTC))
+    return found.certificate, found.key
+
+
+def check_ratio(bench: Any, what: str, ours: float, bare: float, *, most: float) -> None:
+    bench.say(f"{what}: {ours:.2f} s, bare: {bare:.2f} s; ratio {ours / bare:.2f} (at most {most})")
+    assert ours / bare <= most
