@@ -49,8 +49,9 @@ def check(registry: Registry, resource: Resource, obj: Object) -> None:
     namespace = obj["metadata"].get("namespace")
     if not namespace:
         return
-    asked = used_by(resource.name, obj)
-    for quota in registry.list("resourcequotas", namespace):
+    quotas = registry.list("resourcequotas", namespace)
+    asked = used_by(resource.name, obj) if quotas else {}
+    for quota in quotas:
         hard = {k: parse(v) for k, v in quota.get("spec", {}).get("hard", {}).items()}
         if resource.name == "pods":
             _check_measurable(quota, hard, obj)
