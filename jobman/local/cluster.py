@@ -25,6 +25,7 @@ from jobman.local.controllers import all_controllers, basics
 from jobman.local.controllers.events import EventRecorder
 from jobman.local.devices import Devices
 from jobman.local.kubelet import Kubelet
+from jobman.local.listener import Listener
 from jobman.local.machine_node import MachineNode
 from jobman.local.node_agent import MachineAgent
 from jobman.local.notify import DirectoryWatcher
@@ -149,13 +150,10 @@ class Cluster:
 
     async def _listen(self, app: web.Application, certificates: Certificates) -> str:
         """Serve on a port that the system chooses; the server's URL."""
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-        await runner.setup()
-        self._exit.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, _HOST, 0, ssl_context=certificates.server_context())
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        return f"https://{host}:{port}"
+        listener = Listener(app, shutdown_s=_SHUTDOWN_S)
+        self._exit.push_async_callback(listener.stop)
+        port = await listener.start(_HOST, certificates.server_context())
+        return f"https://{_HOST}:{port}"
 
     def _publish(self, tokens: Tokens) -> None:
         """Write what clients need to find and use the daemon."""

@@ -6,7 +6,7 @@ States, conditions and their wording are Kubernetes' own, in its field order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -293,18 +293,3 @@ def _readiness(containers: Iterable[ContainerView], reached: str) -> tuple[bool,
         return True, "", ""
     message = f"containers with unready status: [{' '.join(unready)}]"
     return False, "ContainersNotReady", message
-
-
-def qos_class(spec: Mapping[str, Any]) -> str:
-    """Guaranteed, Burstable or BestEffort, by the cpu and memory of all containers."""
-    containers = [*spec.get("containers", []), *spec.get("initContainers", [])]
-    limits = [c.get("resources", {}).get("limits", {}) for c in containers]
-    requests = [c.get("resources", {}).get("requests", {}) for c in containers]
-    if not any(r.get(name) for r in [*limits, *requests] for name in ("cpu", "memory")):
-        return "BestEffort"
-    guaranteed = all(
-        limit.get(name) and request.get(name, limit[name]) == limit[name]
-        for limit, request in zip(limits, requests, strict=True)
-        for name in ("cpu", "memory")
-    )
-    return "Guaranteed" if guaranteed else "Burstable"

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import pytest
-from aiohttp import web
 
 from jobman.local.api.agent import Channels, ExecOptions, LogOptions
 from jobman.local.api.registry import Registry
 from jobman.local.api.users import AUTHENTICATED, MASTERS, User
 from jobman.local.controllers import basics
+from jobman.local.listener import HEADERS_S, Listener
 from jobman.local.server import application
 from jobman.local.store import Key, Store
 
@@ -94,7 +94,8 @@ class ScriptedAgent:
 class ApiServer:
     """A running API server. Its registry lives in the server's thread: reach it by `on_loop`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, headers_s: float = HEADERS_S) -> None:
+        self._headers_s = headers_s
         self.agent = ScriptedAgent()
         self.port = 0
         self._directory = directory
@@ -123,13 +124,11 @@ class ApiServer:
             node_agent=self.agent,
             version="1",
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.port = self._runner.addresses[0][1]
+        self._listener = Listener(app, shutdown_s=0.1, headers_s=self._headers_s)
+        self.port = await self._listener.start("127.0.0.1")
 
     async def _stop(self) -> None:
-        await self._runner.cleanup()
+        await self._listener.stop()
         self.store.close()
 
     def on_loop(self, function: Callable[[], T]) -> T:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jobman.local.api import admission, defaults, metadata, schema, selectors, status, validation
 from jobman.local.api.deletion import DeleteOptions, is_over, marked
-from jobman.local.api.patch import apply_patch
+from jobman.local.api.patch import apply_patch, check_applied
 from jobman.local.api.resources import Resource, resource_of
 from jobman.local.api.schema import Mode
 from jobman.local.api.users import SYSTEM, User
@@ -151,6 +151,7 @@ class Registry:
         """Patch an object; an apply of one that is not there creates it."""
         old = self.find(resource.name, namespace, name)
         if old is None and content_type == APPLY and isinstance(patch, dict) and not subresource:
+            check_applied(patch)
             body = {**patch, "metadata": {**(patch.get("metadata") or {}), "name": name}}
             return self.create_as(resource, namespace, body, write)
         if old is None:
