@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import client as k8s
+from kubernetes import watch as k8s_watch
 from plugins.cutting_proxy import cutting
 
 ODD = r"""
@@ -157,3 +159,30 @@ def test_every_byte_through_restarts_of_the_cluster(
         assert bytes(following.out) == copy.read_bytes()
     finally:
         local("reset", "-y")
+
+
+RESTARTING = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: again}
+spec:
+  template:
+    spec:
+      restartPolicy: OnFailure
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: main
+        image: %s
+        args: [sh, -c, "echo a run; exit 1"]
+"""
+
+
+def test_the_run_before(jobman: Any, api: Any, namespace: str) -> None:
+    jobman("submit", "-f", "-", stdin=(RESTARTING % jobman.cluster.image).encode()).ok()
+    watch = k8s_watch.Watch()
+    pods = k8s.CoreV1Api(api).list_namespaced_pod
+    for change in watch.stream(pods, namespace, timeout_seconds=60):
+        statuses = change["object"].status.container_statuses or []
+        if any(status.restart_count for status in statuses):
+            watch.stop()
+    assert jobman("logs", "again", "--previous").ok().text == "a run\n"
