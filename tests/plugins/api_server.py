@@ -129,6 +129,10 @@ class ApiServer:
 
     async def _stop(self) -> None:
         await self._listener.stop()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         self.store.close()
 
     def on_loop(self, function: Callable[[], T]) -> T:

@@ -116,3 +116,8 @@ def test_yaml_has_the_types_of_json(text: str, value: Any) -> None:
 def test_yaml_that_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(BodyError):
         decode_yaml(text.encode())
+
+
+def test_half_a_character_in_yaml() -> None:
+    found = decode_yaml(b'kind: "Jo\\ud800b"\napiVersion: v1\n"\\udfffkey": x\n')
+    assert (found["kind"], found["\ufffdkey"]) == ("Jo\ufffdb", "x")

@@ -663,7 +663,6 @@ def test_thousands_leave_the_memory_as_it_was(target: Target) -> None:
 
     for _ in range(SLOW_ROUNDS):
         fire_round()
-    print([size >> 20 for size in sizes])
     assert max(sizes[2:]) - sizes[1] < RSS_GROWTH_MAX, sizes
 
 

@@ -52,7 +52,7 @@ def decode_yaml(body: bytes) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         text = " ".join(str(error).split())
         raise BodyError(f"error converting YAML to JSON: {text} ({_summary(body)})") from None
-    return _object(_as_json(value), body)
+    return _object(_without_surrogates(_as_json(value)), body)
 
 
 def from_json(body: bytes) -> Any:
