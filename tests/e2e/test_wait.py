@@ -23,7 +23,9 @@ def test_waiting(jobman: Any) -> None:
     some = jobman("wait", "nope", "w0")
     assert (some.code, some.text) == (1, "w0\n")
 
-    waiting = jobman.start("wait", "long")
+    # w0 is over: its name says that the jobs are found, and the delete cannot overtake
+    waiting = jobman.start("wait", "long", "w0")
+    waiting.wait_for(b"w0\n")
     jobman("delete", "long", "-y").ok()
     assert waiting.finish() == 1
     assert b"deleted" in waiting.err
