@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import typer
 from jobman.cli import map_detach, map_words, submission
 from jobman.cli.boundary import INTERRUPTED
 from jobman.cli.command import app_context
-from jobman.cli.map_group import WORDS, MapGroup, is_template
+from jobman.cli.map_group import ARGUMENTS, WORDS, MapGroup, is_template
 from jobman.cli.map_options import MapOptions
 from jobman.cli.options import flags_given, takes
 from jobman.cli.problems import Problems
@@ -22,6 +23,7 @@ from jobman.values.names import dns_label_problem
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
+    from jobman.map.command_line import CommandLine
     from jobman.map.items import Items
     from jobman.map.plan import Plan
     from jobman.map.template import Template
@@ -62,11 +64,14 @@ def map_items(ctx: typer.Context, *, options: MapOptions) -> None:
     _check_names(items, template)
     if options.print_only:
         _print(app, items, template)
-    elif options.dry_run:
+        return
+    if options.dry_run:
         _tell(app, options, items, template)
-    elif options.detach:
-        map_detach.begin(app, _plan(app, options, items, template))
-    elif code := carry_out(app, _plan(app, options, items, template)):
+        return
+    plan = _plan(app, options, items, template, _command_line(ctx, options))
+    if options.detach:
+        map_detach.begin(app, plan)
+    elif code := carry_out(app, plan):
         raise typer.Exit(code)
 
 
@@ -114,9 +119,11 @@ def _items(app: AppContext, options: MapOptions) -> Items:
         "--seq": (options.seq, items.seq),
     }
     given = [(flag, value, read) for flag, (value, read) in sources.items() if value is not None]
-    if len(given) != 1:
-        told = ", ".join(flag for flag, _, _ in given) or "none is given"
-        raise UsageError(f"one of {', '.join(sources)} is needed to name the items: {told}")
+    if not given:
+        raise UsageError(f"no items are given: one of {', '.join(sources)} names them")
+    if len(given) > 1:
+        told = " and ".join(flag for flag, _, _ in given)
+        raise UsageError(f"{told} exclude each other: the items come from one of them")
     _, value, read = given[0]
     return read(value)
 
@@ -146,8 +153,10 @@ def _template(
         made = Template.of_file(Path(words[0]), run, columns)
         _check_namespace(app, made, words[0])
         return made
-    pod = _pod(app, options, words)
-    return Template.of_pod(pod, run, columns, named=columns)
+    pod, surroundings = _pod(app, options, words)
+    made = Template.of_pod(pod, run, columns, named=columns)
+    made.surroundings = surroundings
+    return made
 
 
 def _check_namespace(app: AppContext, template: Template, source: str) -> None:
@@ -162,8 +171,10 @@ def _check_namespace(app: AppContext, template: Template, source: str) -> None:
         app.options = app.options.overlaid({"namespace": named})
 
 
-def _pod(app: AppContext, options: MapOptions, words: Sequence[str]) -> dict[str, Any]:
-    """The pod of a command, as `jobman submit` would make it."""
+def _pod(
+    app: AppContext, options: MapOptions, words: Sequence[str]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The pod of a command, as `jobman submit` would make it; apart, the caller's variables."""
     from jobman.jobs import manifest
     from jobman.kube import labels
 
@@ -174,12 +185,14 @@ def _pod(app: AppContext, options: MapOptions, words: Sequence[str]) -> dict[str
     if queue := request.flavor.local_queue:
         own[manifest.QUEUE_LABEL] = queue
     notes = {**request.annotations, labels.FLAVOR_SPEC: manifest.flavor_spec(request)}
-    return {
+    surroundings = {k: v for k, v in request.caller_env.items() if k not in request.env}
+    pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"labels": own, "annotations": notes},
-        "spec": manifest.pod_spec(request),
+        "spec": manifest.pod_spec(replace(request, caller_env={})),
     }
+    return pod, manifest.variables(surroundings)
 
 
 def _check_names(items: Items, template: Template) -> None:
@@ -211,7 +224,26 @@ def _tell(app: AppContext, options: MapOptions, items: Items, template: Template
     app.write(f"logs: {options.log_dir}")
 
 
-def _plan(app: AppContext, options: MapOptions, items: Items, template: Template) -> Plan:
+def _command_line(ctx: typer.Context, options: MapOptions) -> CommandLine:
+    """What was typed; a template's options may stand behind it."""
+    from jobman.map.command_line import CommandLine
+
+    given, words = ctx.meta[ARGUMENTS], ctx.meta[WORDS]
+    typed = sys.argv[1:]
+    before = typed[: -len(given)] if typed[-len(given) :] == given else ["map"]
+    behind = 0 if is_template(words) else len(words)
+    sources = (options.items, options.json_items, options.params)
+    return CommandLine(
+        before=("jobman", *before),
+        options=tuple(given[: len(given) - behind]),
+        words=tuple(given[len(given) - behind :]),
+        stdin="-" in sources,
+    )
+
+
+def _plan(
+    app: AppContext, options: MapOptions, items: Items, template: Template, command: CommandLine
+) -> Plan:
     from jobman.map.plan import Plan
 
     return Plan(
@@ -238,6 +270,7 @@ def _plan(app: AppContext, options: MapOptions, items: Items, template: Template
             "maxRunning": options.max_running,
             "retries": options.retries,
         },
+        command=command,
     )
 
 

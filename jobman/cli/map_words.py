@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -14,6 +12,7 @@ from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
+    from jobman.map.command_line import CommandLine
     from jobman.map.failures import Cause
     from jobman.map.plan import Plan
     from jobman.map.progress import Progress
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 PIPED_EVERY_S = 10.0
 RATE_OVER_S = 60.0
-INSIDE = "carry-out"
-"""The command of a run that was handed to the cluster."""
 BAR = 20
 CAUSES, NODES = 10, 3
 _CLEAR = "\r\x1b[K"
@@ -158,7 +155,7 @@ def summarize(app: AppContext, result: Result, plan: Plan) -> None:
     took = format_age(result.elapsed_s)
     app.say(f"{', '.join(parts)} in {took}; logs in {plan.log_dir}")
     if result.failed and result.ledger is not None:
-        _tell_causes(app, failures.by_cause(result.ledger.failures()))
+        _tell_causes(app, failures.by_cause(result.ledger.failures()), plan.command)
         app.say(f"all of them: {plan.log_dir / 'failed.csv'}; --retry-failed runs them again")
     if result.stopped:
         app.say(f"stopped: {result.stopped}")
@@ -166,26 +163,14 @@ def summarize(app: AppContext, result: Result, plan: Plan) -> None:
         app.say(f"{result.left} pods go on; the same command brings their logs home")
 
 
-def _tell_causes(app: AppContext, causes: Sequence[Cause]) -> None:
+def _tell_causes(app: AppContext, causes: Sequence[Cause], command: CommandLine) -> None:
     """Each cause, and the command that runs again what failed of it and nothing else."""
     reasons = Counter(cause.reason for cause in causes)
     for cause in causes[:CAUSES]:
         line = f": {visible(cause.line, limit=100)}" if cause.line else ""
         places = ", ".join(f"{node} ({count})" for node, count in cause.nodes.most_common(NODES))
         app.say(f"  {cause.count} x {cause.reason}{line}{f', on {places}' if places else ''}")
-        app.say(f"    again: {_again(cause.reason if reasons[cause.reason] == 1 else cause.id)}")
+        chosen = cause.reason if reasons[cause.reason] == 1 else cause.id
+        app.say(f"    again: {command.again(chosen)}")
     if len(causes) > CAUSES:
         app.say(f"  and {len(causes) - CAUSES} other causes")
-
-
-def _again(reason: str) -> str:
-    """The command that runs just these items again: the one given, with one option more."""
-    words = ["jobman", *sys.argv[1:]]
-    if INSIDE in words:
-        return f"the same command with {shlex.join(['--retry-reason', reason])}"
-    at = words.index("map") + 1 if "map" in words else len(words)
-    rest = words[at:]
-    while rest[:1] == ["--retry-reason"]:
-        rest = rest[2:]
-    given = [word for word in rest if word not in ("--retry-failed", "--rerun")]
-    return shlex.join([*words[:at], "--retry-reason", reason, *given])

@@ -141,8 +141,8 @@ def beside_the_caller(made: SubmitRequest, environ: Mapping[str, str], cwd: Path
 
     They begin where the caller is and find the caller's programs, unless told otherwise.
     """
-    env = {**environment.of_caller(environ), **made.env}
-    return replace(made, env=env, workdir=made.workdir or str(cwd))
+    caller_env = environment.of_caller(environ)
+    return replace(made, caller_env=caller_env, workdir=made.workdir or str(cwd))
 
 
 def with_group(made: SubmitRequest, group: int) -> SubmitRequest:

@@ -102,7 +102,7 @@ def container(request: SubmitRequest) -> Object:
         command=words if request.as_command else None,
         args=None if request.as_command else words,
         workingDir=request.workdir,
-        env=[{"name": name, "value": untouched(value)} for name, value in request.env.items()],
+        env=variables({**request.caller_env, **request.env}),
         envFrom=[{"secretRef": {"name": name}} for name in request.secret_env],
         resources=_given(
             requests=dict(request.flavor.requests),
@@ -110,6 +110,11 @@ def container(request: SubmitRequest) -> Object:
         ),
         volumeMounts=_mounts(request),
     )
+
+
+def variables(env: Mapping[str, str]) -> list[Object]:
+    """Environment variables whose values arrive as they are given."""
+    return [{"name": name, "value": untouched(value)} for name, value in env.items()]
 
 
 def untouched(text: str) -> str:

@@ -85,7 +85,8 @@ class Toleration:
 class SubmitRequest:
     """A job to submit.
 
-    `words` are the container's args, or its command where `as_command`. `labels` and
+    `words` are the container's args, or its command where `as_command`. `env` outranks
+    `caller_env`, what the program needs of the caller's where it runs beside it. `labels` and
     `annotations` are the user's and the settings', without jobman's own. `tolerations` add to
     the flavor's, `node_selector`, `priority_class` and `local_queue` outrank it. `security_context`
     is the pod's, in Kubernetes' own form.
@@ -97,6 +98,7 @@ class SubmitRequest:
     words: tuple[str, ...] = ()
     as_command: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
+    caller_env: Mapping[str, str] = field(default_factory=dict)
     workdir: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from jobman.errors import UsageError
+from jobman.map.command_line import CommandLine
 from jobman.map.items import Found, Items
 from jobman.map.plan import Plan
 from jobman.map.template import Template
@@ -67,8 +68,10 @@ def parcel(plan: Plan) -> dict[str, bytes]:
         "columns": list(plan.items.columns),
         "kind": plan.template.kind,
         "document": plan.template.document,
+        "surroundings": plan.template.surroundings,
         "retryReasons": sorted(plan.retry_reasons),
         "settings": plan.settings,
+        "command": plan.command,
         "choices": chosen,
     }
     lines = b"".join(
@@ -92,6 +95,7 @@ def unpack(directory: Path) -> tuple[Items, Template, Object]:
     packed = b"".join(path.read_bytes() for path in sorted(directory.glob(f"{ITEMS}*")))
     items = Items(_found(gzip.decompress(packed)), columns)
     template = Template(about["document"], about["run"], kind=about["kind"], columns=columns)
+    template.surroundings = about["surroundings"]
     chosen = {key: about["choices"][key] for key in CHOICES}
     return (
         items,
@@ -102,6 +106,7 @@ def unpack(directory: Path) -> tuple[Items, Template, Object]:
             "user": about["user"],
             "retry_reasons": frozenset(about["retryReasons"]),
             "settings": about["settings"],
+            "command": msgspec.convert(about["command"], CommandLine),
         },
     )
 

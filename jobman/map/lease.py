@@ -32,6 +32,8 @@ from jobman.values.text import visible
 
 DURATION_S = 15
 """How long a lease holds that is not renewed; it is renewed three times in that."""
+PARTING_S = 1.0
+"""What is left undone by then runs out by itself: on this host a dead holder is seen to be dead."""
 
 
 class HeldError(JobmanError):
@@ -153,14 +155,13 @@ class RunLease:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Give it back at the end, but to whoever interrupts twice: that one waits for nothing.
-
-        On the same host a dead holder is seen to be dead.
-        """
+        """Give it back at the end; whoever interrupts twice waits no longer than `PARTING_S`."""
         try:
             yield
         except KeyboardInterrupt:
-            self._released.set()
+            parting = threading.Thread(target=self._release, daemon=True, name="parting")
+            parting.start()
+            parting.join(PARTING_S)
             raise
         except BaseException:
             self._release()

@@ -94,8 +94,8 @@ class Ledger:
     def open(cls, directory: Path, fresh: RunFile) -> Ledger:
         """The run that the directory holds, or `fresh` as a new one.
 
-        Raises UsageError where the directory holds a run of something else, ConfigError where
-        its run.json cannot be read.
+        Raises UsageError where the directory holds a run of something else that has begun an
+        item, ConfigError where its run.json cannot be read.
         """
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "run.json"
@@ -103,7 +103,9 @@ class Ledger:
         try:
             create_file(path, _encoded(fresh), mode=FILE_MODE)
         except FileExistsError:
-            return cls(directory, _same(_read(path), fresh, directory))
+            found = _read(path)
+            _refuse_another(found, fresh, directory)
+            return cls(directory, found)
         return cls(directory, fresh)
 
     @property
@@ -114,6 +116,10 @@ class Ledger:
     def take_up(self, fresh: RunFile) -> None:
         """Read what the last runner left; nobody else may be at work."""
         found = _read(self.directory / "run.json")
+        _refuse_another(found, fresh, self.directory)
+        if found.source != fresh.source:
+            found.source, found.template, found.totals = fresh.source, fresh.template, Totals()
+            self.attempts = Attempts(self.directory, fresh.source.count)
         found.settings, found.command, found.server = fresh.settings, fresh.command, fresh.server
         found.version, found.finished_at = fresh.version, None
         self.file = found
@@ -291,16 +297,23 @@ def _read(path: Path) -> RunFile:
         ) from error
 
 
-def _same(found: RunFile, wanted: RunFile, directory: Path) -> RunFile:
+def _refuse_another(found: RunFile, wanted: RunFile, directory: Path) -> None:
+    """A run that never began an item, its template refused say, may be followed by any other."""
     differences = difference(found, wanted)
-    if differences:
+    if differences and _has_begun(found, directory):
         raise UsageError(
             f"{directory} holds another run ({found.run}, begun {found.started_at}):\n"
             + "\n".join(f"  {line}" for line in differences),
             hint="name another --log-dir for this one, or remove that directory if it is"
             " no longer needed",
         )
-    return found
+
+
+def _has_begun(run: RunFile, directory: Path) -> bool:
+    attempts = Attempts(directory, run.source.count)
+    attempts.load(run.journal, run.attempts)
+    ended = (path for path in directory.iterdir() if path.suffix in (".log", ".err"))
+    return any(attempts.counts) or next(ended, None) is not None
 
 
 def difference(found: RunFile, wanted: RunFile) -> list[str]:

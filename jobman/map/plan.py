@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobman.map.command_line import CommandLine
 from jobman.map.items import Items
 from jobman.map.template import Template
 
@@ -16,7 +17,7 @@ class Plan:
 
     `max_pending` None adapts. `retries`: how often an item is run again whose pod vanished.
     `retry_reasons`: run again what failed for one of these. `pace_s`: seconds between two
-    creations. `settings` are noted in run.json as they are.
+    creations. `settings` and `command` are noted in run.json as they are.
     """
 
     run: str
@@ -38,3 +39,4 @@ class Plan:
     keep_going: bool = False
     no_wait: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    command: CommandLine = field(default_factory=CommandLine)

@@ -120,6 +120,7 @@ def _fresh(client: Client, plan: Plan) -> RunFile:
         template=plan.template.document,
         server=client.connection.server,
         settings=plan.settings,
+        command=list(plan.command.all),
     )
 
 
@@ -247,14 +248,21 @@ class _Run:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C asks, the next one ends the process at once; SIGTERM leaves all."""
+        """The first Ctrl-C asks, the next one ends the process at once.
+
+        SIGTERM and a terminal that is closed leave all; not that of nohup.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, self._on_interrupt),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, self._on_terminate),
+        handlers = {
+            signal.SIGINT: self._on_interrupt,
+            signal.SIGTERM: self._on_terminate,
+            signal.SIGHUP: self._on_terminate,
         }
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            del handlers[signal.SIGHUP]
+        before = {number: signal.signal(number, handlers[number]) for number in handlers}
         try:
             yield
         finally:

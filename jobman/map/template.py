@@ -42,7 +42,9 @@ class Template:
 
     `values` are the names that it asks every item for; `notes` say what was left out of it.
     `columns`, where given, are the names that all items have. `owner` is an ownerReference for
-    all pods: when that object goes they go.
+    all pods: when that object goes they go. `surroundings` are environment variables that the
+    first container gets besides its own; they are no part of what the template says, so that the
+    next shell, with another PATH, may take the run up.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Template:
         self.document = document
         self.notes = tuple(notes)
         self.owner: Object | None = None
+        self.surroundings: list[Object] = []
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         self.digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         self.values = frozenset(key for each in _texts(document) for key in placeholders.keys(each))
@@ -132,7 +135,14 @@ class Template:
         made: Object = self._fill(item) if callable(self._fill) else self._fill
         metadata = {**(made.get("metadata") or {}), "name": self.name(item)}
         owned = {"ownerReferences": [self.owner]} if self.owner else {}
-        return {**made, "metadata": {**metadata, **owned}}
+        return self._surrounded({**made, "metadata": {**metadata, **owned}})
+
+    def _surrounded(self, pod: Object) -> Object:
+        if not self.surroundings:
+            return pod
+        first, *others = pod["spec"]["containers"]
+        env = [*self.surroundings, *first.get("env", ())]
+        return {**pod, "spec": {**pod["spec"], "containers": [{**first, "env": env}, *others]}}
 
 
 def _name_pattern(metadata: Object, run: str) -> str:

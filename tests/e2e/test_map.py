@@ -80,6 +80,9 @@ def test_a_list_and_a_template(
         1,
         {"1": "0-3"},
     )
+    write("true", 3)
+    other = jobman("map", "-i", "list", "process.yaml")
+    assert (other.code, "items: 4 there, 3 here" in other.talk) == (2, True)
 
 
 def test_what_stands_in_the_way_is_told(
@@ -95,10 +98,6 @@ def test_what_stands_in_the_way_is_told(
     assert foreign.code == 2
     assert "that are not of this run: process-001" in foreign.talk
     assert names(api, namespace) == ["process-001"]
-    write("true", 3)
-    other = jobman("map", "-i", "list", "process.yaml")
-    assert other.code == 2
-    assert "items: 2 there, 3 here" in other.talk
     behind = jobman("map", "-i", "list", "process.yaml", "more", "--log-dir", "other")
     assert (behind.code, "nothing more is expected: more" in behind.talk) == (2, True)
     broken = (jobman.cwd / "process.yaml").read_text().replace("command:", "comand:")

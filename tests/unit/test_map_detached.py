@@ -25,10 +25,12 @@ SITE = detached.Site("registry/jobman:1", "jobman-map", "logs")
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     items = Items([("a\n'b'", {"x": "1"}), ("\u2028{{.Item}}", {"x": ""})], ("x",))
+    template = Template(POD, "abc", columns=("x",))
+    template.surroundings = [{"name": "PATH", "value": "/bin:{{.Item}}"}]
     return Plan(
         run="abc",
         items=items,
-        template=Template(POD, "abc", columns=("x",)),
+        template=template,
         namespace="team",
         user="ann@example.com",
         log_dir=tmp_path / "logs",
@@ -44,6 +46,7 @@ def test_what_is_unpacked_is_what_was_packed(plan: Plan, tmp_path: Path) -> None
     items, template, chosen = detached.unpack(tmp_path)
     assert (items.digest, items.count, items.columns) == (plan.items.digest, 2, ("x",))
     assert template.digest == plan.template.digest
+    assert template.expand(next(iter(items))) == plan.template.expand(next(iter(plan.items)))
     again = Plan(items=items, template=template, namespace="team", log_dir=plan.log_dir, **chosen)
     for name in (*detached.CHOICES, "run", "user", "retry_reasons"):
         assert getattr(again, name) == getattr(plan, name)

@@ -141,12 +141,16 @@ def test_one_that_somebody_deleted_is_made_anew(map_client: Client) -> None:
         assert lease.valid
 
 
-def test_an_interrupt_leaves_it_to_the_next(map_client: Client) -> None:
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, ValueError])
+def test_it_is_given_back_however_the_run_ends(
+    map_client: Client, end: type[BaseException]
+) -> None:
     lease = lease_of(map_client)
     lease.acquire()
-    with pytest.raises(KeyboardInterrupt), lease.held():
-        raise KeyboardInterrupt
-    assert holder(map_client) == str(ME)
+    with pytest.raises(end), lease.held():
+        raise end
+    with pytest.raises(ApiNotFoundError):
+        holder(map_client)
 
 
 @pytest.mark.parametrize(

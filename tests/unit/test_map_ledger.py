@@ -148,7 +148,7 @@ def test_run_json_tells_what_was_done(tmp_path: Path) -> None:
     ],
 )
 def test_another_run_is_refused(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
-    opened(tmp_path)
+    opened(tmp_path).attempts.begin([0])
     with pytest.raises(UsageError) as caught:
         Ledger.open(tmp_path, fresh(**changes))
     assert caught.value.message.splitlines()[1:] == [f"  {expected}"]

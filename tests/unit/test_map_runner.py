@@ -218,6 +218,15 @@ def test_foreign_pods_of_an_items_name_stop_it_before_anything_is_made(cluster: 
     assert cluster.pods() == before
 
 
+def test_a_run_that_never_began_makes_room_for_another(cluster: Cluster) -> None:
+    with pytest.raises(InvalidError):
+        cluster.run(cluster.plan("true", 2, spec={"nodeSelector": {"a": "b c"}}))
+    assert cluster.run(cluster.plan("true", 3)).all_succeeded
+    told = cluster.told()
+    assert (told["source"]["count"], told["attempts"]) == (3, {"1": "0-2"})
+    assert "nodeSelector" not in told["template"]["spec"]
+
+
 def test_a_template_that_the_server_refuses_stops_it_at_once(cluster: Cluster) -> None:
     with pytest.raises(InvalidError, match=r"run-\d.*nodeSelector"):
         cluster.run(cluster.plan("true", 50, spec={"nodeSelector": {"a": "b c"}}))
@@ -338,17 +347,42 @@ def test_ctrl_c_can_be_thought_better_of(cluster: Cluster) -> None:
     assert (result.interrupted, result.succeeded) == (False, 2)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_runner_that_is_sent_away_leaves_what_runs(
+    cluster: Cluster, number: signal.Signals
+) -> None:
+    plan = cluster.gated(2)
+    signal_when(cluster, number, "run-0", "run-1")
+    result = cluster.run(plan)
+    assert (result.stopped, result.interrupted, result.left) == ("terminated", False, 2)
+    assert cluster.asked == []
+    cluster.let_go(0, 1)
+    assert cluster.run(plan).all_succeeded
+
+
 def interrupt_when(cluster: Cluster, *names: str, then: Callable[[], None] = lambda: None) -> None:
     """Press Ctrl-C when these pods run and the runner has seen it."""
 
-    def press() -> None:
-        cluster.until_running(*names)
-        cluster.wait(lambda: bool(cluster.seen) and cluster.seen[-1].running == len(names))
-        os.kill(os.getpid(), signal.SIGINT)
+    def answered() -> None:
         cluster.wait(lambda: bool(cluster.asked))
         then()
 
-    threading.Thread(target=press, daemon=True).start()
+    signal_when(cluster, signal.SIGINT, *names, then=answered)
+
+
+def signal_when(
+    cluster: Cluster,
+    number: signal.Signals,
+    *names: str,
+    then: Callable[[], None] = lambda: None,
+) -> None:
+    def send() -> None:
+        cluster.until_running(*names)
+        cluster.wait(lambda: bool(cluster.seen) and cluster.seen[-1].running == len(names))
+        os.kill(os.getpid(), number)
+        then()
+
+    threading.Thread(target=send, daemon=True).start()
 
 
 def test_other_items_in_the_same_directory_are_refused(cluster: Cluster) -> None:

@@ -265,3 +265,14 @@ def test_many_names_take_little_memory() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40 * count
+
+
+def test_the_surroundings_are_no_part_of_what_it_says() -> None:
+    own = {"env": [{"name": "X", "value": "{{.Item}}"}]}
+    one, other = (Template.of_pod(pod(**own), "run") for _ in range(2))
+    other.surroundings = [{"name": "PATH", "value": "/bin:{{.Nobody}}"}]
+    assert one.digest == other.digest
+    (container,) = other.expand(Item(0, "a", {}))["spec"]["containers"]
+    assert container["env"] == [*other.surroundings, {"name": "X", "value": "a"}]
+    (container,) = one.expand(Item(0, "a", {}))["spec"]["containers"]
+    assert container["env"] == [{"name": "X", "value": "a"}]
