@@ -187,11 +187,17 @@ class Arrivals:
         except (UnavailableError, UnreachableError) as error:
             work.post(partial(self._try_later, live, error))
         except (ForbiddenError, UnauthorizedError, OSError) as error:
-            work.post(partial(work.fail, error))
+            work.post(partial(self._fail, live, error))
         except JobmanError as error:
             work.post(partial(self._write_off, live, "LogUnavailable", error.message))
         else:
             work.post(partial(self._home, live))
+
+    def _fail(self, live: Live, error: Exception) -> None:
+        """The run cannot go on; the item is left for another time."""
+        self._work.fail(error)
+        if self._work.board.has(live):
+            self._work.board.settle(live, states.AGAIN)
 
     def _home(self, live: Live) -> None:
         outcome = live.saved
@@ -250,7 +256,7 @@ class Arrivals:
         try:
             live.saved = homecoming.save_what_is_known(work.ledger, ended)
         except OSError as error:
-            work.post(partial(work.fail, error))
+            work.post(partial(self._fail, live, error))
         else:
             work.post(partial(self._home if pod_stays else self._bring_home, live))
 

@@ -21,6 +21,9 @@ from typing import Any
 import pytest
 from kubernetes import client as k8s
 from kubernetes import config as k8s_config
+from plugins.accounts import as_account
+
+__all__ = ["as_account"]
 
 
 @dataclass(frozen=True)

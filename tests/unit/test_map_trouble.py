@@ -245,6 +245,27 @@ def test_a_log_that_its_node_has_lost_is_a_failure(
     assert server.pods == {}
 
 
+def test_logs_that_may_not_be_read_end_the_run(
+    server: Server, carry_out: Callable[..., Result], tmp_path: Path
+) -> None:
+    refusal = status(403, "Forbidden", "pods/log is forbidden")
+    server.logs["run-1"] = [refusal]
+    with pytest.raises(ForbiddenError):
+        carry_out()
+    assert carry_out().succeeded == 3
+
+
+def test_logs_that_cannot_be_written_end_the_run(
+    server: Server, carry_out: Callable[..., Result], tmp_path: Path
+) -> None:
+    def put_in_the_way(_: dict[str, Any]) -> None:
+        (tmp_path / "logs" / "run-1.log").mkdir()
+
+    server.trouble("run-1", put_in_the_way)
+    with pytest.raises(IsADirectoryError):
+        carry_out()
+
+
 def test_without_the_right_to_leases_it_runs_all_the_same(
     server: Server, carry_out: Callable[..., Result]
 ) -> None:
