@@ -88,16 +88,23 @@ class Running:
         with self.changed:
             self.changed.notify_all()
 
-    def wait_for(self, text: bytes, timeout_s: float = 30) -> None:
+    def wait_for(self, text: bytes, timeout_s: float = 60) -> None:
         """Return when `text` has come on either stream."""
         with self.changed:
             seen = self.changed.wait_for(lambda: text in self.out or text in self.err, timeout_s)
         assert seen, f"no {text!r} in\n--- stdout\n{self.out!r}\n--- stderr\n{self.err!r}"
 
+    def wait_for_lines(self, more: int, timeout_s: float = 60) -> None:
+        """Return when so many more lines have come on stdout."""
+        with self.changed:
+            wanted = self.out.count(b"\n") + more
+            seen = self.changed.wait_for(lambda: self.out.count(b"\n") >= wanted, timeout_s)
+        assert seen, f"no {more} lines more in {self.out!r}"
+
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
 
-    def finish(self, timeout_s: float = 30) -> int:
+    def finish(self, timeout_s: float = 60) -> int:
         code = self.process.wait(timeout_s)
         for thread in self.threads:
             thread.join(timeout_s)

@@ -59,7 +59,7 @@ def test_a_terminal(jobman: Any, job: str) -> None:
 
     def until(text: bytes) -> None:
         nonlocal seen
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while text not in seen:
             ready, _, _ = select.select([terminal], [], [], max(end - time.monotonic(), 0))
             assert ready, seen

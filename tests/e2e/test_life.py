@@ -56,7 +56,7 @@ def test_cancel_of_what_has_not_begun(jobman: Any) -> None:
 def test_cancel_between_two_tries(jobman: Any, kubectl: Any) -> None:
     image = jobman.env["JOBMAN_IMAGE"]
     kubectl("create", "job", "flaky", f"--image={image}", "--", "false").ok()
-    kubectl("wait", "--for=jsonpath={.status.failed}=1", "job/flaky", "--timeout=30s").ok()
+    kubectl("wait", "--for=jsonpath={.status.failed}=1", "job/flaky", "--timeout=60s").ok()
     # its next pod comes ten seconds after the first one failed
     assert jobman("cancel", "flaky", "--force").ok().text == "flaky cancelled\n"
     (found,) = json.loads(jobman("list", "flaky", "--all-users", "-o", "json").ok().out)

@@ -8,8 +8,11 @@ from typing import Any
 
 def test_an_array_is_one_row_that_opens(jobman: Any) -> None:
     watching = jobman.start("list", "--watch", "--interval", "0.2s")
-    script = "sleep 1; test $JOB_COMPLETION_INDEX != 1"
-    assert jobman("submit", "-j", "arr", "--array", "3", "--wait", "--", "sh", "-c", script).code
+    script = "sleep 3; test $JOB_COMPLETION_INDEX != 1"
+    jobman.submit("-j", "arr", "--array", "3", "--hold", "--", "sh", "-c", script)
+    watching.wait_for(b"arr ")
+    jobman("release", "arr").ok()
+    assert jobman("wait", "arr").code == 1
     jobman.submit("-j", "one", "--wait", "--", "true")
     (row,) = json.loads(jobman("list", "arr", "-o", "json").ok().out)
     counts = {key: row[key] for key in ("completions", "succeeded", "failed", "running")}

@@ -21,22 +21,27 @@ import os, sys, time
 out = sys.stdout.buffer
 out.write(b"\xff\xfe\x00 binary \x1b[31m\r\n"); out.write(b"x" * 1_000_000 + b"\n")
 out.write(b"\n\n  spaces  \n")
-for n in range(60):
+n = 0
+while not os.path.exists(END):
     out.write(b"%d %s\n" % (n, os.urandom(400).replace(b"\n", b"_"))); out.flush()
-    time.sleep(PAUSE)
+    time.sleep(0.05)
+    n += 1
 out.write(b"no newline at the end"); out.flush()
 """
 """A program whose output is hard to pass on; its copy of it is what the log is compared with."""
 
 
-def odd_program(copy: Path, pause: float) -> list[str]:
-    """Words of the program, which also keeps what it writes in the file `copy`."""
+def odd_program(copy: Path, end: Path) -> list[str]:
+    """Words of the program, which also keeps what it writes in the file `copy`.
+
+    It goes on until there is a file `end`.
+    """
     tee = (
         "class T:\n"
         " def write(s, b): sys.__stdout__.buffer.write(b); copy.write(b)\n"
         " def flush(s): sys.__stdout__.buffer.flush(); copy.flush()\n"
     )
-    text = ODD.replace("PAUSE", str(pause)).replace("out = sys.stdout.buffer", "out = T()")
+    text = ODD.replace("END", repr(str(end))).replace("out = sys.stdout.buffer", "out = T()")
     head = f"import sys\ncopy = open({str(copy)!r}, 'wb')\n{tee}"
     return [sys.executable, "-c", head + text]
 
@@ -44,12 +49,15 @@ def odd_program(copy: Path, pause: float) -> list[str]:
 def test_every_byte_through_a_proxy_that_cuts(cluster: Any, jobman: Any, tmp_path: Path) -> None:
     if not cluster.embedded:
         pytest.skip("the program's own copy lies on this machine")
-    copy = tmp_path / "copy"
-    jobman.submit("-j", "odd", "--", *odd_program(copy, 0.05))
+    copy, end = tmp_path / "copy", tmp_path / "end"
+    jobman.submit("-j", "odd", "--", *odd_program(copy, end))
     with cutting(cluster.kubeconfig, tmp_path, 0.3) as (proxy, through):
-        done = jobman("logs", "-f", "odd", env={"KUBECONFIG": str(through)})
-    assert done.ok().out == copy.read_bytes()
-    assert proxy.cuts >= 5
+        following = jobman.start("logs", "-f", "odd", env={"KUBECONFIG": str(through)})
+        following.wait_for(b"binary")
+        proxy.wait_for_cuts(6)
+        end.touch()
+        assert following.finish() == 0, following.err
+    assert bytes(following.out) == copy.read_bytes()
     assert jobman("logs", "odd").ok().out == copy.read_bytes()
 
 
@@ -123,12 +131,14 @@ def test_what_was_rotated_during_an_outage_is_missed(
 ) -> None:
     if not cluster.embedded:
         pytest.skip("a kubelet looks for long logs now and then only")
-    script = "echo first; sleep 2; seq 2000000; sleep 3"
-    jobman.submit("-j", "big", "--", "sh", "-c", script)
+    script = "echo first; until test -e go; do sleep 0.1; done; seq 2000000"
+    jobman.submit("-j", "big", "-w", str(tmp_path), "--", "sh", "-c", script)
     with cutting(cluster.kubeconfig, tmp_path, None) as (proxy, through):
         following = jobman.start("logs", "-f", "big", env={"KUBECONFIG": str(through)})
         following.wait_for(b"first")
-        proxy.outage(4)
+        with proxy.outage():
+            (tmp_path / "go").touch()
+            jobman("wait", "big").ok()
         code = following.finish()
     assert code == 1
     assert b"incomplete: lines were lost" in following.err
@@ -146,15 +156,16 @@ def test_every_byte_through_restarts_of_the_cluster(
 
     local("start")
     try:
-        copy = tmp_path / "copy"
-        jobman("submit", "--local", "-j", "odd", "--", *odd_program(copy, 0.1), env=env).ok()
+        copy, end = tmp_path / "copy", tmp_path / "end"
+        jobman("submit", "--local", "-j", "odd", "--", *odd_program(copy, end), env=env).ok()
         following = jobman.start("logs", "--local", "-f", "odd", env=env)
-        following.wait_for(b"7 ")
+        following.wait_for(b"\n7 ")
         os.kill(json.loads(local("status", "-o", "json").text)["pid"], signal.SIGKILL)
         local("start")
-        following.wait_for(b"\n30 ")
+        following.wait_for_lines(20)
         local("stop")
         local("start")
+        end.touch()
         assert following.finish() == 0, following.err
         assert bytes(following.out) == copy.read_bytes()
     finally:

@@ -144,7 +144,7 @@ def test_timeout_bounds_the_waiting(jobman: Any) -> None:
 
 
 def test_a_job_that_is_too_big_says_so(jobman: Any) -> None:
-    huge = ["-j", "huge", "--cpu", "100000", "--wait", "--timeout", "3s"]
+    huge = ["-j", "huge", "--cpu", "100000", "--wait", "--timeout", "5s"]
     done = jobman("submit", "--force", *huge, "--", "true")
     assert done.code == 124
     row = json.loads(jobman("list", "-o", "json").ok().out)[0]
@@ -189,7 +189,7 @@ def test_dry_run_is_what_kubectl_takes(jobman: Any, kubectl: Any) -> None:
     assert manifest["spec"]["template"]["spec"]["containers"][0]["args"] == ["echo", "$$HOME"]
     assert jobman("list", "-o", "name").ok().text == ""
     kubectl("apply", "-f", "-", stdin=done.out).ok()
-    kubectl("wait", "--for=condition=complete", "job/dry", "--timeout=30s").ok()
+    kubectl("wait", "--for=condition=complete", "job/dry", "--timeout=60s").ok()
     assert kubectl("logs", "job/dry").ok().text == "$HOME\n"
 
 

@@ -22,7 +22,7 @@ def row_of(jobman: Any, by: str, name: str | None, *args: str) -> dict[str, Any]
 
 def until(jobman: Any, look: Callable[[], Any]) -> Any:
     """What `look` sees as soon as it is true."""
-    deadline = time.monotonic() + 30 * jobman.cluster.scale
+    deadline = time.monotonic() + 60 * jobman.cluster.scale
     while not (seen := look()):
         assert time.monotonic() < deadline, f"still {seen!r}"
         time.sleep(0.2)

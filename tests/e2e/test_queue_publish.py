@@ -115,7 +115,7 @@ def test_a_restart_of_the_api_server_is_outlived(cluster: Any, jobman: Any, tmp_
         seen = len(publishing.err)
         with publishing.changed:
             assert publishing.changed.wait_for(
-                lambda: b"published 0 pods" in publishing.err[seen:], 30 * cluster.scale
+                lambda: b"published 0 pods" in publishing.err[seen:], 60 * cluster.scale
             )
         publishing.interrupt()
         assert publishing.finish() == 0

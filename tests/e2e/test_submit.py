@@ -34,7 +34,7 @@ def row(jobman: Any, name: str) -> dict[str, Any]:
 
 def test_a_time_limit_leaves_the_log(jobman: Any) -> None:
     words = ["sh", "-c", "echo up; sleep 60"]
-    done = jobman("submit", "-j", "late", "--time-limit", "2s", "--wait", "--", *words)
+    done = jobman("submit", "-j", "late", "--time-limit", "4s", "--wait", "--", *words)
     assert done.code not in (0, 124)
     assert "DeadlineExceeded" in done.talk
     assert row(jobman, "late")["reason"] == "DeadlineExceeded"
@@ -67,7 +67,7 @@ def test_a_job_that_is_deleted_at_its_end(jobman: Any, kubectl: Any) -> None:
     words = ["sh", "-c", "echo gone soon; sleep 1"]
     done = jobman("submit", "-j", "brief", "--ttl", "0s", "--follow", "--", *words).ok()
     assert done.text == "gone soon\n"
-    kubectl("wait", "--for=delete", "job/brief", "--timeout=30s").ok()
+    kubectl("wait", "--for=delete", "job/brief", "--timeout=60s").ok()
 
 
 def test_a_secret_as_variables(jobman: Any, api: k8s.ApiClient, namespace: str) -> None:

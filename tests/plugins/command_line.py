@@ -18,9 +18,21 @@ from jobman.cli.context import AppContext
 class Stream(io.TextIOWrapper):
     """A stream in memory that says whether it is a terminal."""
 
-    def __init__(self, *, terminal: bool, content: bytes = b"") -> None:
+    def __init__(
+        self,
+        *,
+        terminal: bool,
+        content: bytes = b"",
+        on_write: Callable[[str], None] = lambda _: None,
+    ) -> None:
         super().__init__(io.BytesIO(content), encoding="utf-8", write_through=True)
         self.terminal = terminal
+        self._on_write = on_write
+
+    def write(self, text: str) -> int:
+        count = super().write(text)
+        self._on_write(text)
+        return count
 
     def isatty(self) -> bool:
         return self.terminal
@@ -58,7 +70,10 @@ def run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
-    """Run a command: `run("list", "-o", "json", terminal=True, columns=80)`."""
+    """Run a command: `run("list", "-o", "json", terminal=True, columns=80)`.
+
+    `on_talk` is called with what is written to stderr, as it is written.
+    """
     kubeconfig = write_kubeconfig(world.server.url, context={"namespace": NAMESPACE})
     home = tmp_path / "a home"
     home.mkdir()
@@ -71,8 +86,9 @@ def run(
         columns: int = 100,
         env: dict[str, str] | None = None,
         typed: str = "",
+        on_talk: Callable[[str], None] = lambda _: None,
     ) -> Done:
-        out, err = Stream(terminal=terminal), Stream(terminal=terminal)
+        out, err = Stream(terminal=terminal), Stream(terminal=terminal, on_write=on_talk)
         environ = {"HOME": str(home), "KUBECONFIG": str(kubeconfig)} | (env or {})
         stdin = Stream(terminal=terminal, content=typed.encode())
         context = AppContext(

@@ -31,6 +31,7 @@ class CuttingProxy:
     ) -> None:
         self.life_s = life_s
         self.cuts = 0
+        self._cut = threading.Condition()
         self._target = target
         self._rate = rate
         self._dice = random.Random(7)
@@ -41,13 +42,22 @@ class CuttingProxy:
         self.port: int = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def outage(self, span_s: float) -> None:
-        """Break all connections, and take none for a while."""
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Break all connections, and take none within."""
         self._shut = True
         for connection in list(self._open):
             _break(connection)
-        self._stopped.wait(span_s)
-        self._shut = False
+        try:
+            yield
+        finally:
+            self._shut = False
+
+    def wait_for_cuts(self, count: int, timeout_s: float = 60) -> None:
+        """Return when so many more connections have been broken."""
+        with self._cut:
+            wanted = self.cuts + count
+            assert self._cut.wait_for(lambda: self.cuts >= wanted, timeout_s), self.cuts
 
     def close(self) -> None:
         """Take no more connections, and break those that are open."""
@@ -80,8 +90,12 @@ class CuttingProxy:
             args = (source, sink, rate, over)
             threading.Thread(target=self._pump, args=args, daemon=True).start()
         life_s = None if self.life_s is None else self.life_s * self._dice.uniform(0.5, 1.5)
+        if self._shut:
+            _break(client)
         if not over.wait(life_s):
-            self.cuts += 1
+            with self._cut:
+                self.cuts += 1
+                self._cut.notify_all()
         self._open.discard(client)
         _break(client)
         _break(server)

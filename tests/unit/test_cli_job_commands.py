@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from typing import Any
 
 import pytest
@@ -234,18 +232,12 @@ def test_following_says_what_it_waits_for(run: Run, world: JobWorld) -> None:
     world.pods.put(a_pod("a", **creating()))
     world.log("a-x", Reply(200, LOG, TEXT))
 
-    def turn(seen: int) -> None:
-        """End the pod a moment after it was asked for."""
-        while len(world.server.requests) < seen + 3:
-            time.sleep(0.01)
-        time.sleep(0.3)
-        world.pods.update("a-x", status=exited(0))
+    def on_talk(said: str) -> None:
+        if "Starting" in said:
+            world.pods.update("a-x", status=exited(0))
 
     for terminal in (False, True):
-        thread = threading.Thread(target=turn, args=[len(world.server.requests)])
-        thread.start()
-        done = run("logs", "-f", "a", terminal=terminal, columns=20)
-        thread.join()
+        done = run("logs", "-f", "a", terminal=terminal, columns=20, on_talk=on_talk)
         assert (done.code, done.raw) == (0, b"one\n\xfftwo")
         if terminal:
             assert done.talk == "\r\x1b[Kjob a: Starting: Co\r\x1b[K"

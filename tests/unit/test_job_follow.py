@@ -44,7 +44,7 @@ def log_of(*chunks: bytes, cut: bool = False, then: Callable[[], None] | None = 
 
 def run(client: Client, name: str = "a", **options: Any) -> tuple[JobView, bytes]:
     out = io.BytesIO()
-    usual = {"on_state": lambda view: None, "timeout_s": 10, "pauses": Pauses(0.05, 0.05)}
+    usual = {"on_state": lambda view: None, "timeout_s": 60, "pauses": Pauses(0.05, 0.05)}
     view = follow(client, name, None, out=out, **usual | options)
     return view, out.getvalue()
 
@@ -235,7 +235,7 @@ def test_a_job_that_is_deleted_gives_its_last_words(client: Client, world: JobWo
     world.log("a-x", log_of(stamped("last words"), then=gone), Reply(404, {"code": 404}))
     out = io.BytesIO()
     with pytest.raises(NotFoundError, match="job a was deleted"):
-        follow(client, "a", None, out=out, on_state=lambda _: None, timeout_s=10)
+        follow(client, "a", None, out=out, on_state=lambda _: None, timeout_s=60)
     assert out.getvalue() == b"last words\n"
 
 
@@ -243,7 +243,7 @@ def test_the_timeout_ends_a_quiet_log_and_its_threads(client: Client, world: Job
     world.jobs.put(a_job("a"))
     world.pods.put(a_pod("a", **running()))
     quiet = threading.Event()
-    world.log("a-x", log_of(stamped("one"), then=lambda: quiet.wait(5) and None))
+    world.log("a-x", log_of(stamped("one"), then=lambda: quiet.wait(60) and None))
     before = set(threading.enumerate())
     out = io.BytesIO()
     try:
@@ -251,7 +251,7 @@ def test_the_timeout_ends_a_quiet_log_and_its_threads(client: Client, world: Job
             follow(client, "a", None, out=out, on_state=lambda _: None, timeout_s=0.4)
         left = [t for t in set(threading.enumerate()) - before if t.name in ("log", "watch")]
         for thread in left:
-            thread.join(2)
+            thread.join(20)
         assert not any(thread.is_alive() for thread in left)
     finally:
         quiet.set()

@@ -19,7 +19,7 @@ from plugins.job_world import (
     running,
     stuck,
 )
-from plugins.scripted_server import Reply
+from plugins.scripted_server import Asked, Reply
 
 from jobman.errors import ApiNotFoundError, ForbiddenError, NotFoundError, WaitTimeoutError
 from jobman.jobs.state import JobView
@@ -56,7 +56,7 @@ def test_from_the_submission_to_the_exit_code(client: Client, world: JobWorld) -
 
     def then(expected: State) -> None:
         with told:
-            assert told.wait_for(lambda: bool(views) and views[-1].state is expected, 5)
+            assert told.wait_for(lambda: bool(views) and views[-1].state is expected, 30)
 
     def live() -> None:
         then(State.PENDING)
@@ -67,7 +67,7 @@ def test_from_the_submission_to_the_exit_code(client: Client, world: JobWorld) -
         world.pods.update("a-x", status=exited(7))
 
     with meanwhile(live):
-        view = until(client, "a", None, goal="finished", timeout_s=10, on_state=on_state)
+        view = until(client, "a", None, goal="finished", timeout_s=60, on_state=on_state)
     assert (view.state, view.exit_code) == (State.FAILED, 7)
     assert views[-1] == view
     assert steps_of(views) == [
@@ -82,7 +82,7 @@ def test_a_job_that_is_over_has_its_exit_code_at_once(client: Client, world: Job
     world.jobs.put(a_job("a", status={"conditions": [FAILED], "failed": 1}))
     world.pods.put(a_pod("a", **exited(7)))
     views: list[JobView] = []
-    view = until(client, "a", None, goal="finished", timeout_s=10, on_state=views.append)
+    view = until(client, "a", None, goal="finished", timeout_s=60, on_state=views.append)
     assert (view.state, view.exit_code) == (State.FAILED, 7)
     assert views == [view]
 
@@ -98,14 +98,14 @@ def test_a_pod_that_is_seen_to_end_after_its_job_tells_the_exit_code(
     begun = threading.Event()
 
     def end() -> None:
-        assert begun.wait(5)
+        assert begun.wait(30)
         world.jobs.update("a", status={"conditions": [FAILED], "failed": 1})
         time.sleep(0.2)
         world.pods.put(a_pod("a", **exited(7)))
 
     with meanwhile(end):
         view = until(
-            client, "a", None, goal="finished", timeout_s=10, on_state=lambda _: begun.set()
+            client, "a", None, goal="finished", timeout_s=60, on_state=lambda _: begun.set()
         )
     assert (view.state, view.exit_code) == (State.FAILED, 7)
 
@@ -115,12 +115,12 @@ def test_a_pod_that_never_shows_is_not_waited_for_long(client: Client, world: Jo
     begun = threading.Event()
 
     def end() -> None:
-        assert begun.wait(5)
+        assert begun.wait(30)
         world.jobs.update("a", status={"conditions": [FAILED]})
 
     with meanwhile(end):
         view = until(
-            client, "a", None, goal="finished", timeout_s=10, on_state=lambda _: begun.set()
+            client, "a", None, goal="finished", timeout_s=60, on_state=lambda _: begun.set()
         )
     assert (view.state, view.exit_code) == (State.FAILED, None)
 
@@ -128,21 +128,21 @@ def test_a_pod_that_never_shows_is_not_waited_for_long(client: Client, world: Jo
 def test_started_is_enough_where_asked(client: Client, world: JobWorld) -> None:
     world.jobs.put(a_job("a"))
     world.pods.put(a_pod("a", **running()))
-    view = until(client, "a", None, goal="started", timeout_s=10, on_state=lambda _: None)
+    view = until(client, "a", None, goal="started", timeout_s=60, on_state=lambda _: None)
     assert view.state is State.RUNNING
 
 
 def test_what_can_never_start_ends_the_wait(client: Client, world: JobWorld) -> None:
     world.jobs.put(a_job("a"))
     world.pods.put(a_pod("a", **stuck("InvalidImageName", "bad")))
-    view = until(client, "a", None, goal="finished", timeout_s=10, on_state=lambda _: None)
+    view = until(client, "a", None, goal="finished", timeout_s=60, on_state=lambda _: None)
     assert (view.state, view.reason, view.message) == (State.STUCK, "InvalidImageName", "bad")
 
 
 def test_events_tell_why_there_is_no_pod(client: Client, world: JobWorld) -> None:
     world.jobs.put(a_job("a"))
     world.refusal("a", 'pods "a-b" is forbidden: no such service account')
-    view = until(client, "a", None, goal="finished", timeout_s=10, on_state=lambda _: None)
+    view = until(client, "a", None, goal="finished", timeout_s=60, on_state=lambda _: None)
     assert (view.state, view.reason) == (State.STUCK, "FailedCreate")
     (asked,) = [a for a in world.server.requests if a.path == f"{CORE}/events"][:1]
     assert asked.query["fieldSelector"] == "type=Warning"
@@ -151,10 +151,15 @@ def test_events_tell_why_there_is_no_pod(client: Client, world: JobWorld) -> Non
 def test_events_that_may_not_be_read_are_done_without(client: Client, world: JobWorld) -> None:
     world.jobs.put(a_job("a"))
     denied = {"kind": "Status", "reason": "Forbidden", "message": "no", "code": 403}
-    world.server.script("GET", f"{CORE}/events", Reply(403, denied))
-    with pytest.raises(WaitTimeoutError):
-        until(client, "a", None, goal="finished", timeout_s=1.5, on_state=lambda _: None)
-    assert any(asked.path == f"{CORE}/events" for asked in world.server.requests)
+
+    def refuse(asked: Asked) -> Reply:
+        world.pods.put(a_pod("a", **exited(0)))
+        return Reply(403, denied)
+
+    world.server.script("GET", f"{CORE}/events", refuse)
+    view = until(client, "a", None, goal="finished", timeout_s=60, on_state=lambda _: None)
+    assert view.state is State.SUCCEEDED
+    assert world.server.asked("GET", f"{CORE}/events")
 
 
 def test_pods_that_may_not_be_read_are_an_error(client: Client, world: JobWorld) -> None:
@@ -162,7 +167,7 @@ def test_pods_that_may_not_be_read_are_an_error(client: Client, world: JobWorld)
     denied = {"kind": "Status", "reason": "Forbidden", "message": "no pods", "code": 403}
     world.server.script("GET", f"{CORE}/pods", Reply(403, denied))
     with pytest.raises(ForbiddenError, match="no pods"):
-        until(client, "a", None, goal="finished", timeout_s=10, on_state=lambda _: None)
+        until(client, "a", None, goal="finished", timeout_s=60, on_state=lambda _: None)
 
 
 def test_the_timeout_bounds_the_waiting(client: Client, world: JobWorld) -> None:
@@ -170,14 +175,14 @@ def test_the_timeout_bounds_the_waiting(client: Client, world: JobWorld) -> None
     began = time.monotonic()
     with pytest.raises(WaitTimeoutError) as caught:
         until(client, "a", None, goal="finished", timeout_s=0.3, on_state=lambda _: None)
-    assert 0.3 <= time.monotonic() - began < 3
+    assert 0.3 <= time.monotonic() - began < 20
     assert caught.value.exit_code == 124
     assert "job a has not finished" in caught.value.message
 
 
 def test_a_job_that_is_not_there(client: Client, world: JobWorld) -> None:
     with pytest.raises(ApiNotFoundError):
-        until(client, "nope", None, goal="finished", timeout_s=10, on_state=lambda _: None)
+        until(client, "nope", None, goal="finished", timeout_s=60, on_state=lambda _: None)
 
 
 def test_a_job_deleted_in_the_middle(client: Client, world: JobWorld) -> None:
@@ -186,7 +191,7 @@ def test_a_job_deleted_in_the_middle(client: Client, world: JobWorld) -> None:
     seen = threading.Event()
 
     def live() -> None:
-        assert seen.wait(5)
+        assert seen.wait(30)
         world.jobs.remove("a")
 
     def on_state(view: JobView) -> None:
@@ -194,7 +199,7 @@ def test_a_job_deleted_in_the_middle(client: Client, world: JobWorld) -> None:
             seen.set()
 
     with meanwhile(live), pytest.raises(NotFoundError, match="job a was deleted"):
-        until(client, "a", None, goal="finished", timeout_s=10, on_state=on_state)
+        until(client, "a", None, goal="finished", timeout_s=60, on_state=on_state)
 
 
 def test_a_job_that_is_deleted_when_done_keeps_its_outcome(client: Client, world: JobWorld) -> None:
@@ -202,7 +207,7 @@ def test_a_job_that_is_deleted_when_done_keeps_its_outcome(client: Client, world
     begun = threading.Event()
 
     def live() -> None:
-        assert begun.wait(5)
+        assert begun.wait(30)
         leaving = a_job("a", status={"conditions": [COMPLETE], "succeeded": 1})
         leaving["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
         world.jobs.put(leaving)
@@ -210,7 +215,7 @@ def test_a_job_that_is_deleted_when_done_keeps_its_outcome(client: Client, world
 
     with meanwhile(live):
         view = until(
-            client, "a", None, goal="finished", timeout_s=10, on_state=lambda _: begun.set()
+            client, "a", None, goal="finished", timeout_s=60, on_state=lambda _: begun.set()
         )
     assert view.state is State.SUCCEEDED
 

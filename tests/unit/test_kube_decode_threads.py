@@ -30,5 +30,5 @@ for thread in threads:
 
 def test_threads_that_decode_for_the_first_time_together() -> None:
     for _ in range(4):
-        done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, timeout=30)
+        done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, b"")

@@ -54,7 +54,7 @@ def test_a_page_is_asked_for_while_the_one_before_is_worked_on(
     pages = client.pages(PODS)
     next(pages)
     next(pages)
-    assert third.wait(5)
+    assert third.wait(30)
 
 
 def test_only_the_first_page_is_asked_for_when_no_more_is_wanted(

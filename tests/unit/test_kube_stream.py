@@ -26,7 +26,7 @@ def test_each_chunk_is_there_when_it_is_sent(
         for number in range(20):
             sent.append(time.monotonic())
             yield b"line %d\n" % number
-            taken.acquire(timeout=5)
+            taken.acquire(timeout=30)
 
     scripted_server.script("GET", LOG, Reply(chunks=chunks()))
     late = []
@@ -48,7 +48,7 @@ def test_a_body_that_only_the_connection_ends_is_not_held_back(
         with connection:
             connection.recv(65536)
             connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst\n")
-            seen.wait(5)
+            seen.wait(30)
             connection.sendall(b"second\n")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -89,7 +89,7 @@ def test_another_thread_may_close_a_silent_log(
 
     def chunks() -> Iterator[bytes]:
         yield b"one\n"
-        over.wait(10)
+        over.wait(60)
 
     scripted_server.script("GET", LOG, Reply(chunks=chunks()))
     with client.log("p", follow=True) as log:
@@ -97,7 +97,7 @@ def test_another_thread_may_close_a_silent_log(
         threading.Timer(0.05, log.close).start()
         began = time.monotonic()
         assert list(log) == []
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 20
     over.set()
 
 

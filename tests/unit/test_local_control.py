@@ -60,7 +60,7 @@ def create_pod(place: Path, name: str, script: str) -> None:
     assert answer["kind"] == "Pod", answer
 
 
-def phase(place: Path, name: str, wanted: str, timeout_s: float = 20) -> dict[str, Any]:
+def phase(place: Path, name: str, wanted: str, timeout_s: float = 60) -> dict[str, Any]:
     """Wait for a pod's phase by a watch."""
     deadline = time.monotonic() + timeout_s
     while (pod := ask(place, f"{PODS}/{name}"))["status"]["phase"] != wanted:
@@ -247,7 +247,7 @@ def test_simulated_nodes_run_pods_without_a_process(place: Path) -> None:
     assert not phase(place, "b", "Succeeded")["spec"]["nodeName"].startswith("simulated-")
 
 
-def _until(holds: Any, timeout_s: float = 20) -> None:
+def _until(holds: Any, timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline

@@ -72,7 +72,7 @@ async def main():
     print(json.dumps(said))
 
 
-asyncio.run(asyncio.wait_for(main(), 40))
+asyncio.run(asyncio.wait_for(main(), 100))
 """
 
 
@@ -83,7 +83,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path / "disk"), str(tmp_path / "go")]
     if problem := _problem():
         pytest.skip(f"no mount namespace here: {problem}")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "refused": [500, False],

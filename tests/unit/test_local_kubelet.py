@@ -264,7 +264,7 @@ def test_a_new_kubelet_goes_on_where_the_old_one_stopped(tmp_path: Path) -> None
         async with kubelet(tmp_path) as world:
             return await then(world)
 
-    assert asyncio.run(asyncio.wait_for(all_of_it(), 20)) == [(5, 0), (6, 0), (0, 0)]
+    assert asyncio.run(asyncio.wait_for(all_of_it(), 60)) == [(5, 0), (6, 0), (0, 0)]
     assert started.read_text() == "\n\n\n"
     assert (tmp_path / "after").read_text() == "second\n"
 
@@ -278,7 +278,7 @@ def test_a_deletion_goes_on_after_a_restart(tmp_path: Path) -> None:
         async with kubelet(tmp_path) as world:
             await world.until_gone()
 
-    asyncio.run(asyncio.wait_for(body(), 20))
+    asyncio.run(asyncio.wait_for(body(), 60))
 
 
 def test_a_container_whose_files_are_lost_is_not_run_again(tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_a_container_whose_files_are_lost_is_not_run_again(tmp_path: Path) -> No
         async with kubelet(tmp_path) as world:
             return await world.finished()
 
-    pod = asyncio.run(asyncio.wait_for(body(), 20))
+    pod = asyncio.run(asyncio.wait_for(body(), 60))
     assert pod["status"]["phase"] == "Failed"
     assert count.read_text() == "\n"
 
@@ -312,7 +312,7 @@ def test_pods_without_an_owner_are_cleared_away(tmp_path: Path) -> None:
             while orphan.exists():
                 await asyncio.sleep(0.01)
 
-    asyncio.run(asyncio.wait_for(body(), 20))
+    asyncio.run(asyncio.wait_for(body(), 60))
 
 
 def test_mounts_and_the_termination_message(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def reading(
             watcher.close()
         return bytes(got)
 
-    return asyncio.run(asyncio.wait_for(read(), 10))
+    return asyncio.run(asyncio.wait_for(read(), 30))
 
 
 def ended(directory: Path) -> None:
@@ -218,7 +218,7 @@ def test_follow_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         await beside
         return bytes(got)
 
-    assert asyncio.run(asyncio.wait_for(read(), 10)) == b"late\n"
+    assert asyncio.run(asyncio.wait_for(read(), 30)) == b"late\n"
 
 
 async def _until(holds: Callable[[], bool]) -> None:
@@ -233,7 +233,7 @@ def test_watches_are_given_back(tmp_path: Path) -> None:
         with contextlib.closing(watcher):
             with watcher.changes(tmp_path) as one, watcher.changes(tmp_path) as other:
                 (tmp_path / "new").touch()
-                await asyncio.wait_for(asyncio.gather(one.wait(), other.wait()), 5)
+                await asyncio.wait_for(asyncio.gather(one.wait(), other.wait()), 30)
             return set(watcher._waiting)
 
     assert asyncio.run(watch()) == set()

@@ -48,7 +48,7 @@ def beside(part: Part, body: Callable[[], Awaitable[Any]]) -> Any:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    return asyncio.run(asyncio.wait_for(run(), 10))
+    return asyncio.run(asyncio.wait_for(run(), 30))
 
 
 async def until(holds: Callable[[], Any]) -> Any:

@@ -37,7 +37,7 @@ async def opened(directory: Path) -> AsyncIterator[Supervisor]:
 
 
 def supervised(
-    directory: Path, body: Callable[[Supervisor], Awaitable[Any]], timeout_s: float = 20
+    directory: Path, body: Callable[[Supervisor], Awaitable[Any]], timeout_s: float = 60
 ) -> Any:
     async def run() -> Any:
         async with opened(directory) as found:
@@ -183,7 +183,7 @@ def test_nothing_is_left_of_a_container(tmp_path: Path) -> None:
 
     below = supervised(tmp_path, body)
     assert len(below) >= 6
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while any(alive(pid) for pid in below) and time.monotonic() < deadline:
         time.sleep(0.01)  # the holder itself is reaped by whoever is its parent now
     assert not [pid for pid in below if alive(pid)]
@@ -295,7 +295,7 @@ def test_a_new_daemon_finds_what_runs(killed_daemon: Path) -> None:
 
 def test_a_new_daemon_reads_what_has_ended(killed_daemon: Path) -> None:
     (killed_daemon / "go").touch()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     exits = [killed_daemon / str(number) / layout.EXIT for number in range(4)]
     while not all(path.exists() for path in exits) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -75,7 +75,7 @@ def counts(live: Live) -> Counts:
 
 
 def soon(look: Callable[[], Any], expected: Any) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while (seen := look()) != expected:
         assert time.monotonic() < deadline, seen
         time.sleep(0.01)
