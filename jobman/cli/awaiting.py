@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,20 +31,21 @@ class Submitted(NamedTuple):
 
 def wait(app: AppContext, jobs: Sequence[Submitted], timeout_s: float | None) -> int:
     """Wait for the end of all; the exit code: of one job its own, of several 0 or 1."""
+    from jobman.cli.waiting_line import WaitingLine
     from jobman.jobs.wait import until
 
     end = None if timeout_s is None else time.monotonic() + timeout_s
     codes: list[int] = []
     for job in jobs:
         left_s = None if end is None else max(end - time.monotonic(), 0)
-        with _going_on(app, job), _status_line(app, job) as show:
+        with _going_on(app, job), WaitingLine(app, job.name, job.namespace) as line:
             view = until(
                 app.client,
                 job.name,
                 job.namespace,
                 goal="finished",
                 timeout_s=left_s,
-                on_state=show,
+                on_state=line.show,
             )
         codes.append(outcome(app, job, view))
     return codes[0] if len(codes) == 1 else int(any(codes))
@@ -53,34 +54,23 @@ def wait(app: AppContext, jobs: Sequence[Submitted], timeout_s: float | None) ->
 def follow(app: AppContext, job: Submitted, timeout_s: float | None) -> int:
     """Print the job's log as it comes; the job's exit code."""
     from jobman.cli.render.forms import binary
+    from jobman.cli.waiting_line import WaitingLine
     from jobman.jobs.wait import follow as follow_log
 
     lacks: list[str] = []
-    with _going_on(app, job), _status_line(app, job) as show:
+    with _going_on(app, job), WaitingLine(app, job.name, job.namespace) as line:
         view = follow_log(
             app.client,
             job.name,
             job.namespace,
             out=binary(app),
-            on_state=show,
+            on_state=line.show,
             on_incomplete=lambda _, why: lacks.append(why),
             timeout_s=timeout_s,
         )
     for why in lacks:
         app.warn(why)
     return outcome(app, job, view) or int(bool(lacks))
-
-
-@contextmanager
-def _status_line(app: AppContext, job: Submitted) -> Iterator[Callable[[JobView], None]]:
-    """Says what the job waits for, and leaves nothing of it on a terminal."""
-    from jobman.cli.render.status_line import StatusLine
-
-    line = StatusLine(app)
-    try:
-        yield lambda view: line.waiting(job.name, view)
-    finally:
-        line.clear()
 
 
 def outcome(app: AppContext, job: Submitted, view: JobView) -> int:

@@ -62,7 +62,7 @@ class Reading:
             return self._target.sink(pod)
 
     def _followed(self, job: Job) -> list[str]:
-        from jobman.cli.render.status_line import StatusLine
+        from jobman.cli.waiting_line import WaitingLine
         from jobman.jobs.follow import Which, follow
 
         problems: list[str] = []
@@ -73,22 +73,19 @@ class Reading:
 
         asked, meta = self._asked, job.metadata
         check(job, asked)
-        line = StatusLine(self._app)
-        try:
+        with WaitingLine(self._app, meta.name, meta.namespace) as line:
             view = follow(
                 self._app.client,
                 meta.name,
                 meta.namespace,
                 out=self._sink,
-                on_state=lambda view: line.waiting(meta.name, view),
+                on_state=line.show,
                 on_incomplete=on_incomplete,
                 which=Which(asked.container, asked.indexes, asked.together),
                 tail=asked.tail,
                 since_s=asked.since_s,
                 timestamps=asked.timestamps,
             )
-        finally:
-            line.clear()
         if view.state is State.STUCK or not any(pod.has_started for pod in view.pods):
             raise no_log(self._app, job)
         return problems

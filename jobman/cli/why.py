@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,11 +53,13 @@ def why(
     _write(app, found, diagnosis(found))
 
 
-def gathered(app: AppContext, name: str, namespace: str) -> Evidence:
-    """What the cluster tells about a job."""
+def gathered(
+    app: AppContext, name: str, namespace: str, *, most_pages: int | None = None
+) -> Evidence:
+    """What the cluster tells about a job; of more pages of pods than `most_pages`, none."""
     from jobman.jobs import whole
 
-    return _around(app, whole.read(app.client, name, namespace=namespace))
+    return _around(app, whole.read(app.client, name, namespace=namespace), most_pages)
 
 
 def of_whole(app: AppContext, found: WholeJob) -> str | None:
@@ -69,13 +72,13 @@ def of_whole(app: AppContext, found: WholeJob) -> str | None:
     return diagnosis(_around(app, found)).sentence
 
 
-def _around(app: AppContext, found: WholeJob) -> Evidence:
+def _around(app: AppContext, found: WholeJob, most_pages: int | None = None) -> Evidence:
     from jobman.why import evidence
 
     return evidence.gather(
         app.client,
         found,
-        query=query(app, QueueBy.FLAVOR),
+        query=replace(query(app, QueueBy.FLAVOR), most_pages=most_pages),
         flavors=app.settings.values.job.resources.predefined,
         now=app.now(),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from jobman.errors import ForbiddenError
 from jobman.jobs.pods import last_seen
 from jobman.kube import decode, labels
+from jobman.kube.beside import beside
 from jobman.kube.client import Client
 from jobman.kube.objects import Event, Job, Pod
 from jobman.kube.resources import EVENTS, JOBS, PODS
@@ -89,7 +90,10 @@ def _events(
     queries = [f"involvedObject.name={each}" for each in names]
     if len(names) > ASKED_BY_NAME:
         queries = [queries[0], "involvedObject.kind=Pod"]
-    with suppress(ForbiddenError), ThreadPoolExecutor(len(queries)) as pool:
-        ask = pool.map(lambda q: client.list_raw(EVENTS, namespace=namespace, fields=q), queries)
-        return [event for events in ask for event in events]
+    asked = [
+        beside(partial(client.list_raw, EVENTS, namespace=namespace, fields=query))
+        for query in queries
+    ]
+    with suppress(ForbiddenError):
+        return [event for answer in asked for event in answer()]
     return []

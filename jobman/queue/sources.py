@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from jobman.errors import ApiNotFoundError, ForbiddenError
+from jobman.errors import ApiNotFoundError, ForbiddenError, JobmanError
 from jobman.jobs.quota import can_never_be_created
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
@@ -41,6 +41,10 @@ OTHERS_JOBS = "suspended jobs of other namespaces"
 FREE = "what is free and what would fit"
 
 
+class TooManyPodsError(JobmanError):
+    """More pods than the query would read."""
+
+
 @dataclass(frozen=True)
 class Query:
     """What is asked for, by whom.
@@ -48,7 +52,8 @@ class Query:
     `namespace` is mine, `label` the annotation that names the flavor, `configmap` namespace and
     name of the published queue. `nodes_alone`: Jobs and quotas are not asked for. `holders`: the
     pods that hold GPUs are kept. `publishing`: quotas are not asked for, and a published queue is
-    no source. `on_claim` gets each claim of the whole cluster.
+    no source. `on_claim` gets each claim of the whole cluster. `most_pages`: TooManyPodsError where
+    the pods are more pages than that.
     """
 
     user: str
@@ -61,6 +66,7 @@ class Query:
     holders: bool = False
     publishing: bool = False
     on_claim: Callable[[Claim], None] | None = None
+    most_pages: int | None = None
 
 
 @dataclass
@@ -233,7 +239,10 @@ class _Reader:
 
     def _counted(self, pages: Iterable[Listing[ActivePod]]) -> Iterator[Claim]:
         """The claims of pods; Jobs must have been read before, they tell flavors."""
-        for page in pages:
+        most = self._query.most_pages
+        for number, page in enumerate(pages, 1):
+            if most is not None and number > most:
+                raise TooManyPodsError("the cluster has too many pods to look at all of them here")
             yield from filter(None, map(self._claims.of_pod, page.items))
 
     def _watched(self, claims: Iterable[Claim]) -> Iterable[Claim]:

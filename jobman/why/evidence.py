@@ -20,7 +20,7 @@ from jobman.queue import sources
 from jobman.queue.claims import Claim
 from jobman.queue.nodes import NodeView
 from jobman.queue.snapshot import Origin
-from jobman.queue.sources import Query
+from jobman.queue.sources import Query, TooManyPodsError
 from jobman.values.duration import parse_rfc3339
 from jobman.values.enums import State
 from jobman.why import kueue, log_tail
@@ -101,6 +101,9 @@ def _around(client: Client, query: Query, now: datetime) -> _Around:
     except ForbiddenError:
         around.unseen.append("the cluster's pods and nodes may not be read")
         return around
+    except TooManyPodsError as error:
+        around.unseen.append(error.message)
+        return _Around(unseen=around.unseen)
     if snapshot.nodes is not None and snapshot.usage_known:
         around.nodes = snapshot.nodes
     for source in snapshot.sources:

@@ -28,6 +28,19 @@ def test_too_big_for_any_node(jobman: Any) -> None:
     assert f"Why:         {found['sentence']}" in jobman("details", name).ok().text
 
 
+def test_why_it_waits_is_said_while_it_is_waited_for(jobman: Any) -> None:
+    sentence = b"Pending: it can never fit: it asks for 100000 cpu"
+    words = ["-j", "big", "--force", "--cpu", "100000", "--wait", "--timeout", "20s", "--", "true"]
+    waiting = jobman.start("submit", *words)
+    waiting.wait_for(b"job big: " + sentence)
+    following = jobman.start("logs", "-f", "big")
+    following.wait_for(b"job big: " + sentence)
+    for process in (waiting, following):
+        process.interrupt()
+        assert process.finish() == 130
+    assert sentence not in following.out
+
+
 def test_labels_that_no_node_has(jobman: Any) -> None:
     name = jobman.submit("--node-selector", "no.such/label=x", "--", "true")
     found = told(jobman, name, "node-rules")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobman.values.enums import State
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class StatusLine:
         if text == self._shown:
             return
         if self._app.err_is_terminal:
-            self._app.err.write(ERASE + text[: max(self._app.width - 1, 1)])
+            self._app.err.write(ERASE + _cut(text, max(self._app.width - 1, 1)))
             self._app.err.flush()
         elif text:
             self._app.say(text)
@@ -38,16 +37,13 @@ class StatusLine:
         if self._app.err_is_terminal:
             self.show("")
 
-    def waiting(self, name: str, view: JobView) -> None:
-        """Say what the job waits for; nothing once it runs, is over or can never start."""
-        if view.finished or view.state in (State.RUNNING, State.STUCK):
-            self.clear()
-        else:
-            self.show(f"job {name}: {describe(view)}")
-
 
 def describe(view: JobView) -> str:
     """State, reason and message in one line."""
     reason = f"{view.state}: {view.reason}" if view.reason else str(view.state)
     text = f"{reason}: {view.message}" if view.message else reason
     return visible(" ".join(text.split()), limit=MESSAGE_LIMIT)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
