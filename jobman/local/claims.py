@@ -57,9 +57,7 @@ class ClaimKeeper:
         for claim in self._registry.list(RESOURCE):
             if claim.get("status", {}).get("phase") != "Bound":
                 about = claim["metadata"]
-                self._registry.modify(
-                    RESOURCE, about["namespace"], about["name"], _bind, subresource="status"
-                )
+                self._registry.modify(RESOURCE, about["namespace"], about["name"], _bind)
 
 
 def _bind(claim: Object) -> None:

@@ -9,7 +9,7 @@ import os
 import pwd
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -146,10 +146,11 @@ class Kubelet:
             else:
                 self._spawn(self._clear(self._state.pods / uid))
             return
-        pod = change.record.object()
         if worker is not None:
-            worker.update(pod)
-        elif self._is_mine(pod) and self._is_to_do(pod):
+            worker.changed(change.record)
+            return
+        pod = change.record.object()
+        if self._is_mine(pod) and self._is_to_do(pod):
             self._begin(pod)
 
     def _is_to_do(self, pod: Object) -> bool:
@@ -256,7 +257,7 @@ class Kubelet:
             kept = {k: v for k, v in found.get("status", {}).items() if k not in status}
             found["status"] = status | kept
 
-        return self._modify(pod, change, "status")
+        return self._modify(pod, change)
 
     def annotate(self, pod: Object, key: str, value: str) -> Object | None:
         """Write one annotation."""
@@ -264,18 +265,15 @@ class Kubelet:
         def change(found: Object) -> None:
             found["metadata"].setdefault("annotations", {})[key] = value
 
-        return self._modify(pod, change, None)
+        return self._modify(pod, change)
 
-    def _modify(self, pod: Object, change: Any, subresource: str | None) -> Object | None:
+    def _modify(self, pod: Object, change: Callable[[Object], None]) -> Object | None:
         metadata = pod["metadata"]
         name, namespace = metadata["name"], metadata["namespace"]
         record = self._registry.store.get(Key("pods", namespace, name))
         if record is None or record.uid != metadata["uid"]:
             return None
-        written: Object = self._registry.modify(
-            "pods", namespace, name, change, subresource=subresource
-        )
-        return written
+        return self._registry.modify("pods", namespace, name, change)
 
     def remove(self, pod: Object) -> None:
         """Take an ended pod out of the API."""

@@ -69,7 +69,7 @@ class MachineNode:
             found["status"] = wanted["status"]
 
         self._registry.modify("nodes", "", self.name, labels)
-        self._registry.modify("nodes", "", self.name, status, subresource="status")
+        self._registry.modify("nodes", "", self.name, status)
 
     async def find_gpus(self) -> tuple[int, ...]:
         """Ask nvidia-smi, which may take seconds; the indices of what there is."""

@@ -135,6 +135,10 @@ class Board:
         if node in self.nodes:
             self.nodes[node].take(requests)
 
+    def is_bound(self, uid: str) -> bool:
+        """Whether a pod takes its amounts on a node."""
+        return uid in self._bound
+
     def vacate(self, uid: str) -> bool:
         """A pod has ended or is gone; tells whether that made room."""
         name, requests = self._bound.pop(uid, ("", {}))

@@ -17,6 +17,7 @@ from jobman.local.pod_start import RETRY_S, Starter
 from jobman.local.pod_state import CONFIG_ERROR, Host, Object, PodState
 from jobman.local.pod_stop import Stopper
 from jobman.local.runs import Runs
+from jobman.local.store import Record
 from jobman.local.supervisor import Exit
 from jobman.values.duration import parse_rfc3339
 
@@ -48,10 +49,10 @@ class PodWorker:
         """Something has changed: look again."""
         self._woken.set()
 
-    def update(self, pod: Object) -> None:
-        """The pod as it is in the API now."""
-        self.state.pod = pod
+    def changed(self, record: Record) -> None:
+        """The pod is another one in the API now; what the worker writes itself it knows."""
         if not self._report.writing:
+            self.state.pod = record.object()
             self.wake()
 
     def gone(self) -> None:

@@ -33,6 +33,7 @@ SCHEDULER = "default-scheduler"
 _RETRY_S = 1.0
 _RETOLD_AFTER_S = 10.0
 _FINAL = ("Succeeded", "Failed")
+_END_MARKS = tuple(f'"{phase}"'.encode() for phase in _FINAL)
 _NONE = msgspec.Raw(b"")
 
 
@@ -163,6 +164,8 @@ class Scheduler:
         self._wake.set()
 
     def _pod_changed(self, change: Change) -> None:
+        if change.type == "MODIFIED" and self._is_settled(change.record):
+            return
         record, pod = change.record, _DECODER.decode(change.record.body)
         if change.type == "DELETED" or pod.status.phase in _FINAL:
             self._withdraw(record.uid)
@@ -177,6 +180,11 @@ class Scheduler:
             self._consider(record, pod)
         else:
             self._withdraw(record.uid)
+
+    def _is_settled(self, record: Record) -> bool:
+        """Whether the pod is on its node, and no word of an end is in it."""
+        ended = any(mark in record.body for mark in _END_MARKS)
+        return not ended and self._board.is_bound(record.uid)
 
     def _consider(self, record: Record, pod: _Pod) -> None:
         """A pod that is to be placed: it waits, for a claim first if that is missing."""
@@ -293,7 +301,7 @@ class Scheduler:
             _set_condition(found, told)
 
         try:
-            self._registry.modify("pods", key.namespace, key.name, change, subresource="status")
+            self._registry.modify("pods", key.namespace, key.name, change)
         except ApiError as error:
             log.warning("%s/%s: %s", key.namespace, key.name, error)
             return

@@ -178,7 +178,7 @@ class Simulator:
         def change(old: Object) -> None:
             old["status"] |= {k: made["status"][k] for k in ("capacity", "allocatable")}
 
-        self._registry.modify("nodes", "", machine.name, change, subresource="status")
+        self._registry.modify("nodes", "", machine.name, change)
 
     def _cordon(self, simulating: bool) -> None:
         """While there are simulated nodes, no pod runs for real."""
@@ -265,7 +265,7 @@ class Simulator:
 
         metadata = pod["metadata"]
         name, namespace = metadata["name"], metadata["namespace"]
-        self._registry.modify("pods", namespace, name, change, subresource="status")
+        self._registry.modify("pods", namespace, name, change)
 
     def _remove(self, metadata: Object) -> None:
         options = DeleteOptions(grace_s=0, propagation=None, uid=metadata["uid"])

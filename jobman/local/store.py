@@ -11,7 +11,6 @@ import sqlite3
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -52,8 +51,7 @@ class _Envelope(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Envelope)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """An object as it is kept: compact JSON, with what selectors and watches ask for."""
 
     key: Key
@@ -74,8 +72,7 @@ class Record:
         return decoded
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One change; `record` of a deletion is the last state under the deletion's own `rv`."""
 
     type: ChangeType

@@ -313,10 +313,9 @@ class Supervisor:
 
 
 def _write_spec(directory: Path, text: bytes) -> None:
+    """One that is torn by a kill was asked for by nobody: its directory has no claim."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = directory / f"{layout.SPEC}.tmp"
-    temporary.write_bytes(text)
-    temporary.replace(directory / layout.SPEC)
+    (directory / layout.SPEC).write_bytes(text)
 
 
 def _open_ctl(directory: Path) -> int | None:

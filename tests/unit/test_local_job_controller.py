@@ -56,7 +56,7 @@ class World:
             found["status"]["phase"] = phase
             found["status"]["containerStatuses"] = [{"name": "main", "state": ended}]
 
-        self.registry.modify("pods", "default", name, change, subresource="status")
+        self.registry.modify("pods", "default", name, change)
         self.settle()
 
     def events(self, reason: str) -> list[str]:

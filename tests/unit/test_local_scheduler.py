@@ -144,7 +144,7 @@ def test_a_heartbeat_is_no_news(registry: Registry) -> None:
         def change(found: Object) -> None:
             found["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-11-21T02:00:00Z"
 
-        registry.modify("nodes", "", "n", change, subresource="status")
+        registry.modify("nodes", "", "n", change)
 
     scheduled(
         registry, create(registry, node("n")), create(registry, full("a"), full("b")), beat, beat

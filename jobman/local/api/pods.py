@@ -47,7 +47,7 @@ async def eviction(call: Call, agent: NodeAgent) -> web.StreamResponse:  # noqa:
     asked = call.write("CreateOptions")
     call.registry.get("pods", call.target.home, call.name)
     if not (asked.dry_run or options.dry_run):
-        call.registry.modify("pods", call.target.home, call.name, _disrupted, subresource="status")
+        call.registry.modify("pods", call.target.home, call.name, _disrupted)
         call.registry.delete("pods", call.target.home, call.name, options)
     success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
     return await answer(call.request, {**success, "code": 201}, code=201)

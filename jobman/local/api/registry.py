@@ -169,21 +169,15 @@ class Registry:
         namespace: str,
         name: str,
         change: Callable[[Object], None],
-        *,
-        subresource: str | None = None,
     ) -> Object:
         """Read, let `change` work on it, write: for controllers, whose changes are trusted.
 
-        With a subresource the rest of the object stays as it was. Raises a 404.
+        Raises a 404.
         """
         kind = resource_of(resource)
-        old = self.get(resource, namespace, name)
-        new = self.get(resource, namespace, name)
-        change(new)
-        if subresource == "status":
-            new = _only_status(old, new)
-        metadata.carry_over(kind, old, new)
-        return self._keep(kind, new)
+        obj = self._record(kind, namespace, name).object()
+        change(obj)
+        return self._keep(kind, obj)
 
     def delete(
         self,
@@ -260,7 +254,7 @@ class Registry:
     def _stored(self, resource: Resource, obj: Object) -> Object:
         about = obj["metadata"]
         try:
-            return self.store.create(self._key(resource, obj), obj).object()
+            self.store.create(self._key(resource, obj), obj)
         except ExistsError as error:
             deleting = "deletionTimestamp" in error.record.object()["metadata"]
             raise status.already_exists(
@@ -268,6 +262,7 @@ class Registry:
             ) from None
         except StorageError as error:
             raise status.internal(str(error)) from error
+        return obj
 
     def _keep(self, resource: Resource, obj: Object, *, gone: bool | None = None) -> Object:
         """Write a changed object; one that is being deleted and held by nobody goes."""
@@ -275,10 +270,13 @@ class Registry:
         if gone is None:
             gone = "deletionTimestamp" in obj["metadata"] and is_over(obj)
         try:
-            record = self.store.delete(key, obj) if gone else self.store.update(key, obj)
+            if gone:
+                self.store.delete(key, obj)
+            else:
+                self.store.update(key, obj)
         except StorageError as error:
             raise status.internal(str(error)) from error
-        return record.object()
+        return obj
 
     def _key(self, resource: Resource, obj: Object) -> Key:
         about = obj["metadata"]

@@ -23,6 +23,7 @@ from jobman.local.controllers.job_pods import (
     TRACKING,
     JobPod,
     has_controller,
+    may_be_of_a_job,
     pod_of,
 )
 from jobman.local.controllers.job_template import new_pod, owner_reference
@@ -132,9 +133,14 @@ class JobController(Controller[Key]):
         return [record.key]
 
     def _pod_changed(self, change: Change) -> list[Key]:
+        if not self._by_hand and not any(
+            record is not None and may_be_of_a_job(record)
+            for record in (change.record, change.previous)
+        ):
+            return []
         pod, key = pod_of(change.record), change.record.key
         if change.previous is not None and change.type != "ADDED":
-            before = pod_of(change.previous)
+            before = self._pods.get(pod.owner, pod.uid) or pod_of(change.previous)
             if before == pod and change.type == "MODIFIED":
                 return []
             if before.owner != pod.owner:
@@ -279,9 +285,7 @@ class JobController(Controller[Key]):
                 found["status"] = status
 
         with _absent_is_fine():
-            self.registry.modify(
-                JOBS, about["namespace"], about["name"], change, subresource="status"
-            )
+            self.registry.modify(JOBS, about["namespace"], about["name"], change)
 
     # -- whose pods ------------------------------------------------------------------------------
 

@@ -23,6 +23,10 @@ class JobPods:
         else:
             self._pods.setdefault(pod.owner, {})[pod.uid] = pod
 
+    def get(self, owner: str, uid: str) -> JobPod | None:
+        """A pod as it was told last, if it is kept."""
+        return self._pods.get(owner, {}).get(uid)
+
     def drop(self, owner: str, uid: str) -> None:
         """A pod is gone, or not that Job's any more."""
         pods = self._pods.get(owner, {})

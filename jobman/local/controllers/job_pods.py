@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -18,8 +17,7 @@ IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class JobPod:
+class JobPod(msgspec.Struct, frozen=True, gc=False):
     """What a Job's controller asks of a pod.
 
     `failures` and `ignored`: how often its index failed before. `exits`: (container, exit code)
@@ -146,6 +144,15 @@ def pod_of(record: Record) -> JobPod:
         ),
         conditions=conditions,
     )
+
+
+# A pod without any of these is no Job's business: one look at the bytes tells.
+_MARKS = (b'"ownerReferences"', TRACKING.encode(), CONTROLLER_UID.encode())
+
+
+def may_be_of_a_job(record: Record) -> bool:
+    """Whether a pod has to do with a Job, or had."""
+    return any(mark in record.body for mark in _MARKS)
 
 
 def has_controller(record: Record) -> bool:

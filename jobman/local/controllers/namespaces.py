@@ -55,7 +55,7 @@ class NamespaceController(Controller[Key]):
             status = namespace.setdefault("status", {})
             status["conditions"] = _conditions(remaining, status.get("conditions", []), now)
 
-        self.registry.modify(*key, tell, subresource="status")
+        self.registry.modify(*key, tell)
         if not remaining:
             self.registry.modify(*key, _finalize)
         return None

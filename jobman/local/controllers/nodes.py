@@ -60,7 +60,7 @@ class NodeController(Controller[Key]):
         now = self.clock.now()
         left_s = _silent_for_s(node, now)
         if left_s is not None and left_s <= 0:
-            self.registry.modify(*key, lambda found: _give_up(found, now), subresource="status")
+            self.registry.modify(*key, lambda found: _give_up(found, now))
             left_s = None
         self.registry.modify(*key, lambda found: _taint(found, now))
         return left_s

@@ -129,7 +129,7 @@ class PodsOnNodes(Controller[str]):
         ]
 
     def _modify(self, record: Record, change: Callable[[Object], None]) -> None:
-        self.registry.modify(*record.key, change, subresource="status")
+        self.registry.modify(*record.key, change)
 
     def _delete(self, record: Record, options: DeleteOptions) -> None:
         try:

@@ -93,5 +93,5 @@ class QuotaController(Controller[str]):
             def change(obj: Object, told: Object = told) -> None:
                 obj["status"] = told
 
-            self.registry.modify(*record.key, change, subresource="status")
+            self.registry.modify(*record.key, change)
         return None
