@@ -134,10 +134,10 @@ class Scheduler:
                 break
             self._bind(*found)
             # Requests and the other parts of the cluster have their turn in between.
-            await asyncio.sleep(0)
+            await self._registry.turns.next()
         for pod in (*self._fresh.values(), *self._board.blocked_heads()):
             self._tell(pod)
-            await asyncio.sleep(0)
+            await self._registry.turns.next()
 
     # -- what happens ----------------------------------------------------------------------------
 

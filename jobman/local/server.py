@@ -75,6 +75,7 @@ class _Server:
             )
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self._registry.turns.request()
         found = named(request.rel_url.raw_path)
         user = authn.caller(request, self._tokens)
         user = authn.speaker(self._registry, request, found, user)

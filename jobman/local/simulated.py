@@ -102,7 +102,7 @@ class Simulator:
                     await self._arrange_nodes()
                 self._begin_some()
                 self._end_some()
-                await asyncio.sleep(0)
+                await self._registry.turns.next()
         finally:
             forget()
 
@@ -164,7 +164,7 @@ class Simulator:
 
     async def _breathe(self, at: int) -> None:
         if at % _BATCH == _BATCH - 1:
-            await asyncio.sleep(0)
+            await self._registry.turns.next()
 
     def _put_node(self, machine: Machine) -> None:
         made = node.node(machine, self._version, datetime.now(UTC))

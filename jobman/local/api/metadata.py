@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from jobman.local.api.cause import required
@@ -37,7 +38,12 @@ _ORDER = (
 
 def now() -> str:
     """This moment, to the second, as objects carry it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _stamp(int(time.time()))
+
+
+@lru_cache(maxsize=1)
+def _stamp(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
 def check_namespace(resource: Resource, obj: Object, namespace: str) -> None:

@@ -16,6 +16,7 @@ from jobman.local.api.resources import Resource, resource_of
 from jobman.local.api.schema import Mode
 from jobman.local.api.users import SYSTEM, User
 from jobman.local.store import ExistsError, Key, Record, Records, StorageError, Store
+from jobman.local.turns import Turns
 
 __all__ = ["DeleteOptions", "Registry", "Write", "Written"]
 
@@ -49,6 +50,7 @@ class Registry:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.turns = Turns()
 
     def find(self, resource: str, namespace: str, name: str) -> Object | None:
         """The object, or None."""

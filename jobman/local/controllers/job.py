@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -242,7 +241,7 @@ class JobController(Controller[Key]):
 
     async def _breathe(self, count: int) -> None:
         if count % _STEPS_IN_A_ROW == _STEPS_IN_A_ROW - 1:
-            await asyncio.sleep(0)
+            await self.registry.turns.next()
 
     async def _create(self, job: Object, plan: Plan, memory: _Memory) -> int:
         """Make the planned pods, and tell how many could not be made."""

@@ -34,6 +34,8 @@ class _Pod(msgspec.Struct):
     spec: _Spec
 
 
+# a pod without a node: one look at the bytes tells
+_NODE_MARK = b'"nodeName":"'
 _DECODER = msgspec.json.Decoder(_Pod)
 
 
@@ -59,9 +61,9 @@ class PodsOnNodes(Controller[str]):
         key = change.record.key
         if key.resource == "nodes":
             return [key.name] if _concerns_pods(change) and self._pods.get(key.name) else []
-        name = _DECODER.decode(change.record.body).spec.nodeName
-        if not name:
+        if _NODE_MARK not in change.record.body:
             return []
+        name = _DECODER.decode(change.record.body).spec.nodeName
         if change.type == "DELETED":
             self._pods.get(name, set()).discard(key)
             return []

@@ -131,7 +131,7 @@ class Controller(Generic[K]):
             while True:
                 await self.step()
                 # Requests and the other parts of the cluster have their turn in between.
-                await asyncio.sleep(0)
+                await self.registry.turns.next()
         finally:
             stop()
 

@@ -1,0 +1,55 @@
+"""Requests go first, and the cluster's own work does not starve."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from jobman.local.turns import Turns
+
+
+async def _seconds(turns: Turns) -> float:
+    start = time.monotonic()
+    await turns.next()
+    return time.monotonic() - start
+
+
+def test_with_nobody_asking_the_next_turn_comes_at_once() -> None:
+    order = []
+
+    async def main() -> None:
+        turns = Turns()
+        asyncio.get_running_loop().call_soon(order.append, "another part")
+        await turns.next()
+        order.append("this part")
+
+    asyncio.run(main())
+    assert order == ["another part", "this part"]
+
+
+def test_after_a_request_work_waits_for_a_pause() -> None:
+    async def main() -> float:
+        turns = Turns()
+        turns.request()
+        return await _seconds(turns)
+
+    assert asyncio.run(main()) >= 0.002
+
+
+def test_in_a_rush_without_end_work_goes_on() -> None:
+    async def main() -> int:
+        turns, steps = Turns(), 0
+
+        async def ask_for_ever() -> None:
+            while True:
+                turns.request()
+                await asyncio.sleep(0)
+
+        asking = asyncio.create_task(ask_for_ever())
+        for _ in range(5):
+            await turns.next()
+            steps += 1
+        asking.cancel()
+        return steps
+
+    assert asyncio.run(asyncio.wait_for(main(), 20)) == 5
