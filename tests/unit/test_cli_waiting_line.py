@@ -20,11 +20,8 @@ from jobman.values.enums import State
 PODS, NODES = "/api/v1/pods", "/api/v1/nodes"
 AT_ONCE = Pace(settle_s=0.01, least_s=0.0, again_s=0.05, most_s=0.05)
 ONCE = Pace(settle_s=0.01, least_s=0.0, again_s=3600, most_s=3600)
-WAITS = JobView(
-    state=State.PENDING,
-    reason="Unschedulable",
-    message="0/1 nodes are available: 1 Insufficient cpu.",
-)
+SAID = "0/1 nodes are available: 1 Insufficient cpu."
+WAITS = JobView(state=State.PENDING, reason="Unschedulable", message=SAID)
 RUNS = JobView(state=State.RUNNING)
 DENIED = Reply(403, {"kind": "Status", "reason": "Forbidden", "message": "not you", "code": 403})
 PLAIN = f"job a: Pending: Unschedulable: {SAID}"
