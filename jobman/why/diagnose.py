@@ -17,6 +17,7 @@ from jobman.values.enums import State
 from jobman.why import failed, said, scheduling, words
 from jobman.why.diagnosis import Diagnosis
 from jobman.why.evidence import Evidence
+from jobman.why.kueue import Queued
 
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError")
@@ -66,12 +67,21 @@ def _held(found: Evidence) -> Diagnosis:
         release = f"jobman release {name}"
         later = _if_released(found)
         return Diagnosis("held", "it is held (suspended)", later, (f"{release} lets it start",))
+    return _in_kueue(queued, name)
+
+
+def _in_kueue(queued: Queued, name: str) -> Diagnosis:
+    if not queued.installed:
+        sentence = f"it is suspended for Kueue's LocalQueue {queued.queue}, and there is no Kueue"
+        ways = (f"jobman delete {name}, and submit it without --local-queue",)
+        return Diagnosis("kueue", sentence, (), ways)
     place = f", as number {queued.position}" if queued.position else ""
-    evidence = [f"Kueue: {queued.reason}: {queued.message}".rstrip(": ")] if queued.message else []
+    told = ": ".join(part for part in (queued.reason, queued.message) if part)
+    evidence = [f"Kueue: {told}"] if told else []
     if queued.ahead is not None and queued.position:
         evidence.append(f"ahead of it: {queued.ahead} GPUs")
     sentence = f"it waits in Kueue's LocalQueue {queued.queue}{place}"
-    return Diagnosis("kueue", sentence, tuple(evidence))
+    return Diagnosis("kueue", sentence, tuple(evidence), unseen=queued.unseen)
 
 
 def _if_released(found: Evidence) -> tuple[str, ...]:

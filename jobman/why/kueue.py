@@ -1,7 +1,7 @@
 """Where a job stands in a queue of Kueue.
 
 Source: Kueue's Workload API (kueue.x-k8s.io) and its visibility API, as served by Kueue 0.9 and
-later. Anything that is not there or may not be read is left out.
+later. Anything that is not there or may not be read is left out, and named.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobman.config.flavors import is_gpu
-from jobman.errors import ApiError
+from jobman.errors import ApiError, ApiNotFoundError
 from jobman.jobs.manifest import QUEUE_LABEL
 from jobman.kube.client import Client
 from jobman.kube.objects import Job
 from jobman.queue import amounts
 from jobman.queue.amounts import UNIT
 
-VERSIONS = ("v1beta1", "v1beta2")
+VERSIONS = ("v1beta2", "v1beta1")
+"""Newest first: of two that are served both tell the same here."""
+WORKLOADS = "what Kueue says of it: its Workloads may not be read"
+PLACES = "its place in the queue: Kueue's visibility API may not be read"
 Plain = Mapping[str, Any]
 
 
@@ -27,7 +30,8 @@ class Queued:
     """A job that Kueue admits.
 
     `waits`: it is not admitted. `position` counts from 1 within the LocalQueue; `ahead` are the
-    GPUs that those before it ask for, None where that is not known.
+    GPUs that those before it ask for, None where that is not known. `installed`: the cluster has
+    Kueue, as far as can be seen. `unseen` is what may not be read.
     """
 
     queue: str
@@ -36,6 +40,17 @@ class Queued:
     message: str = ""
     position: int | None = None
     ahead: int | None = None
+    installed: bool = True
+    unseen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Objects of an API: `there` where it is served, `seen` where it was read."""
+
+    items: Sequence[Plain] = ()
+    there: bool = True
+    seen: bool = True
 
 
 def read(client: Client, job: Job) -> Queued | None:
@@ -43,49 +58,48 @@ def read(client: Client, job: Job) -> Queued | None:
     queue = job.metadata.labels.get(QUEUE_LABEL)
     if not queue:
         return None
-    namespace = job.metadata.namespace
-    mine = _workloads(client, namespace)
-    own = next((each for each in mine if _is_of(each, job.metadata.uid)), None)
-    if own is None:
-        return Queued(queue, job.spec.suspend, message="Kueue has no Workload for it")
-    condition = _condition(own)
-    pending = _pending(client, namespace, queue)
-    name = _metadata(own).get("name")
-    place = next((number for number, each in enumerate(pending, 1) if each == name), None)
+    namespace, uid = job.metadata.namespace, job.metadata.uid
+    workloads = _ask(client, "kueue.x-k8s.io", f"namespaces/{namespace}/workloads")
+    if not workloads.there:
+        return Queued(queue, job.spec.suspend, installed=False)
+    pending = _ask(
+        client,
+        "visibility.kueue.x-k8s.io",
+        f"namespaces/{namespace}/localqueues/{queue}/pendingworkloads",
+    )
+    own = next((each for each in workloads.items if _is_of(each, uid)), None)
+    order = sorted(pending.items, key=_position)
+    place = next((number for number, each in enumerate(order, 1) if _is_of(each, uid)), None)
+    condition = _condition(own) if own else {}
+    lost = "it has no Workload" if workloads.seen and own is None else ""
     return Queued(
         queue,
         waits=job.spec.suspend,
         reason=str(condition.get("reason") or ""),
-        message=str(condition.get("message") or ""),
+        message=str(condition.get("message") or "") or lost,
         position=place,
-        ahead=_gpus(mine, pending[: place - 1]) if place else None,
+        ahead=_gpus(workloads.items, order[: place - 1]) if place else None,
+        unseen=(*(() if workloads.seen else (WORKLOADS,)), *(() if pending.seen else (PLACES,))),
     )
 
 
-def _workloads(client: Client, namespace: str) -> list[Plain]:
-    return _items(client, "kueue.x-k8s.io", f"namespaces/{namespace}/workloads")
-
-
-def _pending(client: Client, namespace: str, queue: str) -> list[str]:
-    """The names of the Workloads that wait in the LocalQueue, the first one first."""
-    path = f"namespaces/{namespace}/localqueues/{queue}/pendingworkloads"
-    found = _items(client, "visibility.kueue.x-k8s.io", path)
-
-    def position(each: Plain) -> int:
-        number = each.get("positionInLocalQueue")
-        return number if isinstance(number, int) else len(found)
-
-    return [str(_metadata(each).get("name")) for each in sorted(found, key=position)]
-
-
-def _items(client: Client, group: str, path: str) -> list[Plain]:
+def _ask(client: Client, group: str, path: str) -> _Answer:
+    """All objects of a collection, in the newest version that is served."""
     for version in VERSIONS:
         try:
             found = client.request("GET", f"/apis/{group}/{version}/{path}").get("items")
-        except ApiError:
+        except ApiNotFoundError:
             continue
-        return _objects(found)
-    return []
+        except ApiError:
+            return _Answer(seen=False)
+        return _Answer(_objects(found))
+    return _Answer(there=False)
+
+
+def _position(pending: Plain) -> float:
+    """Its place in the LocalQueue; what tells none comes last."""
+    number = pending.get("positionInLocalQueue")
+    return number if isinstance(number, int) else float("inf")
 
 
 def _is_of(workload: Plain, uid: str) -> bool:
@@ -105,9 +119,10 @@ def _condition(workload: Plain) -> Plain:
     return {}
 
 
-def _gpus(workloads: Sequence[Plain], names: Sequence[str]) -> int | None:
-    """GPUs of the Workloads of these names; None when not all of them may be seen."""
+def _gpus(workloads: Sequence[Plain], pending: Sequence[Plain]) -> int | None:
+    """GPUs of the Workloads that are pending; None when not all of them may be seen."""
     known = {_metadata(each).get("name"): each for each in workloads}
+    names = [_metadata(each).get("name") for each in pending]
     if any(name not in known for name in names):
         return None
     return sum(sum(_gpus_of(known[name])) for name in names)

@@ -405,3 +405,16 @@ def test_each_kind(found: Evidence, kind: str, text: str) -> None:
 def test_what_kueue_tells() -> None:
     found = evidence(a_job(suspend=True), queued=Queued("q", True, "Pending", "no quota", 3, 12))
     assert diagnose(found).evidence == ("Kueue: Pending: no quota", "ahead of it: 12 GPUs")
+
+
+def test_what_kueue_does_not_tell() -> None:
+    gone = Queued("q", True, installed=False)
+    found = diagnose(evidence(a_job(suspend=True), queued=gone))
+    assert found.sentence.endswith("LocalQueue q, and there is no Kueue")
+    assert found.suggestions == ("jobman delete j, and submit it without --local-queue",)
+    lost = Queued("q", True, message="it has no Workload", unseen=("its place",))
+    found = diagnose(evidence(a_job(suspend=True), queued=lost))
+    assert (found.evidence, found.unseen) == (
+        ("Kueue: it has no Workload",),
+        ("its place",),
+    )
