@@ -80,6 +80,39 @@ def test_a_user_with_rights_in_one_namespace_sees_the_whole_queue(
     assert member("queue", "publish").code == 4
 
 
+def test_why_with_rights_in_one_namespace(
+    kubectl: Any, publisher: Any, as_account: As, namespace: str, tmp_path: Path
+) -> None:
+    """The scheduler's words and the events tell most of it; the published nodes tell the rest."""
+    kubectl("apply", "-f", "-", stdin=(NAMESPACE_RIGHTS % namespace).encode()).ok()
+    member = as_account("member")
+    name = member.submit("--force", "--cpu", "100000", "--", "true")
+    member("wait", name, "--for", "started", "--timeout", "3s")
+
+    def why(*flags: str) -> dict[str, Any]:
+        return dict(json.loads(member(*flags, "why", name, "-o", "json").ok().out))
+
+    found = why()
+    assert found["kind"] == "insufficient", found
+    assert "100000 cpu on" in found["sentence"]
+    assert any(line.startswith("the scheduler: 0/") for line in found["evidence"])
+    assert found["unseen"] == [
+        "pods of the whole cluster may not be read",
+        "nodes of the whole cluster may not be read",
+    ]
+    assert "\n  ? nodes of the whole cluster may not be read" in member("why", name).ok().text
+
+    publisher("queue", "publish").ok()
+    settings = tmp_path / "s.json"
+    place = {"namespace": namespace, "configmap": "jobman-queue"}
+    settings.write_text(json.dumps({"jobsQueue": place}))
+    found = why("-s", str(settings))
+    assert found["kind"] == "never-fits", found
+    assert "it asks for 100000 cpu" in found["sentence"]
+    where = f"as published in {namespace}/jobman-queue"
+    assert found["unseen"] == [f"pods: {where}", f"nodes: {where}"]
+
+
 def test_two_publishers_take_turns(publisher: Any) -> None:
     every = ("queue", "publish", "--every", "1s")
     first = publisher.start(*every)
