@@ -81,10 +81,12 @@ def _never(wanted: Wanted, nodes: Sequence[NodeView]) -> Diagnosis:
     sentence = (
         f"it can never fit: it asks for {words.amount(worst.resource, _asked(wanted, worst))},"
         f" and the nearest{others if len(allowed) > 1 else ''} has"
-        f" {words.amount(worst.resource, worst.available)} in all ({node.name})"
+        f" {words.amount(worst.resource, worst.available)} in all"
+        + (f" ({node.name})" if node.name else "")
     )
     missing = [
-        f"{node.name} would lack {words.amount(each.resource, each.short_by)} even if it were empty"
+        f"{node.name or 'the nearest node'} would lack"
+        f" {words.amount(each.resource, each.short_by)} even if it were empty"
         for each in lacks
     ]
     return Diagnosis(NEVER, sentence, tuple(missing))
@@ -116,28 +118,28 @@ def _full(wanted: Wanted, roomy: Sequence[NodeView]) -> Diagnosis:
     )
     resource = max(lacking, key=lambda name: (is_gpu(name), lacking[name], name))
     asked = wanted.amounts[resource]
-    free = {node.name: max(node.free.get(resource, 0), 0) for node in roomy}
-    total, best = sum(free.values()), max(free, key=lambda name: (free[name], name))
+    free = [(max(node.free.get(resource, 0), 0), node.name) for node in roomy]
+    total, (most, best) = sum(left for left, _ in free), max(free)
     need = f"it needs {words.amount(resource, asked)}"
-    block = f"the largest free block is {words.amount(resource, free[best])} on {best}"
+    block = f"the largest free block is {words.amount(resource, most)} on {words.node(best)}"
     evidence = [
         f"{name} is short on {words.count(count, 'node')}"
         for name, count in lacking.most_common()
         if name != resource
     ]
-    if total >= asked and free[best] < asked:
+    if total >= asked and most < asked:
         sentence = (
             f"{need} on one node; {words.amount(resource, total)} are free, but scattered over"
-            f" {words.count(sum(1 for left in free.values() if left), 'node')}: {block}"
+            f" {words.count(sum(1 for left, _ in free if left), 'node')}: {block}"
         )
         return Diagnosis(FRAGMENTED, sentence, tuple(evidence))
-    if free[best] >= asked:
+    if most >= asked:
         sentence = f"{need} and more: where that is free, something else is short"
         return Diagnosis(BUSY, sentence, (block, *evidence))
     there = f"{words.amount(resource, total)} are free on"
-    missing = f"{words.amount(resource, asked - free[best])} are missing"
+    missing = f"{words.amount(resource, asked - most)} are missing"
     if len(roomy) == 1:
-        return Diagnosis(BUSY, f"{need}; {there} {best}: {missing}", tuple(evidence))
+        return Diagnosis(BUSY, f"{need}; {there} {words.node(best)}: {missing}", tuple(evidence))
     those = f"the {len(roomy)} nodes that could take it"
     sentence = f"{need}; {there} {those}, {block}: {missing} there"
     return Diagnosis(BUSY, sentence, tuple(evidence))
@@ -215,18 +217,18 @@ def _smaller(wanted: Wanted, nodes: Sequence[NodeView]) -> list[str]:
     allowed = [node for node in nodes if not against(wanted, node)]
     for resource, asked in wanted.amounts.items():
         rest = replace(wanted, amounts={k: v for k, v in wanted.amounts.items() if k != resource})
-        free = {
-            node.name: node.free.get(resource, 0)
+        free = [
+            (node.free.get(resource, 0), node.name)
             for node in allowed
             if not shortages(rest.amounts, node)
-        }
-        best = max(free, key=lambda name: (free[name], name), default=None)
-        if resource == amounts.PODS or best is None:
+        ]
+        if resource == amounts.PODS or not free:
             continue
-        left = free[best] // UNIT * UNIT if is_gpu(resource) else free[best]
+        most, best = max(free)
+        left = most // UNIT * UNIT if is_gpu(resource) else most
         if 0 < left < asked:
             one, other = words.amount(resource, left), words.amount(resource, asked)
-            found.append(f"with {one} instead of {other} it fits now on {best}")
+            found.append(f"with {one} instead of {other} it fits now on {words.node(best)}")
     return found
 
 

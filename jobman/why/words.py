@@ -18,10 +18,17 @@ def amount(resource: str, thousandths: int) -> str:
     return f"{thousandths / UNIT:g} {resource}"
 
 
+def node(name: str) -> str:
+    """A node's name; published nodes have none."""
+    return name or "one node"
+
+
 def nodes(names: Sequence[str]) -> str:
-    """`gpu-07`, or `3 nodes (a, b, c)`."""
+    """`gpu-07`, or `3 nodes (a, b, c)`; of nodes without names their number."""
     if len(names) == 1:
-        return names[0]
+        return node(names[0])
+    if not all(names):
+        return count(len(names), "node")
     more = ", …" if len(names) > SHOWN else ""
     return f"{len(names)} nodes ({', '.join(names[:SHOWN])}{more})"
 

@@ -167,6 +167,24 @@ NODES = st.lists(
 )
 
 
+@pytest.mark.parametrize(
+    ("asked", "used", "kind", "sentence"),
+    [
+        ("16", "0", "never-fits", "the 2 nodes that may take it has 8 nvidia.com/gpu in all"),
+        ("4", "5", "fragmented", "6 nvidia.com/gpu are free, but scattered over 2 nodes: the"),
+        ("4", "7", "busy", "2 nvidia.com/gpu are free on the 2 nodes that could take it, the"),
+        ("4", "4", "fits-now", "it fits now on 2 nodes:"),
+    ],
+)
+def test_published_nodes_have_no_names(asked: str, used: str, kind: str, sentence: str) -> None:
+    there = [node("", used={GPU: used}), node("", used={GPU: used})]
+    found = scheduling.diagnose(wanted({GPU: asked}), there)
+    assert found.kind == kind
+    assert sentence in found.sentence
+    assert "()" not in found.sentence
+    assert not any(line.endswith(" on ") for line in (found.sentence, *found.suggestions))
+
+
 @given(NODES, st.integers(0, 12), st.booleans())
 def test_what_fits_is_never_called_impossible(
     nodes: list[NodeView], gpus: int, tolerant: bool
