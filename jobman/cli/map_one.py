@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.cli.log_options import Asked
     from jobman.map.presence import Presence
+    from jobman.map.record import Record
 
 _LABEL_WIDTH = 11
 
@@ -47,16 +48,27 @@ def _facts(run: Presence) -> Iterator[tuple[str, str]]:
     yield "User", run.user or "-"
     yield "State", run.state
     yield "Runner", _runner(run)
+    if known := run.record:
+        yield "Items", f"{known.items}: {counted(known)}"
+        yield "Logs", known.logs
     yield "Pods", str(len(run.pods))
     for state, count in sorted(run.by_state.items()):
         names = [view.name for _, view in run.pods if view.state is state]
         yield f"  {state}", f"{count}: {listed(names)}"
 
 
+def counted(known: Record) -> str:
+    """How many items have come to which end."""
+    parts = [f"{known.succeeded} succeeded", f"{known.failed} failed", f"{known.left} not done"]
+    return ", ".join(part for part in parts if not part.startswith("0 ")) or "none done"
+
+
 def _runner(run: Presence) -> str:
     from jobman.map.lease import Holder
 
-    if run.lease is None:
+    if run.lease is None or not run.lease.spec.holder_identity:
+        if not run.waits_for_a_runner:
+            return "none"
         return "none; the same jobman map with its log directory takes the run up"
     place = Holder.of_text(run.lease.spec.holder_identity or "").place
     return place if run.living else f"none; the last one was {place}"
@@ -77,11 +89,11 @@ def logs(app: AppContext, run: Presence, asked: Asked) -> None:
     if missing or not found:
         which = f"item {listed([str(index) for index in missing])}" if missing else "no item"
         verb = "has no pod" if missing else "has a pod"
+        where = run.record.logs if run.record else "--log-dir of jobman map, ./JOBMAN by default"
         problems.append(
             NotFoundError(
                 f"{which} of {run.name} {verb} on the cluster",
-                hint="what has ended has its log in the log directory of the run"
-                " (--log-dir of jobman map, ./JOBMAN by default)",
+                hint=f"what has ended has its log in the log directory of the run ({where})",
             )
         )
     for problem in problems[1:]:

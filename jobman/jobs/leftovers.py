@@ -1,8 +1,9 @@
 """What a user's jobs and maps left behind in a namespace when they went.
 
 Kubernetes deletes what a Job owns together with it. What may be left are pods whose Job was
-deleted without them, and ConfigMaps and Secrets that name a job or a run that is no more. Only
-what says where it belongs is taken, and no pod of a map: its log may not have come home yet.
+deleted without them, and ConfigMaps and Secrets that name a job or a run that is no more, and
+the leases of runs that nobody carries out and that have no pod. Only what says where it belongs
+is taken, and no pod of a map: its log may not have come home yet.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def find(
         return []
     return [
         Leftover(resource, thing.metadata)
-        for resource in (PODS, CONFIGMAPS, SECRETS)
+        for resource in (PODS, CONFIGMAPS, SECRETS, LEASES)
         for thing in _of_user(client, resource, user, unseen)
         if not living.needs(thing.metadata)
         and _is_older(thing.metadata, now, age_s)
@@ -105,6 +106,8 @@ def _living(client: Client, going: set[str], now: datetime) -> Living:
 
 
 def _is_held(lease: Lease, now: datetime) -> bool:
+    if not lease.spec.holder_identity:
+        return False
     try:
         renewed = parse_rfc3339(lease.spec.renew_time or "")
     except ValueError:

@@ -11,10 +11,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from jobman.errors import (
 )
 from jobman.kube.client import Client
 from jobman.kube.identity import user_label
-from jobman.kube.labels import CANCELLED_BY, MANAGED_BY, MANAGED_BY_JOBMAN, RUN, USER
+from jobman.kube.labels import CANCELLED_AT, CANCELLED_BY, MANAGED_BY, MANAGED_BY_JOBMAN, RUN, USER
 from jobman.kube.objects import Lease
 from jobman.kube.resources import LEASES
 from jobman.values.text import visible
@@ -97,9 +98,10 @@ def is_alive(holder: Holder, me: Holder) -> bool | None:
 
 
 class RunLease:
-    """The lease of one run, which is `user`'s.
+    """The lease of one run, which is `user`'s and belongs to `owner`, where there is one.
 
     `lost` is called, from its thread, when another took it over, or somebody cancelled the run.
+    `told` gives the annotations of each renewal, also from that thread.
     """
 
     def __init__(
@@ -109,6 +111,8 @@ class RunLease:
         *,
         lost: Callable[[JobmanError], None],
         user: str = "",
+        told: Callable[[], Mapping[str, str]] = dict,
+        owner: dict[str, Any] | None = None,
         duration_s: int = DURATION_S,
     ) -> None:
         self.name = lease_name(run)
@@ -116,12 +120,14 @@ class RunLease:
         self._run = run
         self._lost = lost
         self._user = user
+        self._told = told
+        self._owner = owner
         self._duration_s = duration_s
         self._me = myself()
         self._since = _now()
         self._version = ""
         self._uid = ""
-        self._cancelled_by = ""
+        self._cancelled: dict[str, str] = {}
         self._renewed_at = float("-inf")
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
@@ -154,27 +160,35 @@ class RunLease:
         self._thread.start()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Give it back at the end; whoever interrupts twice waits no longer than `PARTING_S`."""
+    def held(self, *, over: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Give it back at the end; whoever interrupts twice waits no longer than `PARTING_S`.
+
+        Of a run that is not `over` it stays, without a holder, and tells how far that came.
+        """
         try:
             yield
         except KeyboardInterrupt:
-            parting = threading.Thread(target=self._release, daemon=True, name="parting")
+            release = partial(self._release, keep=not over())
+            parting = threading.Thread(target=release, daemon=True, name="parting")
             parting.start()
             parting.join(PARTING_S)
             raise
         except BaseException:
-            self._release()
+            self._release(keep=not over())
             raise
-        self._release()
+        self._release(keep=not over())
 
-    def _release(self) -> None:
-        """Delete it; a lease that cannot be deleted runs out by itself."""
+    def _release(self, *, keep: bool) -> None:
+        """Delete it or leave it to nobody; where neither can be done it runs out by itself."""
         self._released.set()
         if self._thread is not None:
             self._thread.join(self._duration_s)
         try:
-            if self._is_still_mine():
+            if not self._is_still_mine():
+                return
+            if keep:
+                self._client.replace(LEASES, self.name, self._manifest(self._version, holder=""))
+            else:
                 self._client.delete(LEASES, self.name, uid=self._uid)
         except JobmanError:
             return
@@ -227,7 +241,7 @@ class RunLease:
         """Why this runner has to end after a renewal failed of `error`; None where it need not."""
         if not self._is_still_mine():
             return _taken_away(error)
-        return _cancelled(self._cancelled_by) if self._cancelled_by else None
+        return _cancelled(self._cancelled[CANCELLED_BY]) if self._cancelled else None
 
     def _is_still_mine(self) -> bool:
         """Whether no other has it: the answer to the last renewal may have been lost."""
@@ -238,7 +252,11 @@ class RunLease:
         if found.spec.holder_identity != str(self._me):
             return False
         self._version = found.metadata.resource_version
-        self._cancelled_by = found.metadata.annotations.get(CANCELLED_BY, "")
+        notes = found.metadata.annotations
+        if CANCELLED_BY in notes:
+            self._cancelled = {
+                key: notes[key] for key in (CANCELLED_BY, CANCELLED_AT) if key in notes
+            }
         return True
 
     def _make_anew(self) -> None:
@@ -253,12 +271,15 @@ class RunLease:
         self._version, self._uid = metadata["resourceVersion"], metadata["uid"]
         self._renewed_at = time.monotonic()
 
-    def _manifest(self, version: str | None = None) -> dict[str, Any]:
+    def _manifest(self, version: str | None = None, holder: str | None = None) -> dict[str, Any]:
         labels = {MANAGED_BY: MANAGED_BY_JOBMAN, RUN: self._run}
         if self._user:
             labels[USER] = user_label(self._user)
-        notes = {USER: self._user} if self._user else {}
+        whose = {USER: self._user} if self._user else {}
+        notes = {**whose, **self._cancelled, **self._told()}
         metadata: dict[str, Any] = {"name": self.name, "labels": labels, "annotations": notes}
+        if self._owner is not None:
+            metadata["ownerReferences"] = [self._owner]
         if version is not None:
             metadata["resourceVersion"] = version
         return {
@@ -266,7 +287,7 @@ class RunLease:
             "kind": LEASES.kind,
             "metadata": metadata,
             "spec": {
-                "holderIdentity": str(self._me),
+                "holderIdentity": str(self._me) if holder is None else holder,
                 "leaseDurationSeconds": self._duration_s,
                 "acquireTime": self._since,
                 "renewTime": _now(),

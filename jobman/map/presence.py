@@ -17,12 +17,15 @@ from jobman.jobs.listing import JobRow
 from jobman.jobs.pods import PodView
 from jobman.kube import labels
 from jobman.kube.objects import Lease, ObjectMeta, Pod
+from jobman.map import record
 from jobman.map.detached import job_name
 from jobman.map.pods import ITEM, Stage, stage
+from jobman.map.record import Record
+from jobman.values.duration import parse_rfc3339
 from jobman.values.enums import State
 
 NO_RUNNER = "NoRunner"
-"""The reason of a run that has pods, and nobody who brings their logs home."""
+"""The reason of a run that nobody carries out, with items that have come to no end."""
 
 _NAME = re.compile(r"map-([a-z0-9]{8})")
 _STATES = (State.RUNNING, State.STARTING, State.STUCK, State.PENDING)
@@ -72,8 +75,22 @@ class Presence:
             return State.RUNNING
         if self.lease is not None and labels.CANCELLED_BY in self.lease.metadata.annotations:
             return State.CANCELLED
+        if self.record is not None and self.record.left:
+            return State.SUSPENDED
         failed = any(view.state is State.FAILED for view in views)
+        failed = failed or (self.record is not None and self.record.failed > 0)
         return State.FAILED if failed else State.SUCCEEDED
+
+    @property
+    def record(self) -> Record | None:
+        """How far it has come, by its lease."""
+        return record.of_lease(self.lease)
+
+    @property
+    def waits_for_a_runner(self) -> bool:
+        """Whether something is left to do that nobody does."""
+        done = self.record is not None and not self.record.left
+        return not self.living and (bool(self.active) or not done)
 
     @property
     def by_state(self) -> Counter[State]:
@@ -93,7 +110,7 @@ def is_bare(pod: Pod) -> bool:
 def grouped(
     pods: Iterable[Pod], leases: Mapping[tuple[str, str], tuple[Lease, bool]], *, now: datetime
 ) -> list[Presence]:
-    """The runs that the bare ones of `pods` belong to.
+    """The runs that the bare ones of `pods` belong to, and those that have but a lease.
 
     `leases` by namespace and run, each with whether its holder lives.
     """
@@ -102,10 +119,13 @@ def grouped(
         if is_bare(pod):
             key = (pod.metadata.namespace, pod.metadata.labels.get(labels.RUN, ""))
             found[key].append((pod, pod_views.view(pod, now=now)))
+    for key, (lease, _) in leases.items():
+        if not lease.metadata.owner_references:
+            found[key] += []
     runs = []
     for (namespace, run), members in found.items():
-        lease, living = leases.get((namespace, run), (None, False))
-        runs.append(Presence(run, namespace, members, lease, living))
+        lease_, living = leases.get((namespace, run), (None, False))
+        runs.append(Presence(run, namespace, members, lease_, living))
     return runs
 
 
@@ -122,14 +142,14 @@ def _index(pod: Pod) -> int:
 
 
 def row(run: Presence, gpu_resources: frozenset[str] | None, *, now: datetime) -> JobRow:
-    """The run among the jobs of `jobman list`; its counts are those of the pods that are there."""
+    """The run among the jobs of `jobman list`.
+
+    Its counts are those of its lease or of the pods that are there, whichever is further.
+    """
     views = [view for _, view in run.pods]
-    first = run.pods[0][0]
-    containers = first.spec.containers
-    begun = [view.started_at for view in views if view.started_at]
-    started = min(begin for begin in begun) if begun else None
-    ends = [view.finished_at for view in views if view.finished_at]
-    finished = max(ends) if ends and run.state.finished else None
+    known = run.record or Record(len(views))
+    spec = run.pods[0][0].spec if run.pods else None
+    started, finished = _times(run)
     stages = Counter(stage(view) for view in views)
     active = len(run.active)
     return JobRow(
@@ -137,22 +157,47 @@ def row(run: Presence, gpu_resources: frozenset[str] | None, *, now: datetime) -
         namespace=run.namespace,
         user=run.user,
         state=run.state,
-        reason="" if run.living else NO_RUNNER,
+        reason=NO_RUNNER if run.waits_for_a_runner else "",
         message="",
         exit_code=None,
-        flavor=first.metadata.labels.get(labels.FLAVOR),
+        flavor=run.pods[0][0].metadata.labels.get(labels.FLAVOR) if run.pods else None,
         gpus=sum(listing.pod_gpus(pod.spec, gpu_resources) for pod in run.active),
-        image=containers[0].image if containers else "",
+        image=spec.containers[0].image if spec and spec.containers else "",
         node=views[0].node if len(views) == 1 else "",
-        submitted_at=min((v.created_at for v in views if v.created_at), default=None),
+        submitted_at=min(_made(run), default=None),
         started_at=started,
         finished_at=finished,
         duration_seconds=max(int(((finished or now) - started).total_seconds()), 0)
         if started
         else None,
-        completions=len(views),
-        succeeded=stages[Stage.SUCCEEDED],
-        failed=len(views) - active - stages[Stage.SUCCEEDED],
+        completions=max(known.items, len(views)),
+        succeeded=max(known.succeeded, stages[Stage.SUCCEEDED]),
+        failed=max(known.failed, len(views) - active - stages[Stage.SUCCEEDED]),
         active=active,
         running=stages[Stage.RUNNING],
     )
+
+
+def _made(run: Presence) -> list[datetime]:
+    """When its lease and its pods were made."""
+    moments = [view.created_at for _, view in run.pods]
+    moments += [run.lease.metadata.creation_timestamp] if run.lease else []
+    return [moment for moment in moments if moment]
+
+
+def _times(run: Presence) -> tuple[datetime | None, datetime | None]:
+    """When it began to run, and when it ended."""
+    begun = [view.started_at for _, view in run.pods if view.started_at]
+    begun += _made(run) if run.record else []
+    ends = [view.finished_at for _, view in run.pods if view.finished_at]
+    if run.record and run.lease and (renewed := _moment(run.lease.spec.renew_time)):
+        ends.append(renewed)
+    finished = run.state.finished or run.state is State.SUSPENDED
+    return min(begun, default=None), max(ends, default=None) if finished else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return parse_rfc3339(text or "")
+    except ValueError:
+        return None

@@ -34,13 +34,11 @@ def find(client: Client, name: str, *, now: datetime) -> Presence | None:
     lease_later = beside(lambda: _lease(client, run))
     pods = client.list(PODS, labels=selector(run)).items
     lease = lease_later()
-    own = [pod for pod in pods if presence.is_bare(pod)]
-    if not own and (lease is None or pods):
-        return None
-    living = lease is not None and lives(lease, now=now)
-    known = {} if lease is None else {(client.namespace, run): (lease, living)}
-    found = presence.grouped(own, known, now=now)
-    return found[0] if found else Presence(run, client.namespace, (), lease, living)
+    known = {}
+    if lease is not None:
+        known = {(client.namespace, run): (lease, lives(lease, now=now))}
+    found = presence.grouped(pods, known, now=now)
+    return found[0] if found else None
 
 
 def _lease(client: Client, run: str) -> Lease | None:
@@ -52,6 +50,8 @@ def _lease(client: Client, run: str) -> Lease | None:
 def lives(lease: Lease, *, now: datetime) -> bool:
     """Whether the lease's holder lives, as far as can be seen from here."""
     holder = Holder.of_text(lease.spec.holder_identity or "")
+    if not holder.process:
+        return False
     with suppress(OSError):
         alive = is_alive(holder, myself())
         if alive is not None:
@@ -83,6 +83,7 @@ def _may_mean(word: str) -> bool:
 
 
 def _rows(client: Client, query: ListQuery, now: datetime) -> list[JobRow]:
+    leases = beside(lambda: _leases(client, query, now))
     parts = (query.selector, labels.RUN, query.labels)
     pages = client.pages(
         PODS,
@@ -91,9 +92,10 @@ def _rows(client: Client, query: ListQuery, now: datetime) -> list[JobRow]:
         labels=",".join(part for part in parts if part),
     )
     bare = [pod for page in pages for pod in page.items if presence.is_bare(pod)]
-    if not bare:
-        return []
-    runs = presence.grouped(bare, _leases(client, query.namespace, now), now=now)
+    runs = presence.grouped(bare, leases(), now=now)
+    if query.labels:
+        # they are the pods'; a lease does not have them
+        runs = [run for run in runs if run.pods]
     found = (presence.row(run, query.gpu_resources, now=now) for run in runs)
     return [row for row in found if _is_wanted(row, query)]
 
@@ -112,15 +114,15 @@ def _is_wanted(row: JobRow, query: ListQuery) -> bool:
 
 
 def _leases(
-    client: Client, namespace: str | None, now: datetime
+    client: Client, query: ListQuery, now: datetime
 ) -> dict[tuple[str, str], tuple[Lease, bool]]:
     """Those of all runs there; none where they may not be read."""
     with suppress(ForbiddenError):
         found = client.list(
             LEASES,
-            namespace=namespace,
-            all_namespaces=namespace is None,
-            labels=f"{labels.MANAGED_SELECTOR},{labels.RUN}",
+            namespace=query.namespace,
+            all_namespaces=query.namespace is None,
+            labels=f"{query.selector},{labels.RUN}" if query.selector else labels.RUN,
         )
         return {
             (lease.metadata.namespace, lease.metadata.labels[labels.RUN]): (
@@ -157,8 +159,8 @@ def delete(
 def stop_runner(client: Client, run: Presence, *, user: str, now: datetime) -> None:
     """Tell a living runner to end, and wait until it has: it makes no pod after this.
 
-    One that gives its lease neither back nor a sign of life in time is dead, or cut off, and
-    finds the mark when it comes back.
+    Then its lease is gone, or nobody's. One that gives it neither back nor a sign of life in time
+    is dead, or cut off, and finds the mark when it comes back.
     """
     if run.lease is None or not run.living:
         return
@@ -176,7 +178,7 @@ def stop_runner(client: Client, run: Presence, *, user: str, now: datetime) -> N
         known=[run.lease],
         deadline_s=2 * DURATION_S,
     ) as changes:
-        any(change.type == "DELETED" for change in changes)
+        any(c.type == "DELETED" or not c.object.spec.holder_identity for c in changes)
 
 
 def _remove(client: Client, pods: Iterable[Pod], grace_s: int | None = None) -> None:

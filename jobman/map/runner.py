@@ -22,7 +22,7 @@ from jobman.kube.lists import Listing
 from jobman.kube.objects import Pod
 from jobman.kube.resources import PODS
 from jobman.map import board as states
-from jobman.map import flow, homecoming, opening
+from jobman.map import flow, homecoming, opening, record
 from jobman.map.arrivals import Arrivals
 from jobman.map.board import Board, Live
 from jobman.map.inbox import Inbox
@@ -32,6 +32,7 @@ from jobman.map.outcome import Outcome
 from jobman.map.plan import Plan
 from jobman.map.pods import Stage, selector
 from jobman.map.progress import Progress
+from jobman.map.record import Record
 from jobman.map.submission import WORKERS, Submission
 from jobman.map.work import Work
 from jobman.map.workers import Workers
@@ -104,7 +105,7 @@ def run(
         raise HeldError(f"another runner has begun in {plan.log_dir}, just now")
     with ExitStack() as stack:
         run_ = _Run(client, plan, ledger, report, ask)
-        _hold_lease(client, plan.user, ledger, run_, note, stack)
+        _hold_lease(client, plan, ledger, run_, note, stack)
         ledger.take_up(fresh)
         stack.callback(ledger.close)
         if plan.rerun:
@@ -126,19 +127,26 @@ def _fresh(client: Client, plan: Plan) -> RunFile:
 
 def _hold_lease(
     client: Client,
-    user: str,
+    plan: Plan,
     ledger: Ledger,
     run_: _Run,
     note: Callable[[str], None],
     stack: ExitStack,
 ) -> None:
-    lease = RunLease(client, ledger.run, lost=run_.lost_lease, user=user)
+    lease = RunLease(
+        client,
+        ledger.run,
+        lost=run_.lost_lease,
+        user=plan.user,
+        told=run_.told,
+        owner=plan.template.owner,
+    )
     try:
         lease.acquire()
     except ForbiddenError as error:
         note(f"nothing keeps a second jobman map off this run: {error.message}")
         return
-    stack.enter_context(lease.held())
+    stack.enter_context(lease.held(over=run_.is_done_with))
     run_.lease = lease
 
 
@@ -164,6 +172,7 @@ class _Run:
         self._arrivals = Arrivals(self._work, self._submission, ended=self._ended)
         self._breaker = flow.Breaker(enabled=not plan.keep_going)
         self._began = time.monotonic()
+        self._counts: Totals | None = None
         self._skipped = 0
         self._stopped = ""
         self._asks = False
@@ -212,6 +221,24 @@ class _Run:
 
     def _may_create(self) -> bool:
         return self.lease is None or self.lease.valid
+
+    def told(self) -> dict[str, str]:
+        """What the lease tells; read by its thread, so nothing but numbers of the ledger."""
+        ledger = self._work.ledger
+        counts = self._counts or ledger.file.totals
+        return Record(
+            items=ledger.file.source.count,
+            succeeded=counts.succeeded,
+            failed=counts.failed,
+            logs=record.place(ledger.directory),
+            began_at=ledger.file.started_at,
+        ).annotation
+
+    def is_done_with(self) -> bool:
+        """Whether nothing is left to be done about it, nor of it on the cluster."""
+        board, begun = self._work.board, any(self._work.ledger.attempts.counts)
+        succeeded = board.succeeded == len(board.states) and not self._work.plan.keep_pods
+        return succeeded or not begun
 
     def lost_lease(self, error: JobmanError) -> None:
         """Another runner has it, or the run was cancelled: this one does nothing more."""
@@ -334,6 +361,7 @@ class _Run:
 
     def _tick(self) -> None:
         """Tell how it stands, from time to time."""
+        self._counts = self._totals()
         self._report(self._progress())
         self._inbox.later(REPORT_S, self._tick)
 
@@ -363,6 +391,7 @@ class _Run:
     def _close(self) -> None:
         """However it ends, run.json tells how it stands, unless it is another runner's by now."""
         board = self._work.board
+        self._counts = self._totals()
         if self.lease is None or self.lease.confirmed():
             finished = board.over == len(board.states)
             self._work.ledger.write(self._totals(), finished=finished)

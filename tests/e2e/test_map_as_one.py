@@ -60,6 +60,9 @@ def test_a_living_run(jobman: Any, started: tuple[Any, str]) -> None:
     assert (jobman.cwd / "JOBMAN" / f"{name[4:]}-0.log").read_text() == "begin a\n"
     again = jobman("cancel", name).ok().text
     assert "is over already" in again
+    (row,) = json.loads(jobman("list", "-o", "json").ok().text)
+    assert (row["state"], row["completions"], row["succeeded"]) == ("Cancelled", 3, 1)
+    assert "Items:      3: 1 succeeded, 2 not done\n" in jobman("details", name).ok().text
     assert jobman("delete", "-y", name).ok().text.split() == [name]
     assert jobman("details", name).code == 3
 

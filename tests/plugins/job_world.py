@@ -20,6 +20,7 @@ USER = "alice"
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 BATCH = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 MANAGED = {"app.kubernetes.io/managed-by": "jobman"}
 
@@ -157,7 +158,7 @@ class Collection:
 
 
 class JobWorld:
-    """`jobs`, `pods` and `events` of the namespace; `who` is the user that asks."""
+    """`jobs`, `pods`, `events` and `leases` of the namespace; `who` is the user that asks."""
 
     def __init__(self, server: ScriptedServer, who: str = USER) -> None:
         self.server = server
@@ -167,6 +168,7 @@ class JobWorld:
         self.jobs = Collection(self, BATCH, "Job")
         self.pods = Collection(self, f"{CORE}/pods", "Pod")
         self.events = Collection(self, f"{CORE}/events", "Event")
+        self.leases = Collection(self, LEASES, "Lease")
         review = {"kind": "SelfSubjectReview", "status": {"userInfo": {"username": who}}}
         server.script("POST", REVIEW, Reply(201, review))
 

@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 from plugins.command_line import Run
-from plugins.job_world import BATCH, CORE, MANAGED, JobWorld, a_job, a_pod, ago, exited, running
+from plugins.job_world import (
+    BATCH,
+    CORE,
+    LEASES,
+    MANAGED,
+    JobWorld,
+    a_job,
+    a_pod,
+    ago,
+    exited,
+    running,
+)
 from plugins.scripted_server import Asked, Reply
 
-LEASES = "/apis/coordination.k8s.io/v1/namespaces/team/leases"
 JOB_NAME = "batch.kubernetes.io/job-name"
 DENIED = Reply(403, {"kind": "Status", "reason": "Forbidden", "message": "not you", "code": 403})
 OVER: dict[str, Any] = {
@@ -212,6 +222,24 @@ def test_clean_looks_where_it_may(run: Run, world: JobWorld, left: Left) -> None
     done = run("clean", "-y")
     assert done.lines == ["job/over", "configmap/thing"]
     assert "warning: no right to list secrets: not looked at" in done.talk
+
+
+def test_clean_takes_the_leases_of_runs_that_nobody_carries_out(
+    run: Run, world: JobWorld, left: Left
+) -> None:
+    """Such a run is its log directory; the lease only says how far it has come."""
+    bare = a_pod("no-job", "of-a-map", phase="Succeeded")
+    bare["metadata"] |= {"ownerReferences": [], "labels": MANAGED | {"jobman/run": "has-pods"}}
+    world.pods.put(bare)
+    for name in ("held", "quiet", "left", "has-pods"):
+        left.lease(name, 100_000 if name == "quiet" else 100)
+        left.lists[LEASES][-1]["metadata"] |= {"creationTimestamp": ago(200_000), "uid": "u"}
+        if name in ("left", "has-pods"):
+            left.lists[LEASES][-1]["spec"]["holderIdentity"] = ""
+        path = f"{LEASES}/jobman-map-{name}"
+        world.server.script("DELETE", path, Reply(200, {"kind": "Status"}))
+    done = run("clean", "-y")
+    assert sorted(done.lines) == ["lease/jobman-map-left", "lease/jobman-map-quiet"]
 
 
 def test_clean_without_leases_takes_jobs_alone(run: Run, world: JobWorld, left: Left) -> None:

@@ -8,7 +8,7 @@ import json
 
 import pytest
 from plugins.command_line import Run
-from plugins.job_world import BATCH, CORE, JobWorld, a_job, a_pod, exited, running, stuck
+from plugins.job_world import BATCH, CORE, LEASES, JobWorld, a_job, a_pod, exited, running, stuck
 
 HOSTILE = "[/]\x1b[2J\x1b]0;x\x07\u202e" + "\x9b31m"
 
@@ -208,6 +208,7 @@ def test_what_it_asks_for(run: Run, world: JobWorld) -> None:
         (f"{CORE}/pods", f"{mine},batch.kubernetes.io/job-name"),
         (f"{CORE}/pods", f"{mine},jobman/run"),
         (BATCH, mine),
+        (LEASES, f"{mine},jobman/run"),
     ]
 
 
@@ -237,7 +238,11 @@ def test_several_completions_are_counted(run: Run, world: JobWorld) -> None:
 
 def test_everywhere(run: Run, world: JobWorld) -> None:
     fill(world)
-    everywhere = ("/apis/batch/v1/jobs", BATCH), ("/api/v1/pods", f"{CORE}/pods")
+    everywhere = (
+        ("/apis/batch/v1/jobs", BATCH),
+        ("/api/v1/pods", f"{CORE}/pods"),
+        ("/apis/coordination.k8s.io/v1/leases", LEASES),
+    )
     for path, here in everywhere:
         world.server.script(
             "GET", path, lambda asked, here=here: world.server._scripts["GET", here][0](asked)

@@ -71,8 +71,8 @@ def test_a_word_behind_dashes_is_no_command_of_jobman(run: Any, here: Path) -> N
     ("args", "told"),
     [
         (("-i", "list"), "a template or a command is needed"),
-        (("pod.yaml",), "one of -i, -j, -b, -p, --seq is needed to name the items: none is given"),
-        (("-i", "list", "--seq", "2", "pod.yaml"), "-i, --seq"),
+        (("pod.yaml",), "no items are given: one of -i, -j, -b, -p, --seq names them"),
+        (("-i", "list", "--seq", "2", "pod.yaml"), "-i and --seq exclude each other"),
         (("-i", "list", "pod.yaml", "more"), "nothing more is expected: more"),
         (("-i", "list", "pod.yaml", "--image", "x", "--cpu", "1"), "leave out --image, --cpu"),
         (("-i", "list", "--rerun", "--retry-failed", "pod.yaml"), "--rerun runs everything again"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -116,6 +117,25 @@ def test_a_living_holder_elsewhere_keeps_it(map_client: Client) -> None:
         lease_of(map_client, duration_s=15).acquire()
 
 
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt, ValueError])
+def test_that_of_an_unfinished_run_stays_without_a_holder(
+    map_client: Client, end: type[BaseException] | None
+) -> None:
+    lease = lease_of(map_client, duration_s=15, told=lambda: {"far": "enough"})
+    lease.acquire()
+    with contextlib.suppress(KeyboardInterrupt, ValueError), lease.held(over=lambda: False):
+        if end:
+            raise end
+    found = map_client.get(LEASES, lease.name)
+    assert (found.spec.holder_identity, found.metadata.annotations["far"]) == ("", "enough")
+    began = time.monotonic()
+    another = lease_of(map_client, duration_s=15)
+    another.acquire()
+    assert time.monotonic() - began < 1
+    with another.held():
+        assert holder(map_client) == str(ME)
+
+
 def test_one_that_was_taken_over_is_told(map_client: Client) -> None:
     lost: list[JobmanError] = []
     lease = lease_of(map_client, lost)
@@ -188,3 +208,19 @@ def test_a_cancelled_run_ends_its_runner_which_gives_the_lease_back(map_client: 
         assert lease.confirmed()
     with pytest.raises(ApiNotFoundError):
         holder(map_client)
+
+
+def test_who_cancelled_a_run_stays_known_until_it_is_taken_up(map_client: Client) -> None:
+    told: list[JobmanError] = []
+    lease = lease_of(map_client, told)
+    lease.acquire()
+    with lease.held(over=lambda: False):
+        mark = {"metadata": {"annotations": {"jobman/cancelled-by": "bob"}}}
+        map_client.patch(LEASES, lease.name, mark)
+        time.sleep(1.0)
+    assert map_client.get(LEASES, lease.name).metadata.annotations["jobman/cancelled-by"] == "bob"
+    again = lease_of(map_client)
+    again.acquire()
+    with again.held():
+        notes = map_client.get(LEASES, lease.name).metadata.annotations
+        assert "jobman/cancelled-by" not in notes

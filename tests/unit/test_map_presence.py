@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobman.kube.objects import Lease, Pod
+from jobman.kube.objects import Lease, OwnerReference, Pod
 from jobman.map import presence
 from jobman.map.presence import Presence
+from jobman.map.record import RECORD, Record, of_lease
 from jobman.values.enums import State
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -38,12 +39,16 @@ def pod(index: int, letter: str, *, run: str = RUN, owned: bool = False) -> Pod:
 
 def lease(**annotations: str) -> Lease:
     metadata = {"name": f"jobman-map-{RUN}", "namespace": "team", "annotations": annotations}
-    return msgspec.convert({"metadata": metadata, "spec": {"holderIdentity": "h/1.2"}}, Lease)
+    metadata["creationTimestamp"] = "2026-01-01T10:00:00Z"
+    spec = {"holderIdentity": "h/1.2", "renewTime": "2026-01-01T11:30:00.5Z"}
+    return msgspec.convert({"metadata": metadata, "spec": spec}, Lease)
+
+
+def recorded(items: int, succeeded: int, failed: int, **annotations: str) -> Lease:
+    return lease(**Record(items, succeeded, failed).annotation, **annotations)
 
 
 def run_of(letters: str, *, living: bool = False, held: Lease | None = None) -> Presence:
-    if not letters:
-        return Presence(RUN, "team", (), held, living)
     pods = [pod(index, letter) for index, letter in enumerate(letters)]
     leases = {("team", RUN): (held or lease(), living)} if held or living else {}
     (found,) = presence.grouped(pods, leases, now=NOW)
@@ -94,6 +99,55 @@ def test_the_row_counts_what_is_there() -> None:
     assert (row.flavor, row.image, row.reason) == ("small", "busybox", "NoRunner")
     assert row.submitted_at == datetime(2026, 1, 1, 11, tzinfo=UTC)
     assert presence.row(run_of("R", living=True), None, now=NOW).reason == ""
+
+
+@pytest.mark.parametrize(
+    ("letters", "held", "living", "state", "reason", "counts"),
+    [
+        ("", recorded(9, 2, 1), True, State.RUNNING, "", (9, 2, 1)),
+        ("", recorded(9, 2, 1), False, State.SUSPENDED, "NoRunner", (9, 2, 1)),
+        ("SS", recorded(9, 0, 0), False, State.SUSPENDED, "NoRunner", (9, 2, 0)),
+        ("RS", recorded(9, 5, 0), False, State.RUNNING, "NoRunner", (9, 5, 0)),
+        ("", recorded(9, 8, 1), False, State.FAILED, "", (9, 8, 1)),
+        ("SSS", recorded(3, 3, 0), False, State.SUCCEEDED, "", (3, 3, 0)),
+        (
+            "",
+            recorded(9, 2, 1, **{"jobman/cancelled-by": "alice"}),
+            False,
+            State.CANCELLED,
+            "NoRunner",
+            (9, 2, 1),
+        ),
+    ],
+)
+def test_the_row_counts_what_has_come_home(
+    letters: str, held: Lease, living: bool, state: State, reason: str, counts: tuple[int, int, int]
+) -> None:
+    row = presence.row(run_of(letters, living=living, held=held), None, now=NOW)
+    assert (row.state, row.reason) == (state, reason)
+    assert (row.completions, row.succeeded, row.failed) == counts
+    assert row.submitted_at == datetime(2026, 1, 1, 10, tzinfo=UTC)
+    if state.finished or state is State.SUSPENDED:
+        assert row.finished_at == datetime(2026, 1, 1, 11, 30, 0, 500_000, tzinfo=UTC)
+        assert row.duration_seconds == 5400
+    else:
+        assert (row.finished_at, row.duration_seconds) == (None, 7200)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"items": "3"}', '{"items": 3, "failed": 4}', '{"items": -1}']
+)
+def test_a_record_that_makes_no_sense_is_none(text: str) -> None:
+    assert of_lease(lease(**{RECORD: text})) is None
+    assert of_lease(None) is None
+
+
+def test_a_detached_runs_lease_is_its_jobs() -> None:
+    owned = lease()
+    owner = OwnerReference(kind="Job", name=f"map-{RUN}", uid="j")
+    meta = msgspec.structs.replace(owned.metadata, owner_references=[owner])
+    owned = msgspec.structs.replace(owned, metadata=meta)
+    assert presence.grouped([], {("team", RUN): (owned, True)}, now=NOW) == []
 
 
 def test_a_detached_runs_pods_are_its_jobs() -> None:

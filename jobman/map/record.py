@@ -1,0 +1,55 @@
+"""What a run's lease tells of the run to those who do not see its log directory. Pure."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import msgspec
+
+from jobman.kube.objects import Lease
+
+RECORD = "jobman/record"
+"""Annotation of a run's lease: a `Record`, as JSON."""
+_LONGEST = 8192
+
+
+class Record(msgspec.Struct, frozen=True, rename="camel"):
+    """How many items there are, how many have come to which end, and where their logs are.
+
+    `logs` is HOST:DIRECTORY; `began_at` when the run was begun, as RFC 3339.
+    """
+
+    items: int
+    succeeded: int = 0
+    failed: int = 0
+    logs: str = ""
+    began_at: str = ""
+
+    @property
+    def left(self) -> int:
+        """How many items have come to no end."""
+        return self.items - self.succeeded - self.failed
+
+    @property
+    def annotation(self) -> dict[str, str]:
+        """As the lease has it."""
+        return {RECORD: msgspec.json.encode(self).decode()}
+
+
+def of_lease(lease: Lease | None) -> Record | None:
+    """The lease's record; None where there is none, or none that makes sense."""
+    text = lease.metadata.annotations.get(RECORD, "") if lease else ""
+    if not text or len(text) > _LONGEST:
+        return None
+    try:
+        found = msgspec.json.decode(text, type=Record)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    counts = (found.items, found.succeeded, found.failed, found.left)
+    return found if min(counts) >= 0 else None
+
+
+def place(directory: Path) -> str:
+    """HOST:DIRECTORY."""
+    return f"{socket.gethostname()}:{directory.absolute()}"
