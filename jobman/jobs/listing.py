@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from jobman.config.flavors import is_gpu
 from jobman.errors import ForbiddenError
-from jobman.jobs import find, state, tasks
+from jobman.jobs import find, mounts, state, tasks
 from jobman.jobs import pods as pod_views
 from jobman.jobs.order import ordered
 from jobman.jobs.pods import PodView
@@ -21,7 +21,7 @@ from jobman.jobs.tasks import TaskRow
 from jobman.kube import labels
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
-from jobman.kube.objects import Event, Job, ObjectMeta, PodSpec, PodTemplateSpec
+from jobman.kube.objects import Event, Job, ObjectMeta, Pod, PodSpec, PodTemplateSpec
 from jobman.kube.resources import EVENTS, JOBS, PODS
 from jobman.values import names, quantity
 from jobman.values.enums import State
@@ -227,6 +227,7 @@ def _is_meant(draft: _Draft, words: Iterable[str]) -> bool:
 def _pods_by_job(client: Client, query: ListQuery, now: datetime) -> PodsByJob:
     """Views of the pods by their Job's uid; of a page only these are kept."""
     views: PodsByJob = defaultdict(list)
+    slow: list[tuple[str, Pod]] = []
     of_a_job = f"{labels.JOB_NAME}={query.one_name}" if query.one_name else labels.JOB_NAME
     for page in client.pages(
         PODS,
@@ -236,8 +237,17 @@ def _pods_by_job(client: Client, query: ListQuery, now: datetime) -> PodsByJob:
     ):
         for pod in page.items:
             owner = pod.metadata.controller
-            if owner is not None:
-                views[owner.uid].append(pod_views.view(pod, now=now))
+            if owner is None:
+                continue
+            view = pod_views.view(pod, now=now)
+            if mounts.may_hide_trouble(view.state, view.created_at, now):
+                slow.append((owner.uid, pod))
+            else:
+                views[owner.uid].append(view)
+    failures = mounts.failures(client, query.namespace) if slow else {}
+    for uid, pod in slow:
+        events = failures.get((pod.metadata.namespace, pod.metadata.name), ())
+        views[uid].append(pod_views.view(pod, events, now=now))
     return views
 
 

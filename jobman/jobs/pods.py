@@ -25,6 +25,9 @@ from jobman.values.enums import State
 PATIENCE_S = 60
 """How long trouble that may pass by itself (a registry, a volume) counts as starting."""
 
+MOUNT_REASONS = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
+"""Reasons of events about a pod whose status says ContainerCreating, and nothing else."""
+
 _PULLING = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"})
 _HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _PASSING = frozenset({"CreateContainerError", "RunContainerError", "ImageInspectError"})
@@ -34,7 +37,6 @@ _NO_SUCH_IMAGE = re.compile(
     re.IGNORECASE,
 )
 _TIMEOUT = re.compile(r"timed out|timeout|deadline exceeded", re.IGNORECASE)
-_MOUNT_REASONS = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _EPOCH_ENDS = datetime(1971, 1, 1, tzinfo=UTC)
 
@@ -254,7 +256,7 @@ def _trouble(reason: str, message: str) -> bool | None:
 
 
 def _mount_trouble(events: Iterable[Event]) -> Event | None:
-    mounts = [event for event in events if event.reason in _MOUNT_REASONS]
+    mounts = [event for event in events if event.reason in MOUNT_REASONS]
     return max(mounts, key=last_seen, default=None)
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
+from jobman.jobs import mounts
 from jobman.jobs import pods as pod_views
+from jobman.jobs.mounts import Failures
 from jobman.kube import decode
 from jobman.kube import labels as names
 from jobman.kube.identity import user_of_label
@@ -34,6 +36,7 @@ from jobman.queue.active import (
     QueuedTemplate,
 )
 from jobman.queue.rules import Wanted
+from jobman.values.duration import parse_rfc3339
 from jobman.values.enums import State
 
 SETTLING_S = 10
@@ -157,7 +160,8 @@ def _read(raw: msgspec.Raw, model: Any) -> Any:
 class Claims:
     """Makes claims; `user` is who I am, `label` the annotation that names the flavor.
 
-    `refused` are the Jobs, by namespace and name, whose pods the server will never take.
+    `refused` are the Jobs, by namespace and name, whose pods the server will never take;
+    `failures` is what the kubelets say of pods that have been starting for long.
     """
 
     def __init__(
@@ -166,6 +170,7 @@ class Claims:
         self.shapes = shapes
         self.now = now
         self.refused: frozenset[tuple[str, str]] = frozenset()
+        self.failures: Failures = {}
         self._user = user
         self._label = label
         self._flavors: dict[str, str] = {}
@@ -205,8 +210,15 @@ class Claims:
             return None
         if not pod.spec.node_name:
             return None if pod.metadata.deletion_timestamp else State.PENDING
-        found = pod_views.view(_pod(pod), now=self.now).state
+        events = self.failures.get((pod.metadata.namespace, pod.metadata.name), ())
+        found = pod_views.view(_pod(pod), events, now=self.now).state
         return State.RUNNING if found.finished else found
+
+    def may_be_stuck(self, claim: Claim) -> bool:
+        """Whether only events can tell if the pod is stuck."""
+        if claim.state is not State.STARTING:
+            return False
+        return mounts.may_hide_trouble(claim.state, moment(claim.since), self.now)
 
     def of_job(self, job: QueuedJob) -> Claim | None:
         """The claim of the pods that a Job wants and does not have; None where there are none.
@@ -247,11 +259,16 @@ class Claims:
         """Whether the Job is so new that its pods are still to come."""
         if job.spec.suspend:
             return False
-        try:
-            age = self.now - datetime.fromisoformat(job.metadata.creation_timestamp or "")
-        except (ValueError, TypeError):
-            return False
-        return age.total_seconds() < SETTLING_S
+        made = moment(job.metadata.creation_timestamp or "")
+        return made is not None and (self.now - made).total_seconds() < SETTLING_S
+
+
+def moment(text: str) -> datetime | None:
+    """The point in time; None where there is none."""
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        return None
 
 
 def _pods_lacking(job: QueuedJob) -> int:

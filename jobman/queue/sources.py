@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from jobman.errors import ApiNotFoundError, ForbiddenError, JobmanError
+from jobman.jobs import mounts
 from jobman.jobs.quota import can_never_be_created
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
@@ -188,7 +189,7 @@ class _Reader:
         jobs = _allowed(lambda: self._jobs(namespace))
         if jobs is None:
             self._told.notes.append(f"Jobs of namespace {namespace} may not be read")
-        return [*(jobs or ()), *self._counted(self._pod_pages(namespace))]
+        return [*(jobs or ()), *self._counted(self._pod_pages(namespace), namespace)]
 
     def _my_part(
         self, own: Sequence[Claim], nodes: Sequence[Node] | None, located: _Located | None
@@ -237,13 +238,30 @@ class _Reader:
             fields=STILL_ACTIVE,
         )
 
-    def _counted(self, pages: Iterable[Listing[ActivePod]]) -> Iterator[Claim]:
-        """The claims of pods; Jobs must have been read before, they tell flavors."""
+    def _counted(
+        self, pages: Iterable[Listing[ActivePod]], namespace: str | None = None
+    ) -> Iterator[Claim]:
+        """The claims of pods; Jobs must have been read before, they tell flavors.
+
+        Those that have been starting for long come last: of these only events say whether they
+        are stuck.
+        """
+        slow: list[ActivePod] = []
         most = self._query.most_pages
         for number, page in enumerate(pages, 1):
             if most is not None and number > most:
                 raise TooManyPodsError("the cluster has too many pods to look at all of them here")
-            yield from filter(None, map(self._claims.of_pod, page.items))
+            for pod in page.items:
+                claim = self._claims.of_pod(pod)
+                if claim is None:
+                    continue
+                if self._claims.may_be_stuck(claim):
+                    slow.append(pod)
+                else:
+                    yield claim
+        if slow and not self._query.nodes_alone:
+            self._claims.failures = mounts.failures(self._client, namespace)
+        yield from filter(None, map(self._claims.of_pod, slow))
 
     def _watched(self, claims: Iterable[Claim]) -> Iterable[Claim]:
         told = self._query.on_claim

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from jobman.jobs.pods import PodView, last_seen
-from jobman.kube.objects import Pod
+from jobman.jobs.pods import MOUNT_REASONS, PodView, last_seen
+from jobman.kube.objects import Event, Pod
 from jobman.queue.rules import Wanted
 from jobman.values.duration import format_rfc3339
 from jobman.values.enums import State
@@ -21,7 +21,6 @@ from jobman.why.kueue import Queued
 
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError")
-_MOUNT = ("FailedMount", "FailedAttachVolume")
 
 
 def diagnose(found: Evidence) -> Diagnosis:
@@ -205,19 +204,31 @@ def _on_its_node(found: Evidence, pod: Pod, view: PodView) -> Diagnosis:
     lacking = said.missing(view.message)
     if lacking:
         return _missing(lacking, view.message)
-    mounts = [event for event in events if event.reason in _MOUNT]
-    if mounts:
-        message = max(mounts, key=last_seen).message
-        lacking = said.missing(message)
-        if lacking:
-            return _missing(lacking, message)
-        return Diagnosis("volume", f"a volume cannot be mounted on {node}: {message}")
+    trouble = [event for event in events if event.reason in MOUNT_REASONS]
+    if trouble:
+        return _not_prepared(max(trouble, key=last_seen), node, found.job.metadata.name)
     if view.reason in _CONFIG:
-        return Diagnosis("config", f"its container cannot be made on {node}: {view.message}")
+        ways = (f"change what it asks for: jobman delete {found.job.metadata.name}, submit anew",)
+        why = f"its container cannot be made on {node}: {view.message}"
+        return Diagnosis("config", why, (), ways if view.state is State.STUCK else ())
     last = max(events, key=last_seen, default=None)
     evidence = (f"{last.reason}: {last.message}",) if last else ()
     why = f" ({view.reason})" if view.reason else ""
     return Diagnosis("starting", f"it is starting on {node}{why}", evidence)
+
+
+def _not_prepared(last: Event, node: str, job: str) -> Diagnosis:
+    """The node could not make ready what the containers need; it goes on trying."""
+    lacking = said.missing(last.message)
+    if lacking:
+        return _missing(lacking, last.message)
+    if last.reason == "FailedCreatePodSandBox":
+        sentence = f"{node} cannot make the pod's sandbox: {last.message}"
+        return Diagnosis(
+            "config", sentence, (), (f"tell who runs the cluster: {node} is at fault",)
+        )
+    ways = (f"the node tries again by itself; if it lasts: jobman details {job}",)
+    return Diagnosis("volume", f"a volume cannot be mounted on {node}: {last.message}", (), ways)
 
 
 def _missing(what: str, message: str) -> Diagnosis:

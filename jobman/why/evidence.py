@@ -17,11 +17,10 @@ from jobman.jobs.whole import WholeJob
 from jobman.kube.client import Client
 from jobman.kube.objects import Event, Job, Pod
 from jobman.queue import sources
-from jobman.queue.claims import Claim
+from jobman.queue.claims import Claim, moment
 from jobman.queue.nodes import NodeView
 from jobman.queue.snapshot import Origin
 from jobman.queue.sources import Query, TooManyPodsError
-from jobman.values.duration import parse_rfc3339
 from jobman.values.enums import State
 from jobman.why import kueue, log_tail
 from jobman.why.kueue import Queued
@@ -92,7 +91,7 @@ def _around(client: Client, query: Query, now: datetime) -> _Around:
 
     def take(claim: Claim) -> None:
         if claim.state is State.PENDING:
-            waiting = Waiting(claim.shape.wanted, _moment(claim.since))
+            waiting = Waiting(claim.shape.wanted, moment(claim.since))
             around.others.extend([waiting] * claim.count)
 
     try:
@@ -112,13 +111,6 @@ def _around(client: Client, query: Query, now: datetime) -> _Around:
         elif source.origin in (Origin.NAMESPACE, Origin.NOWHERE):
             around.unseen.append(f"{source.fact} of the whole cluster may not be read")
     return around
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        return parse_rfc3339(text)
-    except ValueError:
-        return None
 
 
 def _log(client: Client, pods: Sequence[Pod], view: JobView) -> Sequence[str]:

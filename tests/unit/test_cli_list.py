@@ -8,7 +8,19 @@ import json
 
 import pytest
 from plugins.command_line import Run
-from plugins.job_world import BATCH, CORE, LEASES, JobWorld, a_job, a_pod, exited, running, stuck
+from plugins.job_world import (
+    BATCH,
+    CORE,
+    LEASES,
+    JobWorld,
+    a_job,
+    a_pod,
+    ago,
+    creating,
+    exited,
+    running,
+    stuck,
+)
 
 HOSTILE = "[/]\x1b[2J\x1b]0;x\x07\u202e" + "\x9b31m"
 
@@ -37,6 +49,17 @@ def test_mine_newest_first(run: Run, world: JobWorld) -> None:
         "busy  Running    -                 small      0  10m     8m20s",
         "old   Failed     Error(exit 3)     small      4  25h       60s",
     ]
+
+
+def test_a_volume_that_cannot_be_mounted(run: Run, world: JobWorld) -> None:
+    """Only an event tells; it is asked for of pods that have been starting for long."""
+    world.jobs.put(a_job("slow"))
+    world.pods.put(a_pod("slow", **creating()))
+    assert run("list").lines[1].split()[:3] == ["slow", "Starting", "ContainerCreating"]
+    about = {"kind": "Pod", "namespace": "team", "name": "slow-x"}
+    event = {"metadata": {"name": "slow-x.1"}, "involvedObject": about, "reason": "FailedMount"}
+    world.events.put(event | {"type": "Warning", "firstTimestamp": ago(100)})
+    assert run("list").lines[1].split()[:3] == ["slow", "Stuck", "FailedMount"]
 
 
 def test_everybodys(run: Run, world: JobWorld) -> None:

@@ -150,6 +150,49 @@ def test_rare_states_have_columns_when_there_are_some(run: Run, cluster: JobWorl
     assert "1 waiting, 2 running, 1 stuck, 1 suspended" in done.lines
 
 
+EVENTS = "/api/v1/events"
+
+
+def failed_mount(pod_name: str, age_s: float) -> Object:
+    about = {"kind": "Pod", "namespace": NAMESPACE, "name": pod_name, "uid": pod_name}
+    seen = {"firstTimestamp": ago(age_s), "lastTimestamp": ago(1), "count": 5}
+    meta = {"name": f"{pod_name}.1", "namespace": NAMESPACE, "uid": f"{pod_name}.1"}
+    message = 'MountVolume.SetUp failed for volume "v": configmap "nope" not found'
+    return {"metadata": meta, "involvedObject": about, "reason": "FailedMount", **seen} | {
+        "type": "Warning",
+        "message": message,
+    }
+
+
+@pytest.mark.parametrize(
+    ("events", "starting", "stuck"),
+    [
+        pytest.param(listed(failed_mount("s", 100)), 0, 1, id="a mount fails for long"),
+        pytest.param(listed(failed_mount("s", 20)), 1, 0, id="a mount fails since a moment"),
+        pytest.param(listed(failed_mount("x", 100)), 1, 0, id="another pod's"),
+        pytest.param(listed(), 1, 0, id="nothing is wrong"),
+        pytest.param(FORBIDDEN, 1, 0, id="events may not be read"),
+    ],
+)
+def test_a_pod_that_is_not_made_ready(
+    run: Run, cluster: JobWorld, events: Reply, starting: int, stuck: int
+) -> None:
+    slow = pod("s", "other", node="n1", cpu="2", gpu="1")
+    slow["status"] = {
+        "phase": "Pending",
+        "containerStatuses": [
+            {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}
+        ],
+    }
+    cluster.server.script("GET", PODS, listed(*WORK, slow))
+    cluster.server.script("GET", EVENTS, events)
+    rows = json.loads(run("queue", "-o", "json").out)["rows"]
+    (row,) = [row for row in rows if row["name"] == "other"]
+    assert (row["starting"], row["stuck"]) == (starting, stuck)
+    asked = {request.query["fieldSelector"] for request in cluster.server.asked("GET", EVENTS)}
+    assert "reason=FailedMount,involvedObject.kind=Pod" in asked
+
+
 @pytest.mark.parametrize(
     ("by", "first"),
     [
