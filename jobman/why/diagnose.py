@@ -224,9 +224,8 @@ def _not_prepared(last: Event, node: str, job: str) -> Diagnosis:
         return _missing(lacking, last.message)
     if last.reason == "FailedCreatePodSandBox":
         sentence = f"{node} cannot make the pod's sandbox: {last.message}"
-        return Diagnosis(
-            "config", sentence, (), (f"tell who runs the cluster: {node} is at fault",)
-        )
+        ways = (f"tell who runs the cluster: node {node} is at fault",)
+        return Diagnosis("config", sentence, (), ways)
     ways = (f"the node tries again by itself; if it lasts: jobman details {job}",)
     return Diagnosis("volume", f"a volume cannot be mounted on {node}: {last.message}", (), ways)
 

@@ -178,19 +178,16 @@ def test_a_pod_that_is_not_made_ready(
     run: Run, cluster: JobWorld, events: Reply, starting: int, stuck: int
 ) -> None:
     slow = pod("s", "other", node="n1", cpu="2", gpu="1")
-    slow["status"] = {
-        "phase": "Pending",
-        "containerStatuses": [
-            {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}
-        ],
-    }
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    statuses = [{"name": "main", "state": waiting}]
+    slow["status"] = {"phase": "Pending", "containerStatuses": statuses}
     cluster.server.script("GET", PODS, listed(*WORK, slow))
     cluster.server.script("GET", EVENTS, events)
     rows = json.loads(run("queue", "-o", "json").out)["rows"]
     (row,) = [row for row in rows if row["name"] == "other"]
     assert (row["starting"], row["stuck"]) == (starting, stuck)
     asked = {request.query["fieldSelector"] for request in cluster.server.asked("GET", EVENTS)}
-    assert "reason=FailedMount,involvedObject.kind=Pod" in asked
+    assert "reason=FailedAttachVolume,involvedObject.kind=Pod" in asked
 
 
 @pytest.mark.parametrize(

@@ -436,3 +436,20 @@ def test_what_kueue_does_not_tell() -> None:
         ("Kueue: it has no Workload",),
         ("its place",),
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "kind", "way"),
+    [
+        ("FailedCreatePodSandBox", "no address left", "config", "node n is at fault"),
+        ("FailedAttachVolume", "in use elsewhere", "volume", "tries again by itself"),
+        ("FailedMount", 'secret "s" not found', "missing", "make Secret s"),
+    ],
+)
+def test_a_node_that_cannot_make_a_pod_ready(
+    reason: str, message: str, kind: str, way: str
+) -> None:
+    pods = [a_pod(on="n", waiting=("ContainerCreating", ""))]
+    found = diagnose(evidence(a_job(), pods, [an_event(reason, message)]))
+    assert found.kind == kind
+    assert any(way in line for line in found.suggestions)
