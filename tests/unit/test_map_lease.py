@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,18 @@ def lease_of(client: Client, lost: list[JobmanError] | None = None, **options: A
 
 def holder(client: Client) -> str | None:
     return client.get(LEASES, "jobman-map-abc").spec.holder_identity
+
+
+def exists(client: Client) -> bool:
+    return any(lease.metadata.name == "jobman-map-abc" for lease in client.list(LEASES).items)
+
+
+def until(look: Callable[[], object], timeout_s: float = 30) -> None:
+    """Return when `look` sees something; the lease is renewed by a thread of its own."""
+    deadline = time.monotonic() + timeout_s
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def held_by(client: Client, who: Holder) -> None:
@@ -68,9 +80,8 @@ def test_it_is_held_while_the_run_lasts_and_gone_afterwards(map_client: Client) 
     with lease.held():
         assert holder(map_client) == str(ME)
         before = map_client.get(LEASES, lease.name).metadata.resource_version
-        time.sleep(1.2)
+        until(lambda: map_client.get(LEASES, lease.name).metadata.resource_version != before)
         assert lease.valid
-        assert map_client.get(LEASES, lease.name).metadata.resource_version != before
     with pytest.raises(ApiNotFoundError):
         holder(map_client)
 
@@ -84,7 +95,7 @@ def test_a_second_runner_is_refused_at_once(map_client: Client) -> None:
             HeldError, match=f"another runner works on this run: .*process {_pid()}"
         ):
             lease_of(map_client, duration_s=15).acquire()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
 
 
 def _pid() -> str:
@@ -97,7 +108,7 @@ def test_a_dead_holder_on_this_host_is_followed_at_once(map_client: Client) -> N
     lease = lease_of(map_client, duration_s=15)
     lease.acquire()
     with lease.held():
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
         assert holder(map_client) == str(ME)
 
 
@@ -142,9 +153,7 @@ def test_one_that_was_taken_over_is_told(map_client: Client) -> None:
     lease.acquire()
     with lease.held():
         change_holder(map_client, ELSEWHERE)
-        deadline = time.monotonic() + 5
-        while not lost and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: lost)
     assert [type(error) for error in lost] == [HeldError]
     assert not lease.valid
     assert not lease.confirmed()
@@ -156,7 +165,7 @@ def test_one_that_somebody_deleted_is_made_anew(map_client: Client) -> None:
     lease.acquire()
     with lease.held():
         map_client.delete(LEASES, lease.name)
-        time.sleep(0.8)
+        until(lambda: exists(map_client))
         assert holder(map_client) == str(ME)
         assert lease.valid
 
@@ -201,7 +210,7 @@ def test_a_cancelled_run_ends_its_runner_which_gives_the_lease_back(map_client: 
     with lease.held():
         mark = {"metadata": {"annotations": {"jobman/cancelled-by": "bob"}}}
         map_client.patch(LEASES, lease.name, mark)
-        time.sleep(1.0)
+        until(lambda: told)
         assert [type(error) for error in told] == [CancelledError]
         assert "cancelled by bob" in told[0].message
         assert not lease.valid
