@@ -8,7 +8,8 @@ import typer
 
 from jobman.cli import each
 from jobman.cli.command import app_context, command
-from jobman.cli.each import Asked, Everything, Force, JobNames, Patterns, Yes
+from jobman.cli.named import Changed
+from jobman.cli.options import takes
 
 if TYPE_CHECKING:
     from jobman.kube.objects import Job
@@ -17,17 +18,10 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "cancel")(cancel)
+    command(app, "cancel")(takes(Changed)(cancel))
 
 
-def cancel(
-    ctx: typer.Context,
-    patterns: Patterns = None,
-    job_names: JobNames = None,
-    everything: Everything = False,
-    yes: Yes = False,
-    force: Force = False,
-) -> None:
+def cancel(ctx: typer.Context, options: Changed) -> None:
     """Stop jobs and keep their pods and logs; their state is Cancelled then.
 
     Running processes get SIGTERM, and SIGKILL when their grace period is over; the command
@@ -37,7 +31,7 @@ def cancel(
     from jobman.jobs import cancel as cancelling
 
     app = app_context(ctx)
-    asked = Asked([*(patterns or ()), *(job_names or ())], everything, yes=yes, force=force)
+    asked = options.asked()
     found = each.chosen(app, asked, "cancel")
     each.confirm(app, asked, found.jobs, "cancel")
     client, user = app.client, app.user

@@ -11,7 +11,8 @@ import typer
 
 from jobman.cli import each
 from jobman.cli.command import app_context, command
-from jobman.cli.each import Asked, Chosen, Force, Patterns, Yes
+from jobman.cli.each import Chosen
+from jobman.cli.named import Asked, Force, JobNames, Patterns, Yes
 from jobman.cli.problems import Problems
 from jobman.cli.sweep import OlderThan, Sweep
 from jobman.errors import ApiNotFoundError, ConflictError, JobmanError, UsageError
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
 def clean(
     ctx: typer.Context,
     patterns: Patterns = None,
+    job_names: JobNames = None,
     older_than: OlderThan = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would go; nothing is deleted.")
@@ -49,7 +51,7 @@ def clean(
     problems = Problems()
     age_s = problems.parse("--older-than", parse_duration, older_than)
     problems.report()
-    words = list(patterns or ())
+    words = [*(patterns or ()), *(job_names or ())]
     asked = Asked(words, swept=not words, yes=yes or dry_run, force=force)
     if asked.sweeping and not asked.yes and not app.can_ask:
         raise UsageError("-y is needed where nobody can be asked", hint="--dry-run only shows")

@@ -9,7 +9,8 @@ import typer
 
 from jobman.cli import each
 from jobman.cli.command import app_context, command
-from jobman.cli.each import Asked, Everything, Force, JobNames, Patterns, Yes
+from jobman.cli.named import Changed
+from jobman.cli.options import takes
 from jobman.cli.problems import Problems
 from jobman.cli.sweep import OlderThan, Sweep
 from jobman.errors import ApiNotFoundError, ConflictError, UsageError
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "delete")(delete)
+    command(app, "delete")(takes(Changed)(delete))
 
 
 def delete(
     ctx: typer.Context,
-    patterns: Patterns = None,
-    job_names: JobNames = None,
-    everything: Everything = False,
+    options: Changed,
     finished: Annotated[
         bool, typer.Option("--finished", help="Those of mine that are over, well or badly.")
     ] = False,
@@ -45,8 +44,6 @@ def delete(
             metavar="SECONDS", min=0, help="How long its processes have to end; 0 kills them."
         ),
     ] = None,
-    yes: Yes = False,
-    force: Force = False,
 ) -> None:
     """Delete jobs with their pods and logs; the names of the deleted go to stdout.
 
@@ -57,21 +54,20 @@ def delete(
     age_s = problems.parse("--older-than", parse_duration, older_than)
     problems.report()
     sweep = Sweep(finished=finished, failed=failed, older_than_s=age_s)
-    words = [*(patterns or ()), *(job_names or ())]
-    asked = Asked(words, everything, sweep.chooses, yes, force)
+    asked = options.asked(swept=sweep.chooses)
     found = each.chosen(app, asked, "delete")
     if sweep.chooses and found.runs:
         raise UsageError(
             f"{found.runs[0].name} is a run of jobman map:"
             " --finished, --failed and --older-than choose among jobs"
         )
-    found.jobs = sweep.of(app, found.jobs, everybody=force)
+    found.jobs = sweep.of(app, found.jobs, everybody=options.force)
     if not found.asked:
         app.say("no job is meant: none of yours is over that long, or ended so")
         return
     names = [*(job.metadata.name for job in found.jobs), *(run.name for run in found.runs)]
     app.say(f"deleting {each.count(len(names))} with pods and logs: {each.listed(names)}")
-    if app.can_ask and not yes:
+    if app.can_ask and not options.yes:
         each.agree(app, f"delete {each.count(len(names))}?")
 
     def of_run(run: Presence) -> str:

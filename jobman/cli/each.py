@@ -6,63 +6,19 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
-from jobman.cli import completion
 from jobman.errors import JobmanError, NotFoundError, OwnershipError, UsageError
-from jobman.values import names
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
+    from jobman.cli.named import Asked
     from jobman.kube.objects import Job
     from jobman.map.presence import Presence
 
 AT_ONCE = 8
 SHOWN = 20
-
-Patterns = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="NAME",
-        help="Names, globs ('train-*') or LAST; globs mean jobs of mine.",
-        autocompletion=completion.jobs,
-    ),
-]
-JobNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-j",
-        "--job-name",
-        metavar="NAME",
-        help="A job, as an option.",
-        autocompletion=completion.jobs,
-    ),
-]
-Everything = Annotated[bool, typer.Option("--all", help="All jobs of mine in the namespace.")]
-Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
-Force = Annotated[bool, typer.Option("--force", help="Also jobs that are not mine, where I may.")]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the command line says about which jobs are meant.
-
-    `everything`: all of the user's; `swept`: those of them that other options choose.
-    """
-
-    words: Sequence[str]
-    everything: bool = False
-    swept: bool = False
-    yes: bool = False
-    force: bool = False
-
-    @property
-    def sweeping(self) -> bool:
-        """Whether jobs are meant that are not named one by one."""
-        return self.everything or self.swept or any(names.is_glob(word) for word in self.words)
 
 
 @dataclass
@@ -116,7 +72,7 @@ def _meant(app: AppContext, asked: Asked) -> Chosen:
             else:
                 missing.append(error)
     if not found and not runs:
-        raise missing[0]
+        report(app, missing, len(missing), "found")
     return Chosen(list(found.values()), list(runs.values()), missing)
 
 
@@ -173,7 +129,8 @@ def count(number: int) -> str:
     return "1 job" if number == 1 else f"{number} jobs"
 
 
-def _no_run(run: Presence) -> str:
+def no_run(run: Presence) -> NoReturn:
+    """Raise UsageError: it is no job."""
     raise UsageError(f"{run.name} is a run of jobman map, no job: this is not done to it")
 
 
@@ -183,7 +140,7 @@ def one_by_one(
     act: Callable[[Job], str],
     *,
     failed: str,
-    of_run: Callable[[Presence], str] = _no_run,
+    of_run: Callable[[Presence], str] = no_run,
 ) -> None:
     """Do something to each job, as `side_by_side` does, but to one after the other."""
     problems = said(app, (done() for done in _acts(found, act, of_run)))
@@ -196,7 +153,7 @@ def side_by_side(
     act: Callable[[Job], str],
     *,
     failed: str,
-    of_run: Callable[[Presence], str] = _no_run,
+    of_run: Callable[[Presence], str] = no_run,
 ) -> None:
     """Do something to each job, several at once; a line on stdout for each that it was done to.
 
@@ -238,11 +195,22 @@ def _one(act: Callable[[], str]) -> str | JobmanError:
         return error
 
 
-def report(app: AppContext, problems: Sequence[JobmanError], total: int, failed: str) -> None:
-    """Say what went wrong with some of `total`, and raise; nothing where nothing did."""
+def report(
+    app: AppContext,
+    problems: Sequence[JobmanError],
+    total: int,
+    failed: str,
+    *,
+    looking: bool = False,
+) -> None:
+    """Say what went wrong with some of `total`, and raise; nothing where nothing did.
+
+    Problems of one kind are raised as they are when nothing was done, as when only `looking`.
+    """
     if not problems:
         return
-    if len(problems) == total and len({problem.exit_code for problem in problems}) == 1:
+    nothing_done = looking or len(problems) == total
+    if nothing_done and len({problem.exit_code for problem in problems}) == 1:
         _say(app, problems[1:], told={problems[0].hint})
         raise problems[0]
     _say(app, problems, told=set())

@@ -10,7 +10,8 @@ import typer
 
 from jobman.cli import each
 from jobman.cli.command import app_context, command
-from jobman.cli.each import Asked, Everything, Force, JobNames, Patterns, Yes
+from jobman.cli.named import Changed
+from jobman.cli.options import takes
 from jobman.errors import JobmanError
 from jobman.values.enums import State
 
@@ -22,15 +23,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app, "hold")(hold)
-    command(app, "release")(release)
+    command(app, "hold")(takes(Changed)(hold))
+    command(app, "release")(takes(Changed)(release))
 
 
 def hold(
     ctx: typer.Context,
-    patterns: Patterns = None,
-    job_names: JobNames = None,
-    everything: Everything = False,
+    options: Changed,
     stop: Annotated[
         bool,
         typer.Option(
@@ -41,8 +40,6 @@ def hold(
         Path,
         typer.Option(metavar="DIR", help="Where --stop saves the logs, as POD.log; default: here."),
     ] = Path(),
-    yes: Yes = False,
-    force: Force = False,
 ) -> None:
     """Keep jobs from starting until they are released.
 
@@ -52,7 +49,7 @@ def hold(
     from jobman.jobs import standing
 
     app = app_context(ctx)
-    asked = Asked([*(patterns or ()), *(job_names or ())], everything, yes=yes, force=force)
+    asked = options.asked()
     found = each.chosen(app, asked, "hold")
     each.confirm(app, asked, found.jobs, "hold")
     client = app.client
@@ -100,21 +97,14 @@ def _stopped(app: AppContext, now: Standing, save: Path) -> str:
     return f"{name} stopped and held"
 
 
-def release(
-    ctx: typer.Context,
-    patterns: Patterns = None,
-    job_names: JobNames = None,
-    everything: Everything = False,
-    yes: Yes = False,
-    force: Force = False,
-) -> None:
+def release(ctx: typer.Context, options: Changed) -> None:
     """Let held jobs start."""
     from jobman.jobs import hold as holding
     from jobman.jobs import standing
     from jobman.jobs.manifest import QUEUE_LABEL
 
     app = app_context(ctx)
-    asked = Asked([*(patterns or ()), *(job_names or ())], everything, yes=yes, force=force)
+    asked = options.asked()
     found = each.chosen(app, asked, "release")
     each.confirm(app, asked, found.jobs, "release")
     client = app.client

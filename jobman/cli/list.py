@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import typer
 
-from jobman.cli import completion
 from jobman.cli.command import app_context, command
+from jobman.cli.list_options import SORTS, TERMINAL_LIMIT, ListOptions
+from jobman.cli.options import takes
 from jobman.errors import UsageError
 from jobman.values import names
 from jobman.values.duration import parse_duration
@@ -20,20 +21,6 @@ if TYPE_CHECKING:
     from jobman.jobs.tasks import TaskRow
 
 FORMS = (Output.TABLE, Output.WIDE, Output.JSON, Output.YAML, Output.NAME, Output.CSV)
-TERMINAL_LIMIT = 50
-SORTS = (
-    "age",
-    "name",
-    "user",
-    "namespace",
-    "state",
-    "flavor",
-    "node",
-    "gpus",
-    "duration",
-    "started",
-    "finished",
-)
 
 
 class Spread(TypedDict):
@@ -46,93 +33,56 @@ class Spread(TypedDict):
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "list", forms=FORMS)(list_jobs)
+    command(app, "list", forms=FORMS)(takes(ListOptions)(list_jobs))
 
 
-def list_jobs(
-    ctx: typer.Context,
-    patterns: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATTERN",
-            help="Names or globs ('train-*'), or LAST; none: all.",
-            autocompletion=completion.jobs,
-        ),
-    ] = None,
-    all_users: Annotated[
-        bool, typer.Option("--all-users", "-u", help="Everybody's jobs, not only mine.")
-    ] = False,
-    all_namespaces: Annotated[
-        bool, typer.Option("--all-namespaces", "-A", help="The jobs of all namespaces.")
-    ] = False,
-    labels: Annotated[
-        str | None,
-        typer.Option("--selector", "-l", metavar="SELECTOR", help="Only jobs with these labels."),
-    ] = None,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STATE", help=f"Only jobs in these states: {', '.join(State)}."),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help=f"At most N rows, 0 for all; on a terminal {TERMINAL_LIMIT} unless given.",
-        ),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Only jobs submitted in this last time (2h, 7d)."),
-    ] = None,
-    sort: Annotated[
-        str,
-        typer.Option(metavar="KEY", help=f"By {', '.join(SORTS)}; -KEY turns the order round."),
-    ] = "age",
-    tasks: Annotated[
-        bool, typer.Option("--tasks", help="A row for each index of an array, and for each pod.")
-    ] = False,
-    watch: Annotated[
-        bool,
-        typer.Option("--watch", "-w", help="Go on: redrawn in place; piped, a line per change."),
-    ] = False,
-    interval: Annotated[
-        str, typer.Option(metavar="DURATION", help="How often --watch redraws at most.")
-    ] = "1s",
-) -> None:
+def list_jobs(ctx: typer.Context, options: ListOptions) -> None:
     """List jobs, newest first: mine, unless told otherwise."""
     app = app_context(ctx)
-    states = parse_states(state or [])
-    interval_s = _seconds("--interval", interval)
-    if watch and tasks:
+    interval_s = _seconds("--interval", options.interval)
+    if options.watch and options.tasks:
         raise UsageError("--watch shows jobs, not --tasks")
-    from jobman.jobs.listing import ListQuery, rows, task_rows
-    from jobman.map import reach
-
-    gpus = app.settings.values.jobs_queue.gpu_resources
-    query = ListQuery(
-        user="" if all_users and names.LAST not in (patterns or ()) else app.user,
-        everybody=all_users,
-        namespace=None if all_namespaces else app.client.namespace,
-        words=tuple(patterns or ()),
-        states=states,
-        labels=labels,
-        gpu_resources=None if gpus is None else frozenset(gpus),
-        since=None if since is None else app.now() - timedelta(seconds=_seconds("--since", since)),
-        sort=_sort(sort),
-    )
-    if watch:
+    query = _query(app, options)
+    most = most_rows(app, options.limit)
+    if options.watch:
         from jobman.cli import list_watch
 
-        list_watch.watch(app, query, most=most_rows(app, limit), interval_s=interval_s)
-        return
-    if tasks:
-        found_tasks = task_rows(app.client, query, now=app.now())
-        _write_tasks(app, found_tasks[: most_rows(app, limit)])
-        return
+        list_watch.watch(app, query, most=most, interval_s=interval_s)
+    elif options.tasks:
+        from jobman.jobs.listing import task_rows
+
+        _write_tasks(app, task_rows(app.client, query, now=app.now())[:most])
+    else:
+        _list(app, query, most)
+
+
+def _query(app: AppContext, options: ListOptions) -> ListQuery:
+    from jobman.jobs.listing import ListQuery
+
+    words, since = tuple(options.patterns or ()), options.since
+    states = parse_states(options.state or [])
+    ago = None if since is None else timedelta(seconds=_seconds("--since", since))
+    gpus = app.settings.values.jobs_queue.gpu_resources
+    return ListQuery(
+        user="" if options.all_users and names.LAST not in words else app.user,
+        everybody=options.all_users,
+        namespace=None if options.all_namespaces else app.client.namespace,
+        words=words,
+        states=states,
+        labels=options.labels,
+        gpu_resources=None if gpus is None else frozenset(gpus),
+        since=None if ago is None else app.now() - ago,
+        sort=_sort(options.sort),
+    )
+
+
+def _list(app: AppContext, query: ListQuery, most: int | None) -> None:
+    from jobman.jobs.listing import rows
+    from jobman.map import reach
+
     merged = reach.rows_beside(app.client, query, now=app.now())
     found = merged(rows(app.client, query, now=app.now()))
-    shown = found[: most_rows(app, limit)]
+    shown = found[:most]
     write(app, query, shown)
     if len(shown) < len(found):
         app.say(f"and {len(found) - len(shown)} more (--limit 0 shows all)")

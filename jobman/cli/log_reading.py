@@ -177,13 +177,9 @@ def check(job: Job, asked: Asked) -> None:
 
 def pods_of(app: AppContext, job: Job) -> dict[str, Pod]:
     """The job's pods by name."""
-    from jobman.kube.labels import JOB_NAME
-    from jobman.kube.resources import PODS
+    from jobman.jobs import standing
 
-    meta = job.metadata
-    found = app.client.list(PODS, namespace=meta.namespace, labels=f"{JOB_NAME}={meta.name}").items
-    own = [pod for pod in found if any(o.uid == meta.uid for o in pod.metadata.owner_references)]
-    return {pod.metadata.name: pod for pod in own}
+    return {pod.metadata.name: pod for pod in standing.pods_of(app.client, job)}
 
 
 def no_log(app: AppContext, job: Job, asked: Asked | None = None) -> JobmanError:

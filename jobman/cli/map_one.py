@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from jobman.cli.each import listed
+from jobman.cli.looking import Block
 from jobman.errors import JobmanError, NotFoundError
-from jobman.values.enums import Output
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -19,18 +19,14 @@ if TYPE_CHECKING:
 _LABEL_WIDTH = 11
 
 
-def details(app: AppContext, run: Presence) -> None:
-    """Write what there is of the run; as JSON and YAML its pods and its lease whole."""
-    from jobman.cli.render import forms
+def details(app: AppContext, run: Presence) -> Block:
+    """What there is of the run; as a document its pods and its lease whole."""
+    return Block(lambda: _document(app, run), lambda: _lines(run))
 
-    match app.output():
-        case Output.JSON:
-            forms.write_json(app, _document(app, run))
-        case Output.YAML:
-            forms.write_yaml(app, _document(app, run))
-        case _:
-            for label, value in _facts(run):
-                app.write(f"{label + ':':<{_LABEL_WIDTH}} {visible(value)}")
+
+def _lines(run: Presence) -> Iterator[str]:
+    for label, value in _facts(run):
+        yield f"{label + ':':<{_LABEL_WIDTH}} {visible(value)}"
 
 
 def _document(app: AppContext, run: Presence) -> dict[str, object]:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobman.cli import completion, each, submission
+from jobman.cli import each, submission
 from jobman.cli.command import app_context, command
-from jobman.cli.each import Asked, Everything, Force, JobNames, Patterns, Yes
+from jobman.cli.named import Changed
+from jobman.cli.options import takes
 from jobman.cli.problems import Problems
+from jobman.cli.submit_options import FlavorOption, SetResource
 from jobman.errors import ConflictError, JobmanError
 from jobman.values.enums import State
 
@@ -28,28 +30,14 @@ _TRIES = 50
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "retry")(retry)
+    command(app, "retry")(takes(Changed)(retry))
 
 
 def retry(
     ctx: typer.Context,
-    patterns: Patterns = None,
-    job_names: JobNames = None,
-    everything: Everything = False,
-    flavor: Annotated[
-        str | None,
-        typer.Option(
-            "-r",
-            "--resources",
-            metavar="FLAVOR",
-            help="Another flavor: a name, JSON, or a file.",
-            autocompletion=completion.flavors,
-        ),
-    ] = None,
-    set_resource: Annotated[
-        list[str] | None,
-        typer.Option(metavar="K=V[,K=V]", help="Other amounts, on top of the flavor."),
-    ] = None,
+    options: Changed,
+    flavor: FlavorOption = None,
+    set_resource: SetResource = None,
     failed: Annotated[
         bool,
         typer.Option(
@@ -57,8 +45,6 @@ def retry(
             help="Only what failed: jobs, and of an array indexes, one job each.",
         ),
     ] = False,
-    yes: Yes = False,
-    force: Force = False,
 ) -> None:
     """Submit jobs anew, as they were; the new names go to stdout.
 
@@ -70,7 +56,7 @@ def retry(
 
     app = app_context(ctx)
     changes = _changes(set_resource)
-    asked = Asked([*(patterns or ()), *(job_names or ())], everything, yes=yes, force=force)
+    asked = options.asked()
     found = each.chosen(app, asked, "retry")
     each.confirm(app, asked, found.jobs, "retry")
     again = _Again(app, flavor, changes, failed)

@@ -8,7 +8,7 @@ import typer
 
 from jobman.cli import completion, each
 from jobman.cli.command import app_context, command
-from jobman.cli.each import Asked, Force
+from jobman.cli.named import Asked, Everything, Force, JobNames, Yes
 from jobman.cli.problems import Problems
 from jobman.errors import UsageError
 
@@ -31,7 +31,9 @@ def scale(
             autocompletion=completion.jobs,
         ),
     ],
-    yes: each.Yes = False,
+    job_names: JobNames = None,
+    everything: Everything = False,
+    yes: Yes = False,
     force: Force = False,
 ) -> None:
     """Change how many pods of an array or a work queue run at once.
@@ -40,14 +42,15 @@ def scale(
     """
     from jobman.jobs import scale as scaling
 
-    if len(words) < 2:
+    named = [*words[:-1], *(job_names or ())]
+    if not (named or everything):
         raise UsageError("a job and a number are needed", hint="jobman scale NAME 4, or +2")
     problems = Problems()
     amount = problems.parse("the number", scaling.parse_amount, words[-1])
     problems.report()
     assert amount is not None
     app = app_context(ctx)
-    asked = Asked(words[:-1], yes=yes, force=force)
+    asked = Asked(named, everything, yes=yes, force=force)
     found = each.chosen(app, asked, "scale")
     each.confirm(app, asked, found.jobs, "scale")
     client = app.client

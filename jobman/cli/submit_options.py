@@ -11,6 +11,24 @@ import typer
 from jobman.cli import completion
 from jobman.values.enums import ImagePullPolicy
 
+FlavorOption = Annotated[
+    str | None,
+    typer.Option(
+        "-r",
+        "--resources-flavor",
+        "--flavor",
+        metavar="NAME|JSON|FILE",
+        help="The resources: a flavor's name, its JSON, or a file with it.",
+        autocompletion=completion.flavors,
+    ),
+]
+SetResource = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set-resource", metavar="KEY=QUANTITY,…", help="Any resources, over the flavor's."
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PodOptions:
@@ -33,17 +51,7 @@ class PodOptions:
             help="Go on with an image that Harbor lacks, or when Harbor does not answer.",
         ),
     ] = False
-    flavor: Annotated[
-        str | None,
-        typer.Option(
-            "-r",
-            "--resources-flavor",
-            "--flavor",
-            metavar="NAME|JSON|FILE",
-            help="The resources: a flavor's name, its JSON, or a file with it.",
-            autocompletion=completion.flavors,
-        ),
-    ] = None
+    flavor: FlavorOption = None
     command: Annotated[
         bool,
         typer.Option(
@@ -73,12 +81,7 @@ class PodOptions:
     gpus: Annotated[
         str | None, typer.Option("--gpus", metavar="N", help="GPUs, over the flavor's.")
     ] = None
-    set_resource: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set-resource", metavar="KEY=QUANTITY,…", help="Any resources, over the flavor's."
-        ),
-    ] = None
+    set_resource: SetResource = None
     label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label.")] = (
         None
     )

@@ -8,6 +8,8 @@ import typer
 
 from jobman.cli import each
 from jobman.cli.command import app_context, command
+from jobman.cli.named import Named
+from jobman.cli.options import takes
 from jobman.errors import JobmanError, UsageError
 from jobman.values.duration import parse_duration
 from jobman.values.enums import Goal, State
@@ -22,14 +24,12 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "wait")(wait)
+    command(app, "wait")(takes(Named)(wait))
 
 
 def wait(
     ctx: typer.Context,
-    patterns: each.Patterns = None,
-    job_names: each.JobNames = None,
-    everything: each.Everything = False,
+    options: Named,
     goal: Annotated[
         Goal, typer.Option("--for", help="Until it runs, is over, or is over and well.")
     ] = Goal.FINISHED,
@@ -47,10 +47,7 @@ def wait(
     """
     app = app_context(ctx)
     timeout_s = _seconds(timeout)
-    words = [*(patterns or ()), *(job_names or ())]
-    # waiting harms nobody: patterns need no -y, and the jobs of others no --force
-    asked = each.Asked(words, everything, yes=True, force=True)
-    found = each.chosen(app, asked, "wait")
+    found = each.chosen(app, options.asked(), "wait")
     for problem in found.missing:
         app.say(f"error: {visible(problem.message, newlines=True)}")
     code = _code(_waited(app, found.jobs, goal, any_one, timeout_s), found.jobs, goal, any_one)

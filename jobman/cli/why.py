@@ -1,21 +1,25 @@
-"""`jobman why`: why a job waits, or failed."""
+"""`jobman why`: why jobs wait, or failed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jobman.cli import completion
+from jobman.cli import looking
 from jobman.cli.command import app_context, command
-from jobman.cli.logs import one_name
+from jobman.cli.looking import Block
+from jobman.cli.named import Named
+from jobman.cli.options import takes
 from jobman.cli.queue import query
 from jobman.values.enums import Output, QueueBy, State
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.jobs.whole import WholeJob
+    from jobman.kube.objects import Job
     from jobman.why.diagnosis import Diagnosis
     from jobman.why.evidence import Evidence
 
@@ -24,33 +28,24 @@ FORMS = (Output.TABLE, Output.JSON, Output.YAML)
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "why", forms=FORMS)(why)
+    command(app, "why", forms=FORMS)(takes(Named)(why))
 
 
-def why(
-    ctx: typer.Context,
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME", help="The job: its name, or LAST.", autocompletion=completion.jobs
-        ),
-    ] = None,
-    job_name: Annotated[
-        str | None,
-        typer.Option("-j", "--job-name", metavar="NAME", help="The job, as an option."),
-    ] = None,
-) -> None:
-    """Say why a job waits or failed: one sentence, what it rests on, and what can be done.
+def why(ctx: typer.Context, options: Named) -> None:
+    """Say why jobs wait or failed: one sentence, what it rests on, and what can be done.
 
     -o json gives the fields job, namespace, state, kind (one stable word), sentence, evidence,
-    suggestions and unseen (what may not be read, and is therefore not known).
+    suggestions and unseen (what may not be read, and is therefore not known): of one name an
+    object, of several, a glob or --all a list.
     """
-    from jobman.jobs.find import find_one
-
     app = app_context(ctx)
-    meta = find_one(app.client, one_name(name, job_name), app.user).metadata
-    found = gathered(app, meta.name, meta.namespace)
-    _write(app, found, diagnosis(found))
+
+    def look(job: Job) -> Block:
+        found = gathered(app, job.metadata.name, job.metadata.namespace)
+        told = diagnosis(found)
+        return Block(lambda: _document(found, told), lambda: _lines(found, told))
+
+    looking.show(app, options.asked(), "why", look)
 
 
 def gathered(
@@ -91,12 +86,9 @@ def diagnosis(found: Evidence) -> Diagnosis:
     return diagnose(found)
 
 
-def _write(app: AppContext, found: Evidence, why: Diagnosis) -> None:
-    from jobman.cli.render import forms
-    from jobman.cli.render import why as render
-
+def _document(found: Evidence, why: Diagnosis) -> dict[str, Any]:
     meta = found.job.metadata
-    document: dict[str, Any] = {
+    return {
         "job": meta.name,
         "namespace": meta.namespace,
         "state": found.view.state.value,
@@ -106,11 +98,9 @@ def _write(app: AppContext, found: Evidence, why: Diagnosis) -> None:
         "suggestions": list(why.suggestions),
         "unseen": list(why.unseen),
     }
-    match app.output():
-        case Output.JSON:
-            forms.write_json(app, document)
-        case Output.YAML:
-            forms.write_yaml(app, document)
-        case _:
-            for line in render.lines(meta.name, found.view.state, why):
-                app.write(line)
+
+
+def _lines(found: Evidence, why: Diagnosis) -> Iterable[str]:
+    from jobman.cli.render import why as render
+
+    return render.lines(found.job.metadata.name, found.view.state, why)

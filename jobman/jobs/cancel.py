@@ -105,7 +105,7 @@ def _end_pods(client: Client, found: Standing) -> bool:
 def _begun(job: Job, pods: Mapping[str, Pod]) -> list[Pod]:
     from jobman.jobs import state
 
-    owned = [pod for pod in pods.values() if standing.is_owned(pod, job.metadata.uid)]
+    owned = [pod for pod in pods.values() if pod.metadata.is_owned_by(job.metadata.uid)]
     found = Standing(job, owned, state.of(job, owned))
     return [pod for pod, _ in found.started()]
 

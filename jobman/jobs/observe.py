@@ -212,7 +212,7 @@ class Observation:
             self.deleted = True
 
     def _on_pod(self, change: str, pod: Pod) -> None:
-        if all(o.uid != self.job.metadata.uid for o in pod.metadata.owner_references):
+        if not pod.metadata.is_owned_by(self.job.metadata.uid):
             return
         self.pods[pod.metadata.name] = pod
         if change == "DELETED" and not pods.view(pod, now=datetime.now(UTC)).finished:

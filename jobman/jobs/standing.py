@@ -46,9 +46,4 @@ def pods_of(client: Client, job: Job) -> list[Pod]:
     meta = job.metadata
     selector = f"{labels.JOB_NAME}={meta.name}"
     found = client.list(PODS, namespace=meta.namespace, labels=selector).items
-    return [pod for pod in found if is_owned(pod, meta.uid)]
-
-
-def is_owned(pod: Pod, uid: str) -> bool:
-    """Whether the pod is that very Job's."""
-    return any(owner.uid == uid for owner in pod.metadata.owner_references)
+    return [pod for pod in found if pod.metadata.is_owned_by(meta.uid)]

@@ -41,7 +41,7 @@ class WholeJob:
     @property
     def typed_pods(self) -> list[Pod]:
         """Its pods."""
-        return [decode.one(msgspec.json.encode(pod), Pod, "Pod") for pod in self.pods]
+        return [_typed_pod(pod) for pod in self.pods]
 
     @property
     def typed_events(self) -> list[Event]:
@@ -54,7 +54,7 @@ def read(client: Client, name: str, *, namespace: str | None = None) -> WholeJob
     job = client.get_raw(JOBS, name, namespace=namespace)
     uid = job["metadata"]["uid"]
     found = client.list_raw(PODS, namespace=namespace, labels=f"{labels.JOB_NAME}={name}")
-    pods = [pod for pod in found if _is_owned(pod, uid)]
+    pods = [pod for pod in found if _typed_pod(pod).metadata.is_owned_by(uid)]
     uids = {uid, *(pod["metadata"]["uid"] for pod in pods)}
     about = (event for event in _events(client, name, pods, namespace) if _about(event) in uids)
     return WholeJob(job, pods, sorted(about, key=_by_age))
@@ -71,9 +71,8 @@ def _typed_event(event: Plain) -> Event:
     return decode.one(msgspec.json.encode(event), Event, "Event")
 
 
-def _is_owned(pod: Plain, uid: str) -> bool:
-    owners = pod["metadata"].get("ownerReferences") or ()
-    return any(owner.get("uid") == uid for owner in owners)
+def _typed_pod(pod: Plain) -> Pod:
+    return decode.one(msgspec.json.encode(pod), Pod, "Pod")
 
 
 def _about(event: Plain) -> str | None:

@@ -41,6 +41,10 @@ class ObjectMeta(KubeStruct, frozen=True):
         """The owner that controls the object."""
         return next((o for o in self.owner_references if o.controller), None)
 
+    def is_owned_by(self, uid: str) -> bool:
+        """Whether it belongs to that very object, not to another that had its name."""
+        return any(owner.uid == uid for owner in self.owner_references)
+
 
 class KubeObject(KubeStruct, frozen=True):
     """An object with metadata; the items of a List carry neither kind nor apiVersion."""

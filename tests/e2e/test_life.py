@@ -247,3 +247,22 @@ def test_every_state(jobman: Any, api: Any, namespace: str) -> None:
         assert (code, did) == (1, sorted([good, pending]))
     finally:
         batch.patch_namespaced_job(leaving, namespace, {"metadata": {"finalizers": None}})
+
+
+def test_commands_that_look_take_several_names(jobman: Any) -> None:
+    held, other = (jobman.submit("--hold", "--", "true") for _ in range(2))
+    for command in ("details", "why"):
+        blocks = jobman(command, held, "-j", other).ok().text.split("\n\n")
+        first, second = (jobman(command, name).ok().text for name in (held, other))
+        heads = [block.splitlines()[0] for block in (first, second)]
+        assert [head for block in blocks for head in heads if block.startswith(head)] == heads
+        assert len(json.loads(jobman(command, "--all", "-o", "json").ok().out)) == 2
+        some = jobman(command, held, "nope")
+        assert (some.code, "job nope not found" in some.talk) == (3, True)
+        assert some.text.splitlines()[0] == heads[0]
+    arrays = [jobman.submit("--array", "4%1", "--hold", "--", "true") for _ in range(2)]
+    done = jobman("scale", "-j", arrays[0], "-j", arrays[1], "2").ok()
+    assert sorted(done.text.splitlines()) == sorted(f"{a} scaled from 1 to 2" for a in arrays)
+    done = jobman("scale", "--all", "-y", "+1")
+    assert (done.code, f"{arrays[0]} scaled from 2 to 3" in done.text) == (1, True)
+    assert "is one pod" in done.talk

@@ -25,6 +25,7 @@ from plugins.scripted_server import Reply
 HOSTILE = "[/]\x1b[2J\x07\u202e\x9b31m"
 TEXT = {"Content-Type": "text/plain"}
 LOG = b"2026-11-21T11:52:00.000000000Z one\n2026-11-21T11:52:01.000000000Z \xfftwo"
+COMPLETE = {"type": "Complete", "status": "True"}
 FAILED = {
     "type": "Failed",
     "status": "True",
@@ -161,14 +162,40 @@ def test_the_closest_name_is_offered(run: Run, world: JobWorld) -> None:
     assert "hint: closest of yours: train-a" in run("details", "tarin-a").talk
 
 
-@pytest.mark.parametrize("command", ["details"])
-def test_one_job_is_needed(run: Run, world: JobWorld, command: str) -> None:
-    world.jobs.put(a_job("a1"))
-    world.jobs.put(a_job("a2"))
-    done = run(command, "a*")
-    assert done.code == 2
-    assert "'a*' means 2 jobs, one is needed: a1, a2" in done.talk
-    assert run(command, "a1", "-j", "a2").code == 2
+def two_that_are_over(world: JobWorld) -> None:
+    for name in ("a1", "a2"):
+        world.jobs.put(a_job(name, status={"conditions": [COMPLETE], "succeeded": 1}))
+        world.pods.put(a_pod(name, **exited(0)))
+
+
+@pytest.mark.parametrize("command", ["details", "why"])
+def test_several_are_shown_one_after_the_other(run: Run, world: JobWorld, command: str) -> None:
+    two_that_are_over(world)
+    alone = [run(command, name).out for name in ("a1", "a2")]
+    assert all(alone)
+    both = "\n".join(alone)
+    for words in (["a1", "a2"], ["a1", "-j", "a2", "a1"], ["a?"], ["--all"]):
+        assert run(command, *words).out == both
+    some = run(command, "a1", "nope", "a2")
+    assert (some.code, some.out) == (3, both)
+    assert "error: job nope not found" in some.talk
+    none = run(command, "no", "nope")
+    assert (none.code, none.out) == (3, "")
+    assert "job no not found" in none.talk
+    assert "job nope not found" in none.talk
+
+
+@pytest.mark.parametrize(("command", "key"), [("details", "pods"), ("why", "sentence")])
+def test_documents_of_several(run: Run, world: JobWorld, command: str, key: str) -> None:
+    two_that_are_over(world)
+    assert key in json.loads(run(command, "a1", "-o", "json").out)
+    assert key in json.loads(run(command, "LAST", "-o", "json").out)
+    for count, words in ((2, ["a1", "a2"]), (1, ["a1*"]), (1, ["a1", "nope"]), (2, ["--all"])):
+        found = json.loads(run(command, *words, "-o", "json").out)
+        assert [key in one for one in found] == [True] * count
+    assert yaml.safe_load(run(command, "a?", "-o", "yaml").out) == json.loads(
+        run(command, "a?", "-o", "json").out
+    )
 
 
 def test_logs_unchanged_to_the_byte(run: Run, world: JobWorld) -> None:

@@ -50,13 +50,20 @@ def test_prefixes_have_colours_on_a_terminal_alone(run: Run, world: JobWorld) ->
         (["a", "-f", "-p"], 2, "nothing to follow"),
         (["a", "--all-pods", "--save", "f"], 2, "leave out --all-pods"),
         (["a", "--save", "no/such/f"], 2, "--save no/such/f"),
-        (["a", "b"], 3, "job b not found"),
     ],
 )
 def test_refusals(run: Run, world: JobWorld, args: list[str], code: int, said: str) -> None:
     an_array(world)
     done = run("logs", *args)
     assert (done.code, said in done.talk, done.raw) == (code, True, b""), done.talk
+
+
+def test_one_of_two_is_not_there(run: Run, world: JobWorld) -> None:
+    an_array(world)
+    done = run("logs", "a", "b")
+    assert (done.code, done.out) == (3, "from 0\nfrom 1\n")
+    assert "error: job b not found" in done.talk
+    assert "1 of 2 jobs are not there" in done.talk
 
 
 def test_a_log_that_its_node_has_lost(run: Run, world: JobWorld) -> None:
