@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jobman.cli import map_detach, map_words, submission
+from jobman.cli import map_detach, map_runs, map_words, submission
 from jobman.cli.boundary import INTERRUPTED
 from jobman.cli.command import app_context
 from jobman.cli.map_group import ARGUMENTS, WORDS, MapGroup, is_template
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     words = "TEMPLATE | [--] WORD... | COMMAND"
     run = takes(MapOptions)(map_items)
     family.callback(invoke_without_command=True, subcommand_metavar=words)(run)
+    map_runs.register(family)
     map_detach.register(family)
     app.add_typer(family, name="map")
 

@@ -103,7 +103,7 @@ class Ledger:
         try:
             create_file(path, _encoded(fresh), mode=FILE_MODE)
         except FileExistsError:
-            found = _read(path)
+            found = read(directory)
             _refuse_another(found, fresh, directory)
             return cls(directory, found)
         return cls(directory, fresh)
@@ -115,7 +115,7 @@ class Ledger:
 
     def take_up(self, fresh: RunFile) -> None:
         """Read what the last runner left; nobody else may be at work."""
-        found = _read(self.directory / "run.json")
+        found = read(self.directory)
         _refuse_another(found, fresh, self.directory)
         if found.source != fresh.source:
             found.source, found.template, found.totals = fresh.source, fresh.template, Totals()
@@ -278,8 +278,16 @@ def _end_line(path: Path) -> None:
 
 def known_run(directory: Path) -> str | None:
     """The id of the run that the directory holds; None where there is none."""
-    path = directory / "run.json"
-    return _read(path).run if path.exists() else None
+    return read(directory).run if (directory / "run.json").exists() else None
+
+
+def outcomes(directory: Path) -> tuple[int, int]:
+    """How many logs there are of items that succeeded, and how many of ones that failed."""
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries]
+    logs = {name[:-4] for name in names if name.endswith(".log")}
+    errors = {name[:-4] for name in names if name.endswith(".err")}
+    return len(logs), len(errors - logs)
 
 
 def new_run_id() -> str:
@@ -287,7 +295,9 @@ def new_run_id() -> str:
     return random_suffix(RUN_ID_LENGTH)
 
 
-def _read(path: Path) -> RunFile:
+def read(directory: Path) -> RunFile:
+    """What run.json says; OSError where there is none, ConfigError where it makes no sense."""
+    path = directory / "run.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=RunFile)
     except (msgspec.DecodeError, UnicodeError) as error:

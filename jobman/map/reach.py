@@ -31,7 +31,7 @@ def find(client: Client, name: str, *, now: datetime) -> Presence | None:
     run = presence.run_of(name)
     if run is None:
         return None
-    lease_later = beside(lambda: _lease(client, run))
+    lease_later = beside(lambda: lease_of(client, run))
     pods = client.list(PODS, labels=selector(run)).items
     lease = lease_later()
     known = {}
@@ -41,7 +41,8 @@ def find(client: Client, name: str, *, now: datetime) -> Presence | None:
     return found[0] if found else None
 
 
-def _lease(client: Client, run: str) -> Lease | None:
+def lease_of(client: Client, run: str) -> Lease | None:
+    """The run's lease; None where there is none, or it may not be read."""
     with suppress(ApiNotFoundError, ForbiddenError):
         return client.get(LEASES, lease_name(run))
     return None
@@ -150,7 +151,7 @@ def delete(
     stop_runner(client, run, user=user, now=now)
     pods = client.list(PODS, labels=selector(run.run)).items
     _remove(client, [pod for pod in pods if presence.is_bare(pod)], grace_s)
-    lease = _lease(client, run.run)
+    lease = lease_of(client, run.run)
     if lease is not None:
         with suppress(ApiNotFoundError, ConflictError):
             client.delete(LEASES, lease.metadata.name, uid=lease.metadata.uid)

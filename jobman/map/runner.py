@@ -99,7 +99,7 @@ def run(
     `report` is told how it stands, a few times a second at most; `ask` what is to become of the
     pods after Ctrl-C; `note` what the user should know. Raises what keeps the run from going on.
     """
-    fresh = _fresh(client, plan)
+    fresh = run_file(client, plan)
     ledger = Ledger.open(plan.log_dir, fresh)
     if ledger.run != plan.run:
         raise HeldError(f"another runner has begun in {plan.log_dir}, just now")
@@ -113,7 +113,8 @@ def run(
         return run_.carry_out()
 
 
-def _fresh(client: Client, plan: Plan) -> RunFile:
+def run_file(client: Client, plan: Plan) -> RunFile:
+    """What run.json says of a run that begins."""
     source = Source(plan.items.count, plan.items.digest, plan.template.digest, plan.namespace)
     return RunFile(
         run=plan.run,

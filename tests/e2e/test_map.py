@@ -176,8 +176,17 @@ def test_inside_the_cluster(
     assert jobman("wait", f"map-{run}").code == 1
     assert outcomes(jobman) == ["process-000.log", "process-001.err", "process-002.log"]
     shown = jobman("map", "status", run).ok().text
-    assert f"runner: map-{run} Failed (Error(exit 1))\npods: none\n" in shown
+    assert f"runner: map-{run} Failed (Error(exit 1))\n" in shown
+    assert "items: 3: 2 succeeded, 1 failed\npods: none\n" in shown
+    told = json.loads(jobman("map", "status", "JOBMAN", "-o", "json").ok().text)
+    assert (told["run"], told["state"], told["left"], told["pods"]) == (run, "Failed", 0, {})
     assert "2 of 3 succeeded, 1 failed" in jobman("map", "logs", run).ok().text
+    words = ("map", "-i", "list", "process.yaml", "--detach", "--retry-failed")
+    assert jobman(*words).ok().text.strip() == run
+    assert "1 failed" in jobman("map", "logs", "-f", run).ok().text
+    jobman("wait", f"map-{run}")
+    attempts = json.loads((jobman.cwd / "JOBMAN" / "run.json").read_text())["attempts"]
+    assert attempts == {"1": "0,2", "2": "1"}
     write("sleep 100", 2)
     run = jobman("map", "-i", "list", "process.yaml", "--detach", "--log-dir", "b").ok().text
     _until(lambda: len(names(api, namespace)) >= 4, 20 * jobman.cluster.scale)
@@ -195,7 +204,7 @@ def test_inside_the_cluster(
         20 * jobman.cluster.scale,
     )
     missing = jobman("map", "status", run.strip())
-    assert (missing.code, "there is no detached run" in missing.talk) == (3, True)
+    assert (missing.code, "there is nothing of a run" in missing.talk) == (3, True)
 
 
 def _until(true: Callable[[], bool], timeout_s: float) -> None:

@@ -1,0 +1,145 @@
+"""Runs of `jobman map` where they are named: mine and others', from everywhere, by directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugins.command_line import Run
+from plugins.job_world import LEASES, MANAGED, JobWorld, ago
+from plugins.scripted_server import Reply
+
+from jobman.map.ledger import Ledger, RunFile, Source, Totals
+from jobman.map.outcome import Outcome
+from jobman.map.record import Record
+
+RUN = "bcdfghjk"
+NAME = f"map-{RUN}"
+
+
+def lease(user: str = "alice", run: str = RUN, **counts: int) -> dict[str, Any]:
+    record = Record(items=9, logs="elsewhere:/logs", **counts).annotation
+    meta = {
+        "name": f"jobman-map-{run}",
+        "creationTimestamp": ago(600),
+        "labels": MANAGED | {"jobman/run": run, "jobman/user": user},
+        "annotations": {"jobman/user": user} | record,
+    }
+    return {"metadata": meta, "spec": {"holderIdentity": "", "renewTime": ago(60.5)}}
+
+
+def pod(user: str = "alice") -> dict[str, Any]:
+    meta = {
+        "name": "item-3",
+        "creationTimestamp": ago(500),
+        "labels": MANAGED | {"jobman/run": RUN, "jobman/user": user},
+        "annotations": {"jobman/user": user, "jobman/item": "3"},
+    }
+    spec = {"containers": [{"name": "main", "image": "busybox"}]}
+    return {"metadata": meta, "spec": spec, "status": {"phase": "Pending"}}
+
+
+@pytest.mark.parametrize(
+    "words", [("cancel", NAME), ("delete", "-y", NAME), ("map", "cancel", RUN)]
+)
+def test_that_of_another_is_left_alone(run: Run, world: JobWorld, words: tuple[str, ...]) -> None:
+    world.leases.put(lease("bob"))
+    world.pods.put(pod("bob"))
+    done = run(*words)
+    assert (done.code, "bob" in done.talk, "--force" in done.talk) == (4, True, True)
+    assert list(world.pods.objects) == ["item-3"]
+
+
+def test_that_of_another_when_it_is_meant(run: Run, world: JobWorld) -> None:
+    world.leases.put(lease("bob"))
+    world.pods.put(pod("bob"))
+    assert run("delete", "--force", "-y", NAME).lines == [NAME]
+    assert not world.pods.objects
+    assert not world.leases.objects
+
+
+def test_one_without_pods_is_listed(run: Run, world: JobWorld) -> None:
+    world.leases.put(lease(succeeded=5, failed=1))
+    world.leases.put(lease("bob", "zzzzzzzz"))
+    (row,) = json.loads(run("list", "-o", "json").out)
+    assert (row["name"], row["state"], row["reason"]) == (NAME, "Suspended", "NoRunner")
+    assert "5/9 done, 1 failed" in run("list").out
+    everybody = json.loads(run("list", "--all-users", "-o", "json").out)
+    assert {row["user"] for row in everybody} == {"alice", "bob"}
+    assert run("list", "-l", "x=y", "-o", "name").lines == []
+
+
+def test_everywhere(run: Run, world: JobWorld) -> None:
+    world.leases.put(lease(succeeded=9))
+    nothing = Reply(200, {"kind": "List", "metadata": {"resourceVersion": "1"}, "items": []})
+    world.server.script("GET", "/apis/batch/v1/jobs", nothing)
+    world.server.script("GET", "/api/v1/pods", nothing)
+    path = "/apis/coordination.k8s.io/v1/leases"
+    world.server.script(
+        "GET", path, Reply(200, nothing.body | {"items": [*world.leases.objects.values()]})
+    )
+    (row,) = json.loads(run("list", "-A", "-o", "json").out)
+    assert (row["namespace"], row["name"], row["state"]) == ("team", NAME, "Succeeded")
+
+
+def test_its_status(run: Run, world: JobWorld) -> None:
+    world.leases.put(lease(succeeded=5, failed=1))
+    world.pods.put(pod())
+    assert run("map", "status", RUN).lines == [
+        f"run: {RUN} in namespace team",
+        "state: Pending",
+        "runner: none",
+        "items: 9: 5 succeeded, 1 failed, 3 not done",
+        "pods: 1 Pending",
+        "logs: elsewhere:/logs",
+    ]
+    told = json.loads(run("map", "status", NAME, "-o", "json").out)
+    assert (told["items"], told["left"], told["pods"]) == (9, 3, {"Pending": 1})
+    said = run("map", "logs", RUN)
+    assert (said.code, "elsewhere:/logs" in said.talk) == (2, True)
+    assert run("map", "status", "zzzzzzzz").code == 3
+
+
+@pytest.fixture
+def directory(run: Run) -> Path:
+    """Where one of three items succeeded, one failed, and one was not done."""
+    place = Path.cwd() / "logs"
+    file = RunFile(run=RUN, source=Source(3, "i", "t", "team"), command=["jobman", "map"])
+    ledger = Ledger.open(place, file)
+    ledger.take_up(file)
+    for index, succeeded in ((0, True), (1, False)):
+        ledger.partial(index, 1).write_text("words\n")
+        outcome = Outcome(index=index, name=f"p-{index}", succeeded=succeeded)
+        ledger.keep(outcome, ledger.partial(index, 1))
+    ledger.write(Totals(3, 1, 0))
+    ledger.close()
+    return place
+
+
+def test_the_status_of_a_directory(run: Run, world: JobWorld, directory: Path) -> None:
+    """The logs count, not what run.json said half a minute ago."""
+    told = json.loads(run("map", "status", "logs", "-o", "json").out)
+    assert (told["state"], told["items"], told["succeeded"], told["left"]) == ("Suspended", 3, 1, 1)
+    assert told["command"] == ["jobman", "map"]
+    world.pods.put(pod())
+    assert run("map", "status", str(directory)).lines[1] == "state: Pending"
+
+
+def test_the_status_of_a_directory_without_a_cluster(
+    run: Run, world: JobWorld, directory: Path
+) -> None:
+    refusal = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "not you"}
+    world.server.script("GET", LEASES, Reply(403, refusal))
+    world.server.script("GET", "/api/v1/namespaces/team/pods", Reply(403, refusal))
+    done = run("map", "status", "logs")
+    assert done.code == 0
+    assert "items: 3: 1 succeeded, 1 failed, 1 not done" in done.lines
+    assert "only the log directory is known" in done.talk
+
+
+@pytest.mark.parametrize("word", ["status", "logs", "cancel"])
+def test_a_directory_without_a_run(run: Run, word: str) -> None:
+    done = run("map", word, "./nothing")
+    assert (done.code, "holds no run" in done.talk) == (3, True)
