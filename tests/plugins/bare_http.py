@@ -60,14 +60,6 @@ class Connection:
         assert code < 300, answer
         return json.loads(answer)
 
-    async def lines(self, path: str) -> AsyncIterator[bytes]:
-        """The lines of a watch, with what chunking puts between them."""
-        self._send("GET", path, b"")
-        code, _ = await self._head()
-        assert code == 200
-        while line := await self.reader.readline():
-            yield line
-
     def _send(self, method: str, path: str, body: bytes) -> None:
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self.token}\r\n"

@@ -137,11 +137,12 @@ class JobController(Controller[Key]):
             for record in (change.record, change.previous)
         ):
             return []
-        pod, key = pod_of(change.record), change.record.key
+        pod, key, goes_on = pod_of(change.record), change.record.key, False
         if change.previous is not None and change.type != "ADDED":
             before = self._pods.get(pod.owner, pod.uid) or pod_of(change.previous)
             if before == pod and change.type == "MODIFIED":
                 return []
+            goes_on = pod.goes_on(before) and change.type == "MODIFIED"
             if before.owner != pod.owner:
                 self._pods.drop(before.owner, pod.uid)
         if change.type == "DELETED":
@@ -151,7 +152,7 @@ class JobController(Controller[Key]):
             return self._nobodys(change.record, pod)
         self._pods.put(pod)
         if pod.owner in self._jobs:
-            return [self._jobs[pod.owner]]
+            return [] if goes_on else [self._jobs[pod.owner]]
         return [key] if pod.tracked else []
 
     def _nobodys(self, record: Record, pod: JobPod) -> list[Key]:

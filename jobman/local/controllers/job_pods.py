@@ -53,6 +53,11 @@ class JobPod(msgspec.Struct, frozen=True, gc=False):
         """Whether it still works at its part of the Job."""
         return not self.finished and not self.deleting
 
+    def goes_on(self, before: JobPod) -> bool:
+        """Whether it works on as before: a node and its conditions are no news for a Job."""
+        now = msgspec.structs.replace(self, node=before.node, conditions=before.conditions)
+        return self.active and now == before
+
     @property
     def all_failures(self) -> int:
         """How often its index failed before, for whatever reason."""
