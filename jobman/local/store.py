@@ -19,11 +19,19 @@ import msgspec
 CHANGES_KEPT = 10_000
 # resourceVersions are handed out from blocks that are reserved on disk ahead of their use.
 _BLOCK = 10_000
+# Found by number alone, which is cheap to write: whatever is asked is answered from memory.
 _SCHEMA = """
-create table if not exists object (
-    resource text not null, namespace text not null, name text not null,
-    body blob not null, primary key (resource, namespace, name)) without rowid;
+create table if not exists objects (
+    number integer primary key, resource text not null, body blob not null);
 create table if not exists meta (key text primary key, value integer not null) without rowid;
+"""
+# How jobman kept them before: by name.
+_OLD = "select 1 from sqlite_master where type = 'table' and name = 'object'"
+_FROM_OLD = """
+begin;
+insert into objects (resource, body) select resource, body from object;
+drop table object;
+commit;
 """
 
 ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
@@ -39,6 +47,8 @@ class Key(NamedTuple):
 
 
 class _Metadata(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
     uid: str = ""
     resourceVersion: str = "0"  # noqa: N815
     labels: dict[str, str] = {}
@@ -52,19 +62,24 @@ _DECODER = msgspec.json.Decoder(_Envelope)
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """An object as it is kept: compact JSON, with what selectors and watches ask for."""
+    """An object as it is kept: compact JSON, with what selectors and watches ask for.
+
+    `number` is its own on the disk, for as long as it is there.
+    """
 
     key: Key
+    number: int
     rv: int
     uid: str
     labels: Mapping[str, str]
     body: bytes
 
     @classmethod
-    def of(cls, key: Key, body: bytes) -> Record:
+    def of(cls, resource: str, number: int, body: bytes) -> Record:
         """The record of an object's JSON."""
         metadata = _DECODER.decode(body).metadata
-        return cls(key, int(metadata.resourceVersion), metadata.uid, metadata.labels, body)
+        key = Key(resource, metadata.namespace, metadata.name)
+        return cls(key, number, int(metadata.resourceVersion), metadata.uid, metadata.labels, body)
 
     def object(self) -> dict[str, Any]:
         """A fresh copy of the object."""
@@ -146,16 +161,19 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for pragma in (
-            "page_size=16384",
+            "page_size=8192",
             "locking_mode=EXCLUSIVE",
             "journal_mode=WAL",
             "synchronous=NORMAL",
         ):
             self._db.execute(f"pragma {pragma}").fetchall()
         self._db.executescript(_SCHEMA)
+        if self._db.execute(_OLD).fetchone():
+            self._db.executescript(_FROM_OLD)
         found = self._db.execute("select value from meta where key = 'reserved'").fetchone()
         self.rv: int = found[0] if found else 0
         self._reserved = self._rv_at_start = self.rv
+        self._last_number = 0
         self._kinds: defaultdict[str, _Kind] = defaultdict(self._new_kind)
         self._load()
 
@@ -203,8 +221,10 @@ class Store:
         there = self.get(key)
         if there is not None:
             raise ExistsError(there)
-        record = self._stamped(key, obj, self._next_rv())
-        self._write("insert into object values (?, ?, ?, ?)", (*key, record.body))
+        number = self._last_number + 1
+        record = self._stamped(key, number, obj, self._next_rv())
+        self._write("insert into objects values (?, ?, ?)", (number, key.resource, record.body))
+        self._last_number = number
         self._commit(Change("ADDED", record.rv, record, None))
         return record
 
@@ -214,13 +234,11 @@ class Store:
         Raises MissingError, StaleError, StorageError.
         """
         there = self._there(key, expected_rv)
-        if self._stamped(key, obj, there.rv).body == there.body:
+        number = there.number
+        if self._stamped(key, number, obj, there.rv).body == there.body:
             return there
-        record = self._stamped(key, obj, self._next_rv())
-        self._write(
-            "update object set body = ? where resource = ? and namespace = ? and name = ?",
-            (record.body, *key),
-        )
+        record = self._stamped(key, number, obj, self._next_rv())
+        self._write("update objects set body = ? where number = ?", (record.body, number))
         self._commit(Change("MODIFIED", record.rv, record, there))
         return record
 
@@ -232,8 +250,8 @@ class Store:
         Raises MissingError, StaleError, StorageError.
         """
         there = self._there(key, expected_rv)
-        record = self._stamped(key, last or there.object(), self._next_rv())
-        self._write("delete from object where resource = ? and namespace = ? and name = ?", key)
+        record = self._stamped(key, there.number, last or there.object(), self._next_rv())
+        self._write("delete from objects where number = ?", (there.number,))
         self._commit(Change("DELETED", record.rv, record, there))
         return record
 
@@ -270,14 +288,12 @@ class Store:
         return kind
 
     def _load(self) -> None:
-        rows = self._db.execute(
-            "select resource, namespace, name, body from object order by 1, 2, 3"
-        )
-        for resource, namespace, name, body in rows:
-            kind = self._kinds[resource]
-            record = Record.of(Key(resource, namespace, name), body)
-            kind.records[namespace, name] = record
-            kind.order.append((namespace, name))
+        for number, resource, body in self._db.execute("select * from objects order by number"):
+            record = Record.of(resource, number, body)
+            self._kinds[resource].records[record.key.namespace, record.key.name] = record
+            self._last_number = number
+        for kind in self._kinds.values():
+            kind.order = sorted(kind.records)
 
     def _there(self, key: Key, expected_rv: int | None) -> Record:
         there = self.get(key)
@@ -287,9 +303,9 @@ class Store:
             raise StaleError(key)
         return there
 
-    def _stamped(self, key: Key, obj: dict[str, Any], rv: int) -> Record:
+    def _stamped(self, key: Key, number: int, obj: dict[str, Any], rv: int) -> Record:
         obj["metadata"]["resourceVersion"] = str(rv)
-        return Record.of(key, msgspec.json.encode(obj))
+        return Record.of(key.resource, number, msgspec.json.encode(obj))
 
     def _next_rv(self) -> int:
         if self.rv >= self._reserved:

@@ -169,7 +169,7 @@ def _as_of(record: Record, rv: int) -> Record:
     """A state under the resourceVersion of the change that ended it."""
     obj = record.object()
     obj["metadata"]["resourceVersion"] = str(rv)
-    return Record.of(record.key, msgspec.json.encode(obj))
+    return Record.of(record.key.resource, record.number, msgspec.json.encode(obj))
 
 
 def _encoded(kind: str, obj: dict[str, Any]) -> bytes:
