@@ -26,6 +26,12 @@ class ResourceRequirements(KubeStruct, frozen=True):
     limits: dict[str, str] = {}
 
 
+class ContainerPort(KubeStruct, frozen=True):
+    """A port; only one of the node's is read."""
+
+    host_port: int = 0
+
+
 class Container(KubeStruct, frozen=True):
     """A container as asked for."""
 
@@ -37,6 +43,7 @@ class Container(KubeStruct, frozen=True):
     resources: ResourceRequirements = ResourceRequirements()
     image_pull_policy: str = ""
     restart_policy: str | None = None
+    ports: list[ContainerPort] = []
 
 
 class NodeAffinity(KubeStruct, frozen=True):
@@ -45,10 +52,18 @@ class NodeAffinity(KubeStruct, frozen=True):
     required_during_scheduling_ignored_during_execution: dict[str, Any] | None = None
 
 
+class PodAffinity(KubeStruct, frozen=True):
+    """Which pods a pod needs beside it, or away from it; wishes are not read."""
+
+    required_during_scheduling_ignored_during_execution: list[dict[str, Any]] = []
+
+
 class Affinity(KubeStruct, frozen=True):
-    """What a pod needs around it; of pods beside it nothing is read."""
+    """What a pod needs around it."""
 
     node_affinity: NodeAffinity | None = None
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAffinity | None = None
 
 
 class Toleration(KubeStruct, frozen=True):
@@ -65,6 +80,19 @@ class SchedulingGate(KubeStruct, frozen=True):
     """Something that must happen before the scheduler looks at a pod."""
 
     name: str = ""
+
+
+class TopologySpread(KubeStruct, frozen=True):
+    """How evenly pods are spread; `DoNotSchedule` is a rule, else it is a wish."""
+
+    when_unsatisfiable: str = ""
+
+
+class Volume(KubeStruct, frozen=True):
+    """A volume: whether it is of a claim, which may be bound to some nodes."""
+
+    persistent_volume_claim: dict[str, Any] | None = None
+    ephemeral: dict[str, Any] | None = None
 
 
 class PodSpec(KubeStruct, frozen=True):
@@ -87,6 +115,9 @@ class PodSpec(KubeStruct, frozen=True):
     overhead: dict[str, str] = {}
     affinity: Affinity | None = None
     resources: ResourceRequirements | None = None
+    topology_spread_constraints: list[TopologySpread] = []
+    volumes: list[Volume] = []
+    resource_claims: list[dict[str, Any]] = []
 
 
 class ContainerStateWaiting(KubeStruct, frozen=True):
@@ -350,11 +381,26 @@ class Namespace(KubeObject, frozen=True):
     status: NamespaceStatus = NamespaceStatus()
 
 
+class ScopeRequirement(KubeStruct, frozen=True):
+    """Which pods a quota is for: In and NotIn have `values`, of classes of priority."""
+
+    scope_name: str = ""
+    operator: str = ""
+    values: list[str] = []
+
+
+class ScopeSelector(KubeStruct, frozen=True):
+    """All of these must hold."""
+
+    match_expressions: list[ScopeRequirement] = []
+
+
 class ResourceQuotaSpec(KubeStruct, frozen=True):
     """What a namespace may use."""
 
     hard: dict[str, str] = {}
     scopes: list[str] = []
+    scope_selector: ScopeSelector = ScopeSelector()
 
 
 class ResourceQuotaStatus(KubeStruct, frozen=True):

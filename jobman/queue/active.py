@@ -76,8 +76,11 @@ class ActivePodSpec(KubeStruct, frozen=True):
     overhead: msgspec.Raw = ABSENT
     resources: msgspec.Raw = ABSENT
     resource_claims: msgspec.Raw = ABSENT
+    topology_spread_constraints: msgspec.Raw = ABSENT
     restart_policy: str = ""
     priority: int = 0
+    priority_class_name: str = ""
+    active_deadline_seconds: int | None = None
 
 
 class ActivePodStatus(KubeStruct, frozen=True):

@@ -6,7 +6,7 @@ numbers add up without rounding, and any two quantities compare.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_CEILING
 from functools import lru_cache
 
@@ -61,24 +61,39 @@ def of_pod(spec: PodSpec) -> Amounts:
     Kubernetes' rule: its containers and sidecars together, or an init container with the
     sidecars started before it where that is more; requests of the pod as a whole outrank that.
     """
-    total: Amounts = {}
-    for container in spec.containers:
-        total = add(total, _of_container(container))
-    if spec.init_containers:
-        total = _with_init_containers(total, spec.init_containers)
+    total = _of_containers(spec, _requested)
     if spec.resources is not None and spec.resources.requests:
-        given = of(spec.resources.requests)
-        total = {**total, **{name: given[name] for name in given if _is_pod_level(name)}}
+        total = {**total, **_pod_level(spec.resources.requests)}
     if spec.overhead:
         total = add(total, of(spec.overhead))
     return {**{name: amount for name, amount in total.items() if amount}, **ONE_POD}
 
 
-def _with_init_containers(total: Amounts, init_containers: list[Container]) -> Amounts:
+def limits_of_pod(spec: PodSpec) -> Amounts:
+    """What a pod may take at most, by the same rule; what has no limit is not in it."""
+    total = _of_containers(spec, _limits)
+    if spec.resources is not None and spec.resources.limits:
+        total = {**total, **_pod_level(spec.resources.limits)}
+    over = of(spec.overhead)
+    return {name: amount + over.get(name, 0) for name, amount in total.items() if amount}
+
+
+def _of_containers(spec: PodSpec, of_one: Callable[[Container], Amounts]) -> Amounts:
+    total: Amounts = {}
+    for container in spec.containers:
+        total = add(total, of_one(container))
+    if spec.init_containers:
+        total = _with_init_containers(total, spec.init_containers, of_one)
+    return total
+
+
+def _with_init_containers(
+    total: Amounts, init_containers: list[Container], of_one: Callable[[Container], Amounts]
+) -> Amounts:
     sidecars: Amounts = {}
     peak: Amounts = {}
     for container in init_containers:
-        own = _of_container(container)
+        own = of_one(container)
         if container.restart_policy == "Always":
             sidecars = add(sidecars, own)
             peak = greatest(peak, sidecars)
@@ -87,7 +102,15 @@ def _with_init_containers(total: Amounts, init_containers: list[Container]) -> A
     return greatest(peak, add(total, sidecars))
 
 
-def _of_container(container: Container) -> Amounts:
+def _pod_level(given: Mapping[str, str]) -> Amounts:
+    return of({name: text for name, text in given.items() if _is_pod_level(name)})
+
+
+def _limits(container: Container) -> Amounts:
+    return of(container.resources.limits)
+
+
+def _requested(container: Container) -> Amounts:
     """A container's requests; a limit stands in for a request that is not given."""
     asked = container.resources
     return of({**asked.limits, **asked.requests} if asked.limits else asked.requests)

@@ -56,7 +56,7 @@ def facts(
         nodes=views,
         gpus=gpus.lines(views or (), is_gpu),
         holders=holding,
-        notes=_about_devices(tally.devices_claimed),
+        notes=[*_about_devices(tally.devices_claimed), *_not_judged(tally.unjudged)],
     )
 
 
@@ -65,3 +65,11 @@ def _about_devices(pods: int) -> list[str]:
         return []
     have = "1 pod has" if pods == 1 else f"{pods} pods have"
     return [f"{have} resource claims (DRA): the devices they hold or want are not counted"]
+
+
+def _not_judged(found: Mapping[str, int]) -> list[str]:
+    return [
+        f"{words}: {'1 waiting pod asks' if pods == 1 else f'{pods} waiting pods ask'} for it, and"
+        " what fits does not judge it"
+        for words, pods in sorted(found.items())
+    ]

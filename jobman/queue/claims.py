@@ -25,6 +25,7 @@ from jobman.kube.objects import (
     PodStatus,
     ResourceRequirements,
     Toleration,
+    TopologySpread,
 )
 from jobman.queue.active import (
     NOTHING,
@@ -107,7 +108,10 @@ class Shapes:
             bytes(spec.affinity),
             bytes(spec.overhead),
             bytes(spec.resources),
+            bytes(spec.topology_spread_constraints),
             spec.priority,
+            spec.priority_class_name,
+            spec.active_deadline_seconds is None,
             bytes(spec.resource_claims) == NOTHING,
         )
         found = self._known.get(key)
@@ -143,7 +147,11 @@ def _whole(spec: ActivePodSpec) -> PodSpec:
         affinity=_read(spec.affinity, Affinity),
         overhead=_read(spec.overhead, dict[str, str]) or {},
         resources=_read(spec.resources, ResourceRequirements),
+        topology_spread_constraints=_read(spec.topology_spread_constraints, list[TopologySpread])
+        or [],
         priority=spec.priority,
+        priority_class_name=spec.priority_class_name,
+        active_deadline_seconds=spec.active_deadline_seconds,
     )
 
 

@@ -27,8 +27,11 @@ def wanted(flavor: Flavor) -> Wanted:
     """What a pod of this flavor asks of a node."""
     asked = amounts.of({**flavor.limits, **flavor.requests})
     return Wanted(
-        amounts={**asked, **ONE_POD},
+        amounts={**{name: amount for name, amount in asked.items() if amount}, **ONE_POD},
         node_selector=flavor.node_selector,
         affinity=None,
         tolerations=tuple(msgspec.convert(given, Toleration) for given in flavor.tolerations),
+        limits=amounts.of(flavor.limits),
+        priority_class=flavor.priority_class_name or "",
+        time_limited=flavor.time_limit is not None,
     )

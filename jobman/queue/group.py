@@ -131,6 +131,7 @@ class Tally:
         self._key_of = key_of
         self._groups: dict[Key, Group] = {}
         self.devices_claimed = 0
+        self.unjudged: Counter[str] = Counter()
 
     def add(self, claim: Claim) -> None:
         """Count a claim in."""
@@ -151,6 +152,8 @@ class Tally:
             _count_gpus(group, claim)
         if shape.devices_claimed:
             self.devices_claimed += count
+        if state is State.PENDING and shape.wanted.unjudged:
+            self.unjudged.update(dict.fromkeys(shape.wanted.unjudged, count))
 
     @property
     def groups(self) -> list[Group]:

@@ -20,10 +20,10 @@ from jobman.kube.lists import Listing
 from jobman.kube.objects import Node, ResourceQuota
 from jobman.kube.resources import NODES, RESOURCEQUOTAS, Resource
 from jobman.kube.watch import Watch
-from jobman.queue import assemble
+from jobman.queue import assemble, quotas
 from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod, QueuedJob
 from jobman.queue.claims import Claim, Claims, Shapes
-from jobman.queue.snapshot import Origin, Snapshot, Source, quotas
+from jobman.queue.snapshot import Origin, Snapshot, Source
 from jobman.queue.sources import Query, read
 
 REREAD_S = 30.0
@@ -159,7 +159,7 @@ class Live:
             groups=facts.groups,
             nodes=facts.nodes,
             gpus=facts.gpus,
-            quotas=quotas(limits),
+            quotas=quotas.of(limits),
             notes=facts.notes,
         )
 

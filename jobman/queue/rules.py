@@ -6,11 +6,11 @@ other pods' affinity, spreading, volumes, host ports.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from jobman.kube.objects import PodSpec, Taint, Toleration
+from jobman.kube.objects import Affinity, PodAffinity, PodSpec, Taint, Toleration
 from jobman.queue import amounts
 from jobman.queue.amounts import Amounts
 from jobman.queue.nodes import NodeView
@@ -24,13 +24,21 @@ _UNREACHED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a pod asks of a node; `affinity` None: any node, else one term must hold."""
+    """What a pod asks of a node; `affinity` None: any node, else one term must hold.
+
+    For quotas: `limits` are its limits, `priority_class` its class's name, `time_limited` whether
+    it has a deadline. `unjudged` is what it asks for besides, in words: nobody here judges that.
+    """
 
     amounts: Amounts
     node_selector: Mapping[str, str]
     affinity: tuple[Term, ...] | None
     tolerations: tuple[Toleration, ...]
     priority: int = 0
+    limits: Amounts = field(default_factory=dict)
+    priority_class: str = ""
+    time_limited: bool = False
+    unjudged: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, spec: PodSpec) -> Wanted:
@@ -47,7 +55,31 @@ class Wanted:
             affinity=None if required is None else _objects(required.get("nodeSelectorTerms")),
             tolerations=tuple(spec.tolerations),
             priority=spec.priority or 0,
+            limits=amounts.limits_of_pod(spec),
+            priority_class=spec.priority_class_name,
+            time_limited=spec.active_deadline_seconds is not None,
+            unjudged=tuple(_unjudged(spec)),
         )
+
+
+def _unjudged(spec: PodSpec) -> Iterator[str]:
+    """What the scheduler minds and nothing here looks at."""
+    affinity = spec.affinity or Affinity()
+    if any(map(_is_a_rule, (affinity.pod_affinity, affinity.pod_anti_affinity))):
+        yield "affinity between pods"
+    spread = spec.topology_spread_constraints
+    if any(each.when_unsatisfiable == "DoNotSchedule" for each in spread):
+        yield "topology spread"
+    if any(each.persistent_volume_claim or each.ephemeral for each in spec.volumes):
+        yield "volumes"
+    if any(port.host_port for container in spec.containers for port in container.ports):
+        yield "host ports"
+    if spec.resource_claims:
+        yield "resource claims"
+
+
+def _is_a_rule(affinity: PodAffinity | None) -> bool:
+    return bool(affinity and affinity.required_during_scheduling_ignored_during_execution)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from enum import StrEnum
 
 import msgspec
 
-from jobman.kube.objects import Node, ResourceQuota
-from jobman.queue import amounts, gpus, nodes
-from jobman.queue.amounts import Amounts
+from jobman.kube.objects import Node
+from jobman.queue import gpus, nodes
 from jobman.queue.claims import Claim, IsGpu, Shape
 from jobman.queue.gpus import GpuLine
 from jobman.queue.group import Group
 from jobman.queue.nodes import NodeView
+from jobman.queue.quotas import Quota
 
 
 class Origin(StrEnum):
@@ -40,20 +40,6 @@ class Source(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     at: datetime | None
     where: str = ""
     missing: str = ""
-
-
-@dataclass(frozen=True)
-class Quota:
-    """A ResourceQuota: limits and use in thousandths."""
-
-    name: str
-    hard: Amounts
-    used: Amounts
-
-    @property
-    def left(self) -> Amounts:
-        """What each limit leaves."""
-        return {name: max(hard - self.used.get(name, 0), 0) for name, hard in self.hard.items()}
 
 
 @dataclass(frozen=True)
@@ -119,16 +105,3 @@ def products(found: Iterable[Node], is_gpu: IsGpu) -> dict[str, str]:
         for node in views
         if (resources := gpus.gpu_resources(node, is_gpu))
     }
-
-
-def quotas(found: Iterable[ResourceQuota]) -> list[Quota]:
-    """The quotas of a namespace; one for some pods only (scopes) limits not all of them."""
-    return [
-        Quota(
-            name=quota.metadata.name,
-            hard=amounts.of(quota.status.hard or quota.spec.hard),
-            used=amounts.of(quota.status.used),
-        )
-        for quota in found
-        if not quota.spec.scopes
-    ]

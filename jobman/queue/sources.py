@@ -22,13 +22,14 @@ from jobman.kube.client import Client
 from jobman.kube.lists import Listing
 from jobman.kube.objects import Node
 from jobman.kube.resources import CONFIGMAPS, EVENTS, NODES, RESOURCEQUOTAS
-from jobman.queue import assemble, gpus, published, snapshot
+from jobman.queue import assemble, gpus, published, quotas, snapshot
 from jobman.queue import group as groups
 from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod
 from jobman.queue.claims import Claim, Claims, IsGpu, Shapes
 from jobman.queue.group import Group
 from jobman.queue.published import Published
-from jobman.queue.snapshot import Origin, Quota, Snapshot, Source
+from jobman.queue.quotas import Quota
+from jobman.queue.snapshot import Origin, Snapshot, Source
 from jobman.values.enums import QueueBy as By
 from jobman.values.enums import State
 
@@ -125,10 +126,10 @@ class _Reader:
     def read(self) -> Snapshot:
         nodes = beside(lambda: _allowed(lambda: self._client.list(NODES).items))
         jobs = beside(lambda: _allowed(lambda: self._jobs(None)))
-        quotas = beside(self._quotas)
+        limits_later = beside(self._quotas)
         pages = self._all_pod_pages()
         found = self._part(nodes()) if pages is None else self._everything(pages, jobs(), nodes())
-        limits = quotas()
+        limits = limits_later()
         if limits is not None:
             self._told.from_namespace("quotas", self._query.namespace)
         told = self._told
@@ -314,7 +315,7 @@ class _Reader:
         found = _allowed(
             lambda: self._client.list(RESOURCEQUOTAS, namespace=self._query.namespace).items
         )
-        return None if found is None else snapshot.quotas(found)
+        return None if found is None else quotas.of(found)
 
     def _published(self) -> _Located | None:
         """The published queue, where the settings name one that is there and may be read."""

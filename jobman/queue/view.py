@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 import msgspec
 
 from jobman.queue.amounts import ONE_POD, PODS, UNIT, Amounts
-from jobman.queue.capacity import Capacity, how_many_on
+from jobman.queue.capacity import Capacity
 from jobman.queue.claims import IsGpu
 from jobman.queue.compact import text
 from jobman.queue.gpus import GpuLine
 from jobman.queue.group import Counts, Group, Key
+from jobman.queue.quotas import Quota, limited
 from jobman.queue.rules import Wanted
-from jobman.queue.snapshot import Quota, Snapshot, Source
+from jobman.queue.snapshot import Snapshot, Source
 from jobman.values.enums import QueueBy as By
 
 
@@ -66,9 +67,13 @@ class QueueRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class QuotaLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A limit of a ResourceQuota of my namespace, as Kubernetes' quantities."""
+    """A limit of a ResourceQuota of my namespace, as Kubernetes' quantities.
+
+    `scope` says which pods it is for, empty: all.
+    """
 
     quota: str
+    scope: str
     resource: str
     used: str
     hard: str
@@ -171,8 +176,8 @@ class _Judge:
 
     def fits_quota(self, group: Group) -> int | None:
         """In my namespace; None where no quota limits it."""
-        asked = self._wanted(group).amounts
-        rooms = [room for quota in self._quotas for room in _rooms(quota, asked)]
+        asked = self._wanted(group)
+        rooms = [room for quota in self._quotas for room in quota.rooms(asked)]
         return min(rooms, default=None)
 
     def _wanted(self, group: Group) -> Wanted:
@@ -187,24 +192,6 @@ class _Judge:
 
 def _amounts(key: Key) -> Amounts:
     return {"cpu": key.cpu, "memory": key.memory, **dict(key.gpus), **ONE_POD}
-
-
-def _rooms(quota: Quota, asked: Amounts) -> list[int]:
-    """How often `asked` goes into what each limit of a quota leaves."""
-    return [
-        how_many_on({name: amount}, {name: left})
-        for limit, left in quota.left.items()
-        for name in [_limited(limit)]
-        for amount in [asked.get(name, 0)]
-        if amount > 0
-    ]
-
-
-def _limited(limit: str) -> str:
-    """The resource that a quota's limit is on; Jobs of one pod count as that pod."""
-    if limit in ("count/pods", "count/jobs.batch"):
-        return PODS
-    return limit.removeprefix("requests.")
 
 
 def _row(
@@ -259,12 +246,13 @@ def _quota_lines(quota: Quota, is_gpu: IsGpu) -> list[QuotaLine]:
     return [
         QuotaLine(
             quota=quota.name,
+            scope=quota.scope,
             resource=limit,
             used=text(limit, quota.used.get(limit, 0)),
             hard=text(limit, hard),
         )
         for limit, hard in sorted(quota.hard.items())
-        for name in [_limited(limit)]
+        for name in [limited(limit)]
         if name in told or is_gpu(name)
     ]
 

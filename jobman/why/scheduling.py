@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobman.config.flavors import Flavor, is_gpu
-from jobman.kube.objects import Toleration
 from jobman.queue import amounts
 from jobman.queue.amounts import UNIT
+from jobman.queue.flavors import wanted as flavor_wanted
 from jobman.queue.nodes import NodeView
 from jobman.queue.rules import Obstacle, Wanted, against, shortages, why_not
 from jobman.why import words
@@ -52,6 +52,7 @@ def diagnose(
             *found.evidence,
             *_rules(wanted, nodes),
             *_ahead(wanted, _fitting(others, nodes), since),
+            *_left_out(wanted),
         ]
     else:
         found = _never(wanted, nodes)
@@ -65,9 +66,15 @@ def _fits(wanted: Wanted, nodes: Sequence[NodeView]) -> Diagnosis:
     return Diagnosis(
         FITS,
         f"it fits now on {words.nodes(taking)}: the scheduler has not got to it yet, or minds"
-        " something else",
-        ("not judged here: affinity between pods, spreading, volumes, ports",),
+        f" {' or '.join(wanted.unjudged) or 'something else'}",
+        _left_out(wanted),
     )
+
+
+def _left_out(wanted: Wanted) -> tuple[str, ...]:
+    """What the pod asks for besides, which may keep it off any node."""
+    asks = ", ".join(wanted.unjudged)
+    return (f"it asks for what is not judged here: {asks}",) if asks else ()
 
 
 def _never(wanted: Wanted, nodes: Sequence[NodeView]) -> Diagnosis:
@@ -239,7 +246,7 @@ def _flavors(wanted: Wanted, nodes: Sequence[NodeView], flavors: Sequence[Flavor
     for flavor in flavors:
         if flavor.resources is None or bool(flavor.gpu_count) != has_gpus:
             continue
-        of_it = of_flavor(flavor)
+        of_it = flavor_wanted(flavor)
         if of_it.amounts == wanted.amounts:
             continue
         taking = [node.name for node in nodes if not why_not(of_it, node)]
@@ -250,22 +257,3 @@ def _flavors(wanted: Wanted, nodes: Sequence[NodeView], flavors: Sequence[Flavor
         f"flavor {name} fits now on {words.nodes(taking)}"
         for _, _, name, taking in found[:_SUGGESTED]
     ]
-
-
-def of_flavor(flavor: Flavor) -> Wanted:
-    """What a pod of the flavor asks of a node."""
-    asked = amounts.of({**flavor.limits, **flavor.requests})
-    return Wanted(
-        amounts={**{name: value for name, value in asked.items() if value}, **amounts.ONE_POD},
-        node_selector=flavor.node_selector,
-        affinity=None,
-        tolerations=tuple(
-            Toleration(
-                key=each.get("key") or "",
-                operator=each.get("operator") or "",
-                value=each.get("value") or "",
-                effect=each.get("effect") or "",
-            )
-            for each in flavor.tolerations
-        ),
-    )

@@ -16,8 +16,9 @@ from jobman.queue.active import ActivePod, QueuedJob
 from jobman.queue.claims import Claim, Claims, Shapes
 from jobman.queue.group import Key
 from jobman.queue.nodes import NodeView
+from jobman.queue.quotas import Quota
 from jobman.queue.rules import Wanted
-from jobman.queue.snapshot import Quota, Snapshot
+from jobman.queue.snapshot import Snapshot
 from jobman.queue.view import Choice, KnownFlavor
 from jobman.values.enums import QueueBy, State
 
@@ -322,6 +323,20 @@ def test_what_a_quota_limits(limit: str, fits: int | None) -> None:
     quota = Quota("team", hard={limit: 3000}, used={})
 
     assert look(claim(), nodes=[node()], quotas=[quota]).rows[0].fits_quota == fits
+
+
+@pytest.mark.parametrize("node_name", ["", "n1"])
+def test_waiting_pods_of_which_what_fits_tells_too_much_are_named(node_name: str) -> None:
+    rule = {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}
+    asked: dict[str, Any] = {"affinity": {"podAntiAffinity": rule}, "nodeName": node_name}
+    asked["topologySpreadConstraints"] = [{"whenUnsatisfiable": "DoNotSchedule"}]
+    found = [made for _ in range(2) if (made := claims().of_pod(a_pod(spec=asked)))]
+    facts = assemble.facts(found, [], by=QueueBy.FLAVOR, is_gpu=is_gpu)
+    notes = [
+        "affinity between pods: 2 waiting pods ask for it, and what fits does not judge it",
+        "topology spread: 2 waiting pods ask for it, and what fits does not judge it",
+    ]
+    assert facts.notes == ([] if node_name else notes)
 
 
 def test_one_name_with_two_meanings_is_a_conflict() -> None:

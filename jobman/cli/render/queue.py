@@ -253,7 +253,8 @@ def sums(rows: Sequence[QueueRow]) -> str:
 def _quota_lines(view: QueueView) -> list[str]:
     by_quota: defaultdict[str, list[str]] = defaultdict(list)
     for line in view.quotas:
-        by_quota[line.quota].append(f"{line.resource} {line.used} of {line.hard}")
+        name = f"{line.quota} ({line.scope})" if line.scope else line.quota
+        by_quota[name].append(f"{line.resource} {line.used} of {line.hard}")
     return [f"quota {quota}: {', '.join(used)}" for quota, used in by_quota.items()]
 
 
