@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from plugins.command_line import Stream
 
 from jobman.cli.context import AppContext
@@ -69,6 +72,73 @@ def test_a_narrow_terminal_cuts_what_may_be_cut() -> None:
     assert lines[1].split()[0] == "a-name"
     assert lines[1].split()[-1] == "10m"
     assert "…" in lines[1]
+
+
+COUNTS = [
+    Column("FLAVOR", fold=True),
+    Column("WAITING", right=True, short="WAIT"),
+    Column("RUNNING", right=True, short="RUN"),
+    Column("OLDEST", right=True),
+]
+FLAVORS = [["large-gpu-a100", "3", "12345", "17m"], ["small", "-", "7", "-"]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (
+            40,
+            [
+                "FLAVOR          WAITING  RUNNING  OLDEST",
+                "large-gpu-a100        3    12345     17m",
+                "small                 -        7       -",
+            ],
+        ),
+        (
+            36,
+            [
+                "FLAVOR          WAIT    RUN  OLDEST",
+                "large-gpu-a100     3  12345     17m",
+                "small              -      7       -",
+            ],
+        ),
+        (
+            30,
+            [
+                "FLAVOR     WAIT    RUN  OLDEST",
+                "large-gp…     3  12345     17m",
+                "small         -      7       -",
+            ],
+        ),
+        (
+            24,
+            [
+                "FLAVOR    WAIT    RUN",
+                "large-g…     3  12345",
+                "small        -      7",
+                "",
+                "FLAVOR    OLDEST",
+                "large-g…     17m",
+                "small          -",
+            ],
+        ),
+    ],
+)
+def test_a_narrow_terminal_never_cuts_numbers(columns: int, expected: list[str]) -> None:
+    app = an_app(terminal=True, columns=columns, NO_COLOR="1")
+    write_table(app, COUNTS, FLAVORS)
+    assert [line.rstrip() for line in written(app).splitlines()] == expected
+
+
+@given(st.integers(20, 120), st.lists(st.integers(0, 10**9), min_size=1, max_size=12))
+def test_every_number_is_there_whole_at_any_width(columns: int, numbers: list[int]) -> None:
+    app = an_app(terminal=True, columns=columns, NO_COLOR="1")
+    titles = [Column(f"N{i}", right=True, short=f"n{i}") for i in range(len(numbers))]
+    write_table(app, [Column("NAME", fold=True), *titles], [["a" * 30, *map(str, numbers)]])
+    lines = written(app).splitlines()
+    assert all(len(line) <= columns for line in lines)
+    shown = [word for line in lines for word in line.split() if word.isdigit()]
+    assert not Counter(map(str, numbers)) - Counter(shown)
 
 
 @pytest.mark.parametrize("rows", [[], [{"a": 1}], [{"a": "é"}, {"b": None}]])

@@ -94,8 +94,10 @@ def _numbers(
     rows: Sequence[QueueRow],
     cell: Callable[[QueueRow], str | int],
     style: str = "",
+    short: str = "",
 ) -> _Filled:
-    return Column(title, right=True, style=style), [_or_dash(cell(row)) for row in rows]
+    cells = [_or_dash(cell(row)) for row in rows]
+    return Column(title, right=True, style=style, short=short), cells
 
 
 def _or_dash(value: str | int) -> str:
@@ -139,19 +141,19 @@ def _gpus_of(rows: Sequence[QueueRow]) -> list[_Filled]:
 
 def _counts(rows: Sequence[QueueRow], *, wide: bool) -> list[_Filled]:
     """Waiting and running always; what is rare only where there is some."""
-    running = _numbers("RUNNING", rows, lambda row: row.running + row.starting, "green")
-    filled = [_numbers("WAITING", rows, lambda row: row.waiting, "yellow")]
+    running = _numbers("RUNNING", rows, lambda row: row.running + row.starting, "green", "RUN")
+    filled = [_numbers("WAITING", rows, lambda row: row.waiting, "yellow", "WAIT")]
     if wide:
         filled += [
-            _numbers("STARTING", rows, lambda row: row.starting, "yellow"),
-            _numbers("RUNNING", rows, lambda row: row.running, "green"),
+            _numbers("STARTING", rows, lambda row: row.starting, "yellow", "START"),
+            _numbers("RUNNING", rows, lambda row: row.running, "green", "RUN"),
         ]
     else:
         filled.append(running)
     if wide or any(row.stuck for row in rows):
         filled.append(_numbers("STUCK", rows, lambda row: row.stuck, "bold red"))
     if wide or any(row.suspended for row in rows):
-        filled.append(_numbers("SUSPENDED", rows, lambda row: row.suspended, "magenta"))
+        filled.append(_numbers("SUSPENDED", rows, lambda row: row.suspended, "magenta", "SUSP"))
     return [*filled, _numbers("JOBMAN'S", rows, lambda row: row.jobman)] if wide else filled
 
 
@@ -184,8 +186,8 @@ def gpus_table(gpus: Sequence[GpuLine], *, wide: bool) -> list[_Filled]:
         (Column("TOTAL", right=True), cells(lambda line: str(line.total))),
         (Column("IN USE", right=True), cells(lambda line: _known(line.in_use))),
         (Column("FREE", right=True, style="bold"), cells(lambda line: _known(line.free))),
-        (Column("LARGEST FREE BLOCK"), cells(_largest)),
-        (Column("UNUSABLE", style="yellow"), cells(unusable)),
+        (Column("LARGEST FREE BLOCK", short="LARGEST", fold=True), cells(_largest)),
+        (Column("UNUSABLE", style="yellow", fold=True), cells(unusable)),
     ]
     if wide:
         table[1:1] = [

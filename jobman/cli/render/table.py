@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
     from jobman.cli.context import AppContext
@@ -42,10 +43,12 @@ STYLES = {
 class Column:
     """One column: `right` aligns numbers, `colored` gives states their colour, `style` all cells.
 
-    On a terminal that is too narrow, columns that `fold` are cut first, with an ellipsis.
+    On a terminal that is too narrow the title is `short`, and columns that `fold` are cut, with an
+    ellipsis; where that is not enough the columns come in blocks, one below the other.
     """
 
     title: str
+    short: str = field(default="", kw_only=True)
     right: bool = False
     colored: bool = False
     fold: bool = False
@@ -86,45 +89,99 @@ def _width(text: str) -> int:
     )
 
 
+class _Fitted(NamedTuple):
+    """A column as it is drawn, and which one it is."""
+
+    at: int
+    title: str
+    width: int
+
+
 def _draw(app: AppContext, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style="bold")
-    for column, width in zip(columns, _fitted(columns, rows, app.width), strict=True):
-        table.add_column(
-            Text(column.title),
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            width=width,
-        )
-    for row in rows:
-        table.add_row(*(_drawn(cell, column) for cell, column in zip(row, columns, strict=True)))
-    Console(
+    console = Console(
         file=app.out,
         width=app.width,
         color_system="auto" if app.color else None,
         markup=False,
         highlight=False,
         emoji=False,
-    ).print(table)
+    )
+    for number, block in enumerate(_blocks(columns, rows, app.width)):
+        if number:
+            app.write("")
+        console.print(_table(block, columns, rows))
 
 
-def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int) -> list[int]:
-    """The width of each column; where they are too wide together, those that fold give way."""
-    widths = [
-        max(_width(column.title), *(_width(row[i]) for row in rows), 0)
-        for i, column in enumerate(columns)
+def _table(
+    block: Sequence[_Fitted], columns: Sequence[Column], rows: Sequence[Sequence[str]]
+) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style="bold")
+    for fitted in block:
+        table.add_column(
+            Text(fitted.title),
+            justify="right" if columns[fitted.at].right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            width=fitted.width,
+        )
+    for row in rows:
+        table.add_row(*(_drawn(row[each.at], columns[each.at]) for each in block))
+    return table
+
+
+def _blocks(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int
+) -> list[list[_Fitted]]:
+    """All columns beside each other where they fit, if need be short; else in several blocks."""
+    full = _widths(columns, [column.title for column in columns], rows)
+    if _total(full) <= available:
+        return [full]
+    short = _widths(columns, [column.short or column.title for column in columns], rows)
+    narrow = _narrowed(columns, short, available)
+    return [narrow] if _total(narrow) <= available else _apart(short, available)
+
+
+def _widths(
+    columns: Sequence[Column], titles: Sequence[str], rows: Sequence[Sequence[str]]
+) -> list[_Fitted]:
+    return [
+        _Fitted(i, titles[i], max(_width(titles[i]), *(_width(row[i]) for row in rows), 0))
+        for i in range(len(columns))
     ]
-    excess = sum(widths) + len(GAP) * (len(columns) - 1) - available
-    folding = [i for i, column in enumerate(columns) if column.fold]
-    for i in sorted(folding, key=lambda i: widths[i], reverse=True):
-        given = min(max(excess, 0), max(widths[i] - NARROWEST, 0))
-        widths[i] -= given
+
+
+def _total(block: Sequence[_Fitted]) -> int:
+    return sum(each.width for each in block) + len(GAP) * (len(block) - 1)
+
+
+def _narrowed(columns: Sequence[Column], block: Sequence[_Fitted], available: int) -> list[_Fitted]:
+    """Those that fold give way, the widest first."""
+    excess = max(_total(block) - available, 0)
+    narrow = [*block]
+    folding = [each for each in block if columns[each.at].fold]
+    for each in sorted(folding, key=lambda each: each.width, reverse=True):
+        given = min(excess, max(each.width - NARROWEST, 0))
+        narrow[each.at] = each._replace(width=each.width - given)
         excess -= given
-    return widths
+    return narrow
+
+
+def _apart(columns: Sequence[_Fitted], available: int) -> list[list[_Fitted]]:
+    """Blocks that each begin with the first column, which says what the row is."""
+    first = columns[0]._replace(width=min(columns[0].width, max(available // 3, NARROWEST)))
+    room = max(available - first.width - len(GAP), 1)
+    blocks = [[first]]
+    for column in columns[1:]:
+        fitted = column._replace(width=min(column.width, room))
+        if len(blocks[-1]) > 1 and _total([*blocks[-1], fitted]) > available:
+            blocks.append([first])
+        blocks[-1].append(fitted)
+    return blocks
 
 
 def _drawn(cell: str, column: Column) -> Text:
