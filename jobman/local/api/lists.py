@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from jobman.local.api import selectors, status
+from jobman.local.api import decode, selectors, status
 from jobman.local.api.cause import Cause
 from jobman.local.api.resources import Resource
 from jobman.local.store import CompactedError, Key, Record, Store
@@ -90,7 +90,7 @@ def page(store: Store, selection: Selection, query: Mapping[str, str]) -> Page:
     if version == "0":
         limit = 0
     if token:
-        rv, start = _decoded(token)
+        rv, start = _decoded(selection, token)
         records, rv = _continued(store, selection, rv, start, limit)
     else:
         rv, records = store.rv, _at(store, selection, query, version, limit)
@@ -128,7 +128,7 @@ def _continued(
             return selection.of(there, limit), rv
         then = store.list_at(resource, rv, selection.namespace)
     except CompactedError:
-        raise status.expired(_TOO_OLD, new_continue=_encoded(-1, start)) from None
+        raise status.expired(_TOO_OLD, new_continue=_encoded(selection, -1, start)) from None
     behind = [r for r in then if (r.key.namespace, r.key.name) > start]
     return selection.of(behind, limit), rv
 
@@ -137,7 +137,7 @@ def _cut(selection: Selection, records: list[Record], rv: int, limit: int) -> Pa
     metadata: dict[str, Any] = {"resourceVersion": str(rv)}
     if 0 < limit < len(records):
         last = records[limit - 1].key
-        metadata["continue"] = _encoded(rv, (last.namespace, last.name))
+        metadata["continue"] = _encoded(selection, rv, (last.namespace, last.name))
         if selection.everything:
             metadata["remainingItemCount"] = len(records) - limit
         records = records[:limit]
@@ -148,6 +148,9 @@ def _check_version(store: Store, query: Mapping[str, str], version: str, token: 
     match = query.get("resourceVersionMatch", "")
     if token and version not in ("", "0"):
         raise status.bad_request("specifying resource version is not allowed when using continue")
+    if match and not version:
+        text = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+        raise _list_options("resourceVersionMatch", "FieldValueForbidden", text)
     if match and match not in ("Exact", "NotOlderThan"):
         raise _list_options(
             "resourceVersionMatch",
@@ -155,7 +158,7 @@ def _check_version(store: Store, query: Mapping[str, str], version: str, token: 
             f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""',
         )
     if (version and not version.isascii()) or (version and not version.isdigit()):
-        raise status.bad_request(status.no_such_version(version))
+        raise status.bad_request(f"invalid resource version: {status.no_such_version(version)}")
     if version and int(version) > store.rv:
         raise status.version_too_large(int(version), store.rv)
 
@@ -171,16 +174,23 @@ def _number(query: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
-def _encoded(rv: int, start: tuple[str, str]) -> str:
-    place = f"{start[0]}/{start[1]}\0"
+def _encoded(selection: Selection, rv: int, start: tuple[str, str]) -> str:
+    """A continue token: as Kubernetes', whose keys lie under the namespace that is listed."""
+    namespace, name = start
+    place = f"{name}\0" if selection.namespace is not None else f"{namespace}/{name}\0"
+    if rv != -1 and selection.resource.name != "events":
+        place = f"/{place.lstrip('/')}"
     body = json.dumps({"v": "meta.k8s.io/v1", "rv": rv, "start": place}, separators=(",", ":"))
     return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
 
 
-def _decoded(token: str) -> tuple[int, tuple[str, str]]:
+def _decoded(selection: Selection, token: str) -> tuple[int, tuple[str, str]]:
     try:
-        content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        namespace, _, name = str(content["start"]).rstrip("\0").rpartition("/")
-        return int(content["rv"]), (namespace, name)
+        body = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        content = decode.from_json(body)
+        place = str(content["start"]).rstrip("\0").lstrip("/")
+        namespace, _, name = place.rpartition("/")
+        return int(content["rv"]), (namespace or selection.namespace or "", name)
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
-        raise status.bad_request(f"continue key is not valid: {error}") from None
+        text = f"invalid continue token: continue key is not valid: {error}"
+        raise status.bad_request(text) from None
