@@ -50,6 +50,8 @@ def marked(resource: Resource, obj: Object, options: DeleteOptions) -> Object:
         obj["metadata"].pop("finalizers", None)
     if finalizers or resource.kind == "Namespace":
         _mark(obj, 0)
+    if resource.kind == "Namespace":
+        del obj["metadata"]["deletionGracePeriodSeconds"]
     return obj
 
 

@@ -271,6 +271,7 @@ class Registry:
         key = self._key(resource, obj)
         if gone is None:
             gone = "deletionTimestamp" in obj["metadata"] and is_over(obj)
+        before = self.store.get(key) if gone else None
         try:
             if gone:
                 self.store.delete(key, obj)
@@ -278,6 +279,8 @@ class Registry:
                 self.store.update(key, obj)
         except StorageError as error:
             raise status.internal(str(error)) from error
+        if before is not None:  # only a watch tells the deletion's own version
+            obj["metadata"]["resourceVersion"] = str(before.rv)
         return obj
 
     def _key(self, resource: Resource, obj: Object) -> Key:
