@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobman.local.api import defaults, limits, quota, status
+from jobman.local.api import defaults, limits, metadata, quota, status
 from jobman.local.api.resources import Resource
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def mutate(registry: Registry, resource: Resource, obj: Object) -> None:
         _set_priority(registry, obj)
         _set_tolerations(obj)
         obj["status"]["qosClass"] = defaults.qos_class(obj["spec"])
+        if obj["spec"].get("schedulingGates"):
+            obj["status"]["conditions"] = [_gated()]
 
 
 def validate(registry: Registry, resource: Resource, obj: Object) -> None:
@@ -110,6 +112,18 @@ def _set_tolerations(pod: Object) -> None:
                     "tolerationSeconds": _TOLERATED_S,
                 }
             )
+
+
+def _gated() -> Object:
+    """What a pod with scheduling gates says from its beginning."""
+    return {
+        "type": "PodScheduled",
+        "status": "False",
+        "lastProbeTime": None,
+        "lastTransitionTime": metadata.now(),
+        "reason": "SchedulingGated",
+        "message": "Scheduling is blocked due to non-empty scheduling gates",
+    }
 
 
 def _tolerates(toleration: Object, key: str) -> bool:

@@ -23,6 +23,7 @@ _PRETTY_AGENTS = ("curl/", "Wget/", "Mozilla/")
 _WARNINGS: web.RequestKey[list[str]] = web.RequestKey("warnings", list[str])
 _FORMS = ("", "Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 _ANY = ("*/*", "application/*")
+_TEXT = "tag:yaml.org,2002:str"
 AVAILABLE = (JSON, YAML, "application/vnd.kubernetes.protobuf")
 
 
@@ -164,6 +165,14 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
+
+    def text(self, text: str) -> yaml.Node:
+        """A text that would be read as something else is in double quotes."""
+        plain: str = self.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+        return self.represent_scalar(_TEXT, text, None if plain == _TEXT else '"')
+
+
+_Dumper.add_representer(str, _Dumper.text)
 
 
 def _gzipped(body: bytes) -> bytes:
