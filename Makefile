@@ -27,6 +27,7 @@ docs: $(READY)
 	$(BIN)/python -m jobman.cli.reference docs/commands.md
 	$(BIN)/python -m jobman.config.schema settings/settings.schema.json
 	$(BIN)/python -m jobman.config.reference docs/settings.md
+	PYTHONPATH=tests $(BIN)/python -m plugins.replay_report docs/local-cluster.md
 
 clean:
 	rm -rf .venv build dist

@@ -94,7 +94,14 @@ class ScriptedAgent:
 class ApiServer:
     """A running API server. Its registry lives in the server's thread: reach it by `on_loop`."""
 
-    def __init__(self, directory: Path, *, headers_s: float = HEADERS_S) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        headers_s: float = HEADERS_S,
+        users: Mapping[str, User] = USERS,
+    ) -> None:
+        self._users = users
         self._headers_s = headers_s
         self.agent = ScriptedAgent()
         self.port = 0
@@ -120,7 +127,7 @@ class ApiServer:
         basics.ensure(self.registry)
         app = application(
             self.registry,
-            tokens={f"token-of-{name}": user for name, user in USERS.items()},
+            tokens={f"token-of-{name}": user for name, user in self._users.items()},
             node_agent=self.agent,
             version="1",
         )
