@@ -32,8 +32,8 @@ def cancel(ctx: typer.Context, options: Changed) -> None:
 
     app = app_context(ctx)
     asked = options.asked()
-    found = each.chosen(app, asked, "cancel")
-    each.confirm(app, asked, found.jobs, "cancel")
+    found = each.chosen(app, asked, "cancel", runs=True)
+    each.confirm(app, asked, found.jobs, "cancel", runs=found.runs)
     client, user = app.client, app.user
 
     def act(job: Job) -> str:

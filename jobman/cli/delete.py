@@ -55,7 +55,7 @@ def delete(
     problems.report()
     sweep = Sweep(finished=finished, failed=failed, older_than_s=age_s)
     asked = options.asked(swept=sweep.chooses)
-    found = each.chosen(app, asked, "delete")
+    found = each.chosen(app, asked, "delete", runs=not sweep.chooses)
     if sweep.chooses and found.runs:
         raise UsageError(
             f"{found.runs[0].name} is a run of jobman map:"

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from jobman.errors import JobmanError, NotFoundError, OwnershipError, UsageError
+from jobman.values import names
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ class Chosen:
         return len(self.jobs) + len(self.runs) + len(self.missing)
 
 
-def chosen(app: AppContext, asked: Asked, verb: str) -> Chosen:
+def chosen(app: AppContext, asked: Asked, verb: str, *, runs: bool = False) -> Chosen:
     """The jobs that are meant; at least one is there. `verb` is what is done to them ("delete").
+
+    `runs`: globs and --all mean runs of `jobman map`, too, not only their names.
 
     Raises UsageError, NotFoundError, and OwnershipError for jobs of others without --force.
     """
@@ -46,22 +49,37 @@ def chosen(app: AppContext, asked: Asked, verb: str) -> Chosen:
         raise UsageError("no job is named", hint="names, globs, LAST, or --all for all of yours")
     if asked.sweeping and not asked.yes and not app.can_ask:
         raise UsageError("what sweeps several jobs needs -y where nobody can be asked")
-    found = _meant(app, asked)
+    found = _meant(app, asked, _swept_runs(app, asked) if runs else [])
     if not asked.force:
         _refuse_others(app, found, verb)
     return found
 
 
-def _meant(app: AppContext, asked: Asked) -> Chosen:
+def _swept_runs(app: AppContext, asked: Asked) -> list[Presence]:
+    """The runs of mine that --all or a glob means."""
+    globs = [word for word in asked.words if names.is_glob(word)]
+    if not (asked.everything or globs):
+        return []
+    from jobman.map import reach
+
+    mine = reach.of_user(app.client, app.user, now=app.now())
+    return [
+        run
+        for run in mine
+        if asked.everything or any(names.glob_matches(glob, run.name) for glob in globs)
+    ]
+
+
+def _meant(app: AppContext, asked: Asked, swept: list[Presence]) -> Chosen:
     from jobman.jobs.find import find, jobs_of
 
     if not asked.words:
         mine = jobs_of(app.client, app.user)
-        if not mine:
+        if not mine and not swept:
             raise NotFoundError(f"you have no job in namespace {app.client.namespace}")
-        return Chosen(mine)
+        return Chosen(mine, swept)
     found: dict[str, Job] = {}
-    runs: dict[str, Presence] = {}
+    runs = {run.name: run for run in swept}
     missing: list[JobmanError] = []
     for word in asked.words:
         try:
@@ -69,7 +87,7 @@ def _meant(app: AppContext, asked: Asked) -> Chosen:
         except NotFoundError as error:
             if run := map_run(app, word):
                 runs[run.name] = run
-            else:
+            elif not any(names.glob_matches(word, name) for name in runs):
                 missing.append(error)
     if not found and not runs:
         report(app, missing, len(missing), "found")
@@ -101,11 +119,19 @@ def _refuse_others(app: AppContext, found: Chosen, verb: str) -> None:
     raise OwnershipError(f"not yours: {shown}{and_more(len(others))}", hint=hint)
 
 
-def confirm(app: AppContext, asked: Asked, jobs: Sequence[Job], verb: str) -> None:
+def confirm(
+    app: AppContext,
+    asked: Asked,
+    jobs: Sequence[Job],
+    verb: str,
+    *,
+    runs: Sequence[Presence] = (),
+) -> None:
     """Ask a person who is there whether to do it to jobs that were not named one by one."""
     if asked.sweeping and not asked.yes:
-        app.say(f"these: {listed([job.metadata.name for job in jobs])}")
-        agree(app, f"{verb} {count(len(jobs))}?")
+        meant = [*(job.metadata.name for job in jobs), *(run.name for run in runs)]
+        app.say(f"these: {listed(meant)}")
+        agree(app, f"{verb} {count(len(meant))}?")
 
 
 def agree(app: AppContext, question: str) -> None:

@@ -40,7 +40,7 @@ def show(
     several are a list of documents: more than one word, a glob and --all, however many they mean.
     What is wrong with some is raised when the others are written: of one kind as it is.
     """
-    found = each.chosen(app, asked, verb)
+    found = each.chosen(app, asked, verb, runs=of_run is not each.no_run)
     looks = [partial(look, job) for job in found.jobs]
     looks += [partial(of_run, run) for run in found.runs]
     with ThreadPoolExecutor(min(each.AT_ONCE, len(looks))) as pool:

@@ -1,4 +1,4 @@
-"""A run of `jobman map` in `details` and `logs`."""
+"""A run of `jobman map` in `details`, `logs` and `wait`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jobman.cli.each import listed
 from jobman.cli.looking import Block
 from jobman.errors import JobmanError, NotFoundError
+from jobman.values.enums import Goal, State
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -111,3 +112,18 @@ def _copy(app: AppContext, pod: str, asked: Asked) -> None:
         for chunk in stream:
             app.out.buffer.write(chunk)
             app.out.flush()
+
+
+def wait(app: AppContext, run: Presence, goal: Goal, timeout_s: float | None) -> int:
+    """Wait until nobody carries the run out any more; 0 if all its items succeeded then."""
+    from jobman.map.waiting import until_over
+
+    over = until_over(app.client, run, now=app.now, timeout_s=timeout_s)
+    succeeded = over.state is State.SUCCEEDED and not over.waits_for_a_runner
+    if succeeded or (over.state.finished and goal is Goal.FINISHED):
+        app.write(run.name)
+        app.out.flush()
+    if not succeeded:
+        known = f": {counted(over.record)}" if over.record else ""
+        app.say(f"{run.name}: {over.state}{known}")
+    return int(not succeeded)

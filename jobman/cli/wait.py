@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobman.cli import each
+from jobman.cli import each, map_one
 from jobman.cli.command import app_context, command
 from jobman.cli.named import Named
 from jobman.cli.options import takes
@@ -47,10 +48,20 @@ def wait(
     """
     app = app_context(ctx)
     timeout_s = _seconds(timeout)
-    found = each.chosen(app, options.asked(), "wait")
+    found = each.chosen(app, options.asked(), "wait", runs=True)
+    if found.runs and (any_one or goal is Goal.STARTED):
+        raise UsageError("a run of jobman map is waited for until it is over: no --any, no --for")
     for problem in found.missing:
         app.say(f"error: {visible(problem.message, newlines=True)}")
-    code = _code(_waited(app, found.jobs, goal, any_one, timeout_s), found.jobs, goal, any_one)
+    end = None if timeout_s is None else time.monotonic() + timeout_s
+    codes = []
+    if found.jobs:
+        waiting = _waited(app, found.jobs, goal, any_one, timeout_s)
+        codes.append(_code(waiting, found.jobs, goal, any_one))
+    for run in found.runs:
+        left_s = None if end is None else max(end - time.monotonic(), 0)
+        codes.append(map_one.wait(app, run, goal, left_s))
+    code = codes[0] if len(codes) == 1 else int(any(codes))
     if found.missing and not (any_one and code == 0):
         raise JobmanError(f"{len(found.missing)} of the words named no job")
     raise typer.Exit(code)

@@ -186,9 +186,9 @@ class RunLease:
         try:
             if not self._is_still_mine():
                 return
-            if keep:
-                self._client.replace(LEASES, self.name, self._manifest(self._version, holder=""))
-            else:
+            # whoever waits for its end is told how far it has come, also of one that goes
+            self._client.replace(LEASES, self.name, self._manifest(self._version, holder=""))
+            if not keep:
                 self._client.delete(LEASES, self.name, uid=self._uid)
         except JobmanError:
             return

@@ -83,7 +83,18 @@ def _may_mean(word: str) -> bool:
     return word != names.LAST and (names.is_glob(word) or presence.run_of(word) is not None)
 
 
+def of_user(client: Client, user: str, *, now: datetime) -> list[Presence]:
+    """This user's runs in the namespace."""
+    query = ListQuery(user=user, namespace=client.namespace)
+    return [run for run in _runs(client, query, now) if run.user == user]
+
+
 def _rows(client: Client, query: ListQuery, now: datetime) -> list[JobRow]:
+    found = (presence.row(run, query.gpu_resources, now=now) for run in _runs(client, query, now))
+    return [row for row in found if _is_wanted(row, query)]
+
+
+def _runs(client: Client, query: ListQuery, now: datetime) -> list[Presence]:
     leases = beside(lambda: _leases(client, query, now))
     parts = (query.selector, labels.RUN, query.labels)
     pages = client.pages(
@@ -94,11 +105,8 @@ def _rows(client: Client, query: ListQuery, now: datetime) -> list[JobRow]:
     )
     bare = [pod for page in pages for pod in page.items if presence.is_bare(pod)]
     runs = presence.grouped(bare, leases(), now=now)
-    if query.labels:
-        # they are the pods'; a lease does not have them
-        runs = [run for run in runs if run.pods]
-    found = (presence.row(run, query.gpu_resources, now=now) for run in runs)
-    return [row for row in found if _is_wanted(row, query)]
+    # labels that are asked for are the pods'; a lease does not have them
+    return [run for run in runs if run.pods or not query.labels]
 
 
 def _is_wanted(row: JobRow, query: ListQuery) -> bool:

@@ -54,7 +54,10 @@ def test_a_living_run(jobman: Any, started: tuple[Any, str]) -> None:
     refused = jobman("retry", name)
     assert refused.code == 1
     assert "--retry-failed" in refused.talk
+    waiting = jobman.start("wait", name)
     assert f"{name} cancelled; 2 of its pods deleted" in jobman("cancel", name).ok().text
+    assert waiting.finish() == 1
+    assert f"{name}: Cancelled: 1 succeeded, 2 not done" in waiting.err.decode()
     assert running.finish() == 1
     assert b"this run was cancelled by" in running.err
     assert (jobman.cwd / "JOBMAN" / f"{name[4:]}-0.log").read_text() == "begin a\n"

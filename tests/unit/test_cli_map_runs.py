@@ -60,6 +60,77 @@ def test_that_of_another_when_it_is_meant(run: Run, world: JobWorld) -> None:
     assert not world.leases.objects
 
 
+@pytest.mark.parametrize("words", [("map-*",), ("--all",), ("*bcd*", NAME)])
+def test_globs_and_all_mean_runs_of_mine(run: Run, world: JobWorld, words: tuple[str, ...]) -> None:
+    world.leases.put(lease())
+    world.leases.put(lease("bob", "zzzzzzzz"))
+    world.pods.put(pod())
+    assert run("details", *words, "-o", "json").code == 0
+    done = run("cancel", "-y", *words)
+    assert done.lines == [f"{NAME} cancelled; 1 of its pods deleted"]
+    assert run("delete", "-y", *words).lines == [NAME]
+    assert list(world.leases.objects) == ["jobman-map-zzzzzzzz"]
+    assert run("delete", "-y", *words).code == 3
+
+
+def test_what_is_done_to_jobs_alone(run: Run, world: JobWorld) -> None:
+    world.leases.put(lease())
+    assert run("hold", "-y", "map-*").code == 3
+    assert "this is not done to it" in run("hold", "-y", NAME).talk
+    assert run("delete", "-y", "--all", "--finished").code == 3
+    assert list(world.leases.objects) == [f"jobman-map-{RUN}"]
+
+
+def held(**counts: int) -> dict[str, Any]:
+    """By a runner on another host that gave a sign of life just now."""
+    alive = {"holderIdentity": "elsewhere/boot/1/2.3", "renewTime": ago(1.5)}
+    return lease(**counts) | {"spec": alive}
+
+
+@pytest.mark.parametrize(
+    ("left", "goes", "words", "code", "lines", "talk"),
+    [
+        (lease(succeeded=9), False, (), 0, [NAME], ""),
+        (lease(succeeded=9), True, (), 0, [NAME], ""),
+        (lease(succeeded=8, failed=1), False, (), 1, [NAME], "Failed: 8 succeeded, 1 failed"),
+        (lease(succeeded=8, failed=1), False, ("--for", "succeeded"), 1, [], "Failed: 8"),
+        (lease(succeeded=8), False, (), 1, [], "Suspended: 8 succeeded, 1 not done"),
+    ],
+)
+def test_it_is_waited_for(
+    run: Run,
+    world: JobWorld,
+    left: dict[str, Any],
+    goes: bool,
+    words: tuple[str, ...],
+    code: int,
+    lines: list[str],
+    talk: str,
+) -> None:
+    world.leases.put(held(succeeded=1))
+
+    def watch(asked: Any) -> Reply:
+        if asked.query.get("watch") == "true":
+            world.leases.put(left)
+            if goes:
+                world.leases.remove(left["metadata"]["name"])
+        return reply(asked)
+
+    reply = world.leases._collection
+    world.server.script("GET", LEASES, watch)
+    done = run("wait", NAME, *words)
+    assert (done.code, done.lines) == (code, lines)
+    assert talk in done.talk
+
+
+def test_waiting_for_one(run: Run, world: JobWorld) -> None:
+    world.leases.put(held())
+    assert run("wait", NAME, "--timeout", "1s").code == 124
+    assert run("wait", NAME, "--any").code == 2
+    world.leases.put(lease(succeeded=2))
+    assert run("wait", NAME).code == 1
+
+
 def test_one_without_pods_is_listed(run: Run, world: JobWorld) -> None:
     world.leases.put(lease(succeeded=5, failed=1))
     world.leases.put(lease("bob", "zzzzzzzz"))
