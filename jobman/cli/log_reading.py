@@ -167,7 +167,9 @@ def check(job: Job, asked: Asked) -> None:
         return
     if job.spec.completion_mode != "Indexed":
         raise UsageError(f"job {job.metadata.name} is no array: its pods have no index")
-    highest = (job.spec.completions or 1) - 1
+    from jobman.jobs import state
+
+    highest = state.completions(job) - 1
     if max(asked.indexes) > highest:
         raise UsageError(
             f"job {job.metadata.name} has no index {max(asked.indexes)}",

@@ -5,16 +5,21 @@ logs. A pod's own deadline does not: the pod ends as Failed and stays. So runnin
 is over already; only when they have ended does the Job get a deadline, which makes it Failed for
 good. Until then `parallelism` follows the pods that are still ending, so that none comes after
 them.
+
+Of an array that would come too late: an index that ends lets the next one begin at once. Indexes
+begin in their order, and Kubernetes lets `completions` be changed together with `parallelism`. So
+an array first ends with the last index that has begun.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from jobman.errors import ApiNotFoundError, WaitTimeoutError
-from jobman.jobs import standing
+from jobman.errors import ApiNotFoundError, InvalidError, WaitTimeoutError
+from jobman.jobs import indexes, standing
 from jobman.jobs.standing import Standing
 from jobman.kube import labels
 from jobman.kube.client import Client
@@ -39,24 +44,60 @@ def cancel(client: Client, job: Job, *, user: str, now: datetime) -> str:
         return "is being deleted already"
     if found.view.state.finished:
         return f"is {found.view.state} already"
-    _patch(client, job, _mark(found.job, user, now))
+    _stop_starting(client, found, _mark(found.job, user, now))
     had_begun = _end_pods(client, found) or found.view.started_at is not None
     _patch(client, job, {"spec": _closed(found.job)})
+    with suppress(ApiNotFoundError):
+        _end_pods(client, standing.read(client, job))
     return "cancelled" if had_begun else "cancelled before it began"
 
 
-def _mark(job: Job, user: str, now: datetime) -> dict[str, Any]:
-    """Who stopped it and when; the first one stays. Retries end here: a failure is the end."""
-    notes = job.metadata.annotations
-    patch: dict[str, Any] = {}
-    if labels.cancelled_at(notes) is None:
-        moment = labels.format_submitted_at(now)
-        patch["metadata"] = {
-            "annotations": {labels.CANCELLED_AT: moment, labels.CANCELLED_BY: user}
-        }
-    if job.spec.backoff_limit_per_index is None and not job.spec.suspend:
-        patch["spec"] = {"backoffLimit": 0}
-    return patch
+def _mark(job: Job, user: str, now: datetime) -> dict[str, str]:
+    """The annotations that say who stopped it and when; the first one stays."""
+    if labels.cancelled_at(job.metadata.annotations) is not None:
+        return {}
+    return {
+        labels.CANCELLED_AT: labels.format_submitted_at(now),
+        labels.CANCELLED_BY: user,
+    }
+
+
+def _stop_starting(client: Client, found: Standing, mark: dict[str, str]) -> None:
+    """Write the mark; from here on no pod is to begin."""
+    job, spec = found.job, found.job.spec
+    limits: dict[str, int] = {}
+    if spec.backoff_limit_per_index is None and not spec.suspend:
+        # no retry; but the first of several to end must not fail the Job: it deletes the others
+        running = len(found.started())
+        limits["backoffLimit"] = 0 if running < 2 else job.status.failed + running
+    if size := _begun_size(found):
+        before = f"{spec.completions}%{spec.parallelism}"
+        shorter = limits | {"completions": size, "parallelism": size}
+        try:
+            _change(client, job, mark | {labels.ARRAY: before}, shorter)
+        except InvalidError:
+            pass  # a cluster without elastic Indexed Jobs
+        else:
+            return
+    _change(client, job, mark, limits)
+
+
+def _begun_size(found: Standing) -> int | None:
+    """The size of the array up to the last index that has begun; None where none is left out."""
+    job, spec = found.job, found.job.spec
+    size = spec.completions
+    if spec.completion_mode != "Indexed" or size is None or spec.success_policy is not None:
+        return None
+    begun = indexes.told(job.status.completed_indexes) | indexes.told(job.status.failed_indexes)
+    begun |= {pod.index for pod in found.view.pods if pod.has_started and pod.index is not None}
+    shorter = max(begun, default=-1) + 1
+    done_before = labels.array(job.metadata.annotations) is not None
+    return shorter if 0 < shorter < size and not done_before else None
+
+
+def _change(client: Client, job: Job, notes: dict[str, str], spec: dict[str, int]) -> None:
+    parts: dict[str, Any] = {"metadata": {"annotations": notes}} if notes else {}
+    _patch(client, job, parts | ({"spec": spec} if spec else {}))
 
 
 def _closed(job: Job) -> dict[str, Any]:

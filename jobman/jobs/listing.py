@@ -201,7 +201,7 @@ def _draft(job: Job, gpu_resources: frozenset[str] | None) -> _Draft:
 def _lean(job: Job) -> Job:
     """The Job without what its state does not need: of ten thousand, that is most of the memory."""
     meta = job.metadata
-    marks = (labels.CANCELLED_AT, labels.CANCELLED_BY)
+    marks = (labels.CANCELLED_AT, labels.CANCELLED_BY, labels.ARRAY)
     cancelled = {key: meta.annotations[key] for key in marks if key in meta.annotations}
     kept = ObjectMeta(
         name=meta.name,

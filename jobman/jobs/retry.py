@@ -94,6 +94,8 @@ def _own(old: Mapping[str, Any]) -> Object:
     spec = mine["spec"]
     if labels.CANCELLED_AT in notes:
         spec.pop("activeDeadlineSeconds", None)
+    if array := labels.array(notes):
+        spec["completions"], spec["parallelism"] = array
     queued = (mine["metadata"].get("labels") or {}).get(manifest.QUEUE_LABEL)
     spec.pop("suspend", None)
     if queued:

@@ -47,6 +47,7 @@ OWN_ANNOTATIONS = frozenset(
         labels.VERSION,
         labels.CANCELLED_AT,
         labels.CANCELLED_BY,
+        labels.ARRAY,
         labels.RETRY_OF,
     }
 )

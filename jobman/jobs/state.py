@@ -88,7 +88,7 @@ def derive(job: Job, pods: Iterable[PodView], events: Iterable[Event] = ()) -> J
     views = list(pods)
     if len(views) > 1:
         views.sort(key=_by_age)
-    total = _completions(job)
+    total = completions(job)
     live = [view for view in views if not view.finished]
     succeeded = _succeeded(views)
     verdict = _verdict(job, views, live, events)
@@ -115,7 +115,7 @@ def _verdict(
     """The first that applies, from what outranks the rest to what is left."""
     if job.metadata.deletion_timestamp is not None:
         return _Verdict(State.DELETING)
-    if _condition(job, _GOOD) or _all_succeeded(job, pods):
+    if _all_succeeded(job, pods) or (_condition(job, _GOOD) and not _was_cut_short(job)):
         return _Verdict(State.SUCCEEDED, exit_code=0)
     failed = _failed(job, pods)
     if failed and live and not _condition(job, ("Failed",)):
@@ -141,8 +141,14 @@ def _cancelled(job: Job) -> _Verdict | None:
     return _Verdict(State.CANCELLED, message=f"by {by} {at}" if by else at)
 
 
+def _was_cut_short(job: Job) -> bool:
+    """Whether a cancel took indexes away, and what was left of the array succeeded."""
+    before = labels.array(job.metadata.annotations)
+    return before is not None and job.status.succeeded < before[0]
+
+
 def _all_succeeded(job: Job, pods: list[PodView]) -> bool:
-    total = _completions(job)
+    total = completions(job)
     return 0 < total <= _succeeded(pods) and job.spec.success_policy is None
 
 
@@ -155,7 +161,7 @@ def _succeeded(pods: Iterable[PodView]) -> int:
 def _failed(job: Job, pods: list[PodView]) -> _Verdict | None:
     """The job's failure: by its condition, or before that by a pod when no retry is left."""
     bad = [pod for pod in pods if pod.state is State.FAILED]
-    single = _completions(job) <= 1
+    single = completions(job) <= 1
     condition = _condition(job, _BAD)
     if condition is not None:
         return _failed_by(condition, pods[-1] if single and pods else None, bad)
@@ -198,7 +204,7 @@ def _backoff_limit(job: Job) -> int:
 def _of_live(job: Job, live: list[PodView]) -> _Verdict:
     """One pod of the liveliest state speaks for all of them."""
     speaker = next(pod for state in _LIVELIEST_FIRST for pod in live[::-1] if pod.state is state)
-    if speaker.state is State.RUNNING and _completions(job) > 1:
+    if speaker.state is State.RUNNING and completions(job) > 1:
         return _Verdict(State.RUNNING)
     reason = speaker.reason or ("Terminating" if speaker.leaving else "")
     return _Verdict(speaker.state, reason, speaker.message)
@@ -235,9 +241,11 @@ def _condition(job: Job, kinds: Sequence[str]) -> JobCondition | None:
     return None
 
 
-def _completions(job: Job) -> int:
-    """How many pods must succeed; a work queue's is its parallelism."""
+def completions(job: Job) -> int:
+    """How many pods must succeed, or had to before a cancel; a work queue's is its parallelism."""
     spec = job.spec
+    if before := labels.array(job.metadata.annotations):
+        return before[0]
     if spec.completions is not None:
         return spec.completions
     return 1 if spec.parallelism is None else max(spec.parallelism, 1)

@@ -5,6 +5,7 @@ Anyone may have written what is read here: malformed means absent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,10 @@ CANCELLED_AT = "jobman/cancelled-at"
 CANCELLED_BY = "jobman/cancelled-by"
 """Annotations on the Job alone: somebody stopped it on purpose."""
 
+ARRAY = "jobman/array"
+"""Annotation on the Job alone: `100%8`, the completions and the parallelism of an array before a
+cancel took away the indexes that had not begun."""
+
 RETRY_OF = "jobman/retry-of"
 """Annotation on the Job alone: the job that it does over."""
 
@@ -37,6 +42,7 @@ COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 MANAGED_SELECTOR = f"{MANAGED_BY}={MANAGED_BY_JOBMAN}"
 
 _LONGEST_READ = 1 << 16
+_ARRAY = re.compile(r"([1-9]\d{0,5})%(\d{1,6})", re.ASCII)
 
 
 def submitted_at(annotations: Mapping[str, str]) -> datetime | None:
@@ -47,6 +53,12 @@ def submitted_at(annotations: Mapping[str, str]) -> datetime | None:
 def cancelled_at(annotations: Mapping[str, str]) -> datetime | None:
     """When the job was cancelled, in UTC; None where absent or malformed."""
     return _moment(annotations.get(CANCELLED_AT, ""))
+
+
+def array(annotations: Mapping[str, str]) -> tuple[int, int] | None:
+    """Completions and parallelism of an array before it was cancelled; else None."""
+    match = _ARRAY.fullmatch(annotations.get(ARRAY, ""))
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _moment(text: str) -> datetime | None:

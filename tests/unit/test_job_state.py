@@ -240,6 +240,16 @@ def test_events_of_another_job_say_nothing() -> None:
     assert state.of(a_job(), [], [other], now=NOW).reason == ""
 
 
+@pytest.mark.parametrize(("done", "expected"), [(2, State.CANCELLED), (9, State.SUCCEEDED)])
+def test_an_array_that_a_cancel_cut_short_has_its_size(done: int, expected: State) -> None:
+    """What had begun of it succeeded after all: the rest is cancelled."""
+    notes = CANCELLED["annotations"] | {"jobman/array": "9%3"}
+    complete = {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": done}
+    job = a_job({"annotations": notes}, status=complete, completions=2, completionMode="Indexed")
+    view = state.of(job, [], now=NOW)
+    assert (view.state, view.completions, view.succeeded) == (expected, 9, done)
+
+
 def test_times_span_all_attempts() -> None:
     job = a_job(backoffLimit=1)
     pods = [a_pod("a", **ended(1, at=10)), a_pod("b", at=20, **ended(1, at=90))]

@@ -11,6 +11,7 @@ from jobman.config.bigger import next_bigger
 from jobman.config.flavors import Flavor
 from jobman.jobs import retry
 from jobman.jobs.stamp import Stamp
+from jobman.kube import labels
 
 STAMP = Stamp("ann", datetime(2026, 1, 2, tzinfo=UTC), "feed", "1")
 
@@ -40,6 +41,19 @@ def old(**spec: Any) -> dict[str, Any]:
         },
         "status": {"failed": 1},
     }
+
+
+def test_an_array_that_was_cut_short_is_done_over_whole() -> None:
+    cut = old(completions=3, parallelism=3, completionMode="Indexed")
+    cut["metadata"]["annotations"]["jobman/array"] = "100%8"
+    made = retry.job(cut, "train-r2", STAMP)
+    assert (made["spec"]["completions"], made["spec"]["parallelism"]) == (100, 8)
+    assert "jobman/array" not in made["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("text", ["", "100", "0%1", "1%", "9999999%1", "-1%2", "1%2%3", "\x1b%1"])
+def test_a_note_of_an_array_that_nobody_wrote(text: str) -> None:
+    assert labels.array({"jobman/array": text}) is None
 
 
 def test_what_others_wrote_is_left_out() -> None:
