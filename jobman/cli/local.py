@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jobman.local.control import DaemonFacts
 
 _HELP = "The embedded cluster: a Kubernetes API on this machine, whose node is this machine."
+_SIMULATED = "local.jobman/simulated"
 
 
 def register(app: typer.Typer) -> None:
@@ -186,8 +187,8 @@ def _facts(place: Path, running: DaemonFacts) -> dict[str, Any]:
     """What `status` tells, as its JSON form has it."""
     from jobman.local import control
 
-    nodes = control.ask(running, "/api/v1/nodes?labelSelector=%21local.jobman%2Fsimulated")["items"]
-    simulated = control.ask(running, "/api/v1/nodes?labelSelector=local.jobman%2Fsimulated&limit=1")
+    everything = control.ask(running, "/api/v1/nodes")["items"]
+    nodes = [node for node in everything if _SIMULATED not in node["metadata"]["labels"]]
     pods = control.ask(running, "/api/v1/pods?fieldSelector=status.phase%3DRunning")["items"]
     return {
         "pid": running.pid,
@@ -196,17 +197,11 @@ def _facts(place: Path, running: DaemonFacts) -> dict[str, Any]:
         "address": running.address,
         "state": str(place),
         "kubeconfig": str(place / "kubeconfig"),
-        "simulatedNodes": _count(simulated),
+        "simulatedNodes": len(everything) - len(nodes),
         "node": nodes[0]["metadata"]["name"] if nodes else None,
         "allocatable": nodes[0]["status"]["allocatable"] if nodes else {},
         "podsRunning": len(pods),
     }
-
-
-def _count(listing: dict[str, Any]) -> int:
-    """All items of a list of which one page was asked for."""
-    left = listing["metadata"].get("remainingItemCount", 0)
-    return int(left) + len(listing["items"])
 
 
 def _status_lines(facts: dict[str, Any]) -> list[str]:

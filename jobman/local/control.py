@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,9 +288,9 @@ def make_user(state: Path, name: str, groups: Sequence[str]) -> Path:
 
 
 def simulate(state: Path, data: Mapping[str, str]) -> None:
-    """Ask the running cluster for simulated nodes: `nodes`, `cpu`, `memory`, `gpus`, `gpu_product`.
+    """Have simulated nodes in the running cluster: `nodes`, `cpu`, `memory`, `gpus`, `gpu_product`.
 
-    Raises NotFoundError when no daemon runs.
+    Returns when they are there. Raises NotFoundError when no daemon runs.
     """
     running = _running(State(state))
     if running is None:
@@ -306,6 +306,14 @@ def simulate(state: Path, data: Mapping[str, str]) -> None:
     answer = ask(running, path, method="POST", body=body)
     if answer.get("kind") == "Status":
         raise UsageError(f"these nodes cannot be simulated: {answer.get('message')}")
+    if (last := int(data["nodes"]) - 1) >= 0:
+        _await_node(running, f"simulated-{last:05d}")
+
+
+def _await_node(running: DaemonFacts, name: str) -> None:
+    """Return when the node is there, or after a minute."""
+    query = f"watch=1&fieldSelector=metadata.name%3D{name}&timeoutSeconds=60"
+    ask(running, f"/api/v1/nodes?{query}", timeout_s=90, read=lambda answer: answer.readline())
 
 
 def ask(
@@ -315,8 +323,12 @@ def ask(
     method: str = "GET",
     body: Any = None,
     timeout_s: float = 10,
+    read: Callable[[Any], bytes] = lambda answer: answer.read(),
 ) -> Any:
-    """One request to the daemon's API; the decoded JSON. Raises UnreachableError."""
+    """One request to the daemon's API; what `read` takes of the answer, decoded; None for nothing.
+
+    Raises UnreachableError.
+    """
     import http.client
     import ssl
 
@@ -330,7 +342,7 @@ def ask(
     try:
         data = None if body is None else json.dumps(body)
         connection.request(method, path, body=data, headers=headers)
-        return json.loads(connection.getresponse().read())
+        return json.loads(read(connection.getresponse()) or b"null")
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UnreachableError(f"{running.address} does not answer: {error}") from error
     finally:

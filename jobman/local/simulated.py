@@ -152,6 +152,8 @@ class Simulator:
         self._asked = False
         wanted = Simulation.of(self._registry.find("configmaps", NAMESPACE, NAME))
         machines = {m.name: m for m in map(wanted.machine, range(wanted.nodes))}
+        if machines:
+            self._cordon(True)  # before the first node: a pod that comes meanwhile is for them
         have = self._registry.list("nodes", selector=LABEL)
         for at, found in enumerate(have):
             if found["metadata"]["name"] not in machines:
@@ -160,7 +162,8 @@ class Simulator:
         for at, machine in enumerate(machines.values()):
             self._put_node(machine)
             await self._breathe(at)
-        self._cordon(wanted.nodes > 0)
+        if not machines:
+            self._cordon(False)
 
     async def _breathe(self, at: int) -> None:
         if at % _BATCH == _BATCH - 1:

@@ -77,6 +77,13 @@ def test_a_user(local: Local) -> None:
     assert b"no boundary" in done.stderr
 
 
+def test_simulated_nodes_are_there_when_the_command_returns(local: Local) -> None:
+    local("start", "--simulate-nodes", "3", "--cpu", "8")
+    status = local("status")
+    assert "simulated   3 nodes; no pod runs for real" in status.stdout.decode()
+    assert json.loads(local("status", "-o", "json").stdout)["simulatedNodes"] == 3
+
+
 def test_quantities_are_checked(local: Local) -> None:
     done = local("start", "--simulate-nodes", "1", "--memory", "lots")
     assert done.returncode == 2

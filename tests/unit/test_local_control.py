@@ -234,7 +234,7 @@ def test_simulated_nodes_run_pods_without_a_process(place: Path) -> None:
     started(place)
     control.simulate(place, {"nodes": "3", "cpu": "8", "gpus": "2", "gpu_product": "A100"})
     nodes = "/api/v1/nodes?labelSelector=local.jobman%2Fsimulated"
-    _until(lambda: len(ask(place, nodes)["items"]) == 3)
+    assert len(ask(place, nodes)["items"]) == 3
     first = ask(place, nodes)["items"][0]
     assert first["status"]["allocatable"]["nvidia.com/gpu"] == "2"
     create_pod(place, "a", "sleep 1000")
