@@ -28,6 +28,8 @@ PIECE_BYTES = 700_000
 MOST_PIECES = 200
 INPUT, LOGS = "/jobman/input", "/jobman/logs"
 PLAN, ITEMS = "plan.json", "items-"
+GROUP = 10001
+"""That of the image's user: without it a fresh volume takes no logs."""
 MAP = "jobman/map"
 """Label of what belongs to a detached run but is no pod of an item: its run."""
 CHOICES = (
@@ -167,12 +169,22 @@ def pod_of_site(run: str, files: Mapping[str, bytes], site: Site, namespace: str
     command = ["jobman", "-n", namespace, "map", "carry-out", INPUT, "--log-dir", f"{LOGS}/{run}"]
     return {
         "serviceAccountName": site.service_account,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "fsGroup": GROUP,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "containers": [
             {
                 "name": "main",
                 "image": site.image,
                 "command": command,
                 "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                },
                 "volumeMounts": [
                     {"name": "input", "mountPath": INPUT, "readOnly": True},
                     {"name": "logs", "mountPath": LOGS},

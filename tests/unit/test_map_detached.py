@@ -19,6 +19,7 @@ POD: dict[str, Any] = {
     "kind": "Pod",
     "spec": {"containers": [{"name": "main", "args": ["{{.Values.x}}"]}]},
 }
+DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
 SITE = detached.Site("registry/jobman:1", "jobman-map", "logs")
 
 
@@ -84,6 +85,14 @@ def test_the_runner_is_none_of_its_own_pods(plan: Plan) -> None:
     assert template["spec"]["serviceAccountName"] == "jobman-map"
     (container,) = template["spec"]["containers"]
     assert container["command"][-2:] == ["--log-dir", "/jobman/logs/abc"]
+
+
+def test_the_volume_takes_the_logs_of_the_images_user(plan: Plan) -> None:
+    """As the Dockerfile of the project makes that user."""
+    pod = detached.pod_of_site("abc", detached.parcel(plan), SITE, "team")
+    group = pod["securityContext"]["fsGroup"]
+    (user,) = [line for line in DOCKERFILE.read_text().splitlines() if line.startswith("USER")]
+    assert user == f"USER {group}:{group}"
 
 
 def test_a_runner_on_this_machine_gets_its_words_untouched() -> None:
