@@ -460,6 +460,20 @@ def test_publishing_once(run: Run, writable: JobWorld) -> None:
     assert json.loads(names["data"]["jobman-queue-names"])["jobs"][0]["name"] == "b"
 
 
+def test_a_cron_job_publishes_with_its_words_as_they_stand(run: Run, writable: JobWorld) -> None:
+    text = run("-n", NAMESPACE, "admin", "manifests", "--as", "cronjob", "--names").out
+    cron_job = [*yaml.safe_load_all(text)][-1]
+    pod_spec = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    program, *words = pod_spec["containers"][0]["command"]
+    done = run(*words)
+    assert (program, done.code) == ("jobman", 0), done.talk
+    published = writable.server.asked("POST", CONFIGMAPS)
+    assert [asked.body["metadata"]["name"] for asked in published] == [
+        "jobman-queue",
+        "jobman-queue-names",
+    ]
+
+
 def test_a_part_is_not_published_as_the_whole(run: Run, writable: JobWorld) -> None:
     writable.server.script("GET", JOBS, FORBIDDEN)
     done = run("queue", "publish")
