@@ -9,7 +9,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,17 @@ from jobman.errors import ApiNotFoundError, ForbiddenError, InvalidError, UsageE
 from jobman.kube.client import Client
 from jobman.kube.labels import RUN
 from jobman.kube.resources import PODS, RESOURCEQUOTAS
-from jobman.map import items
-from jobman.map.lease import LEASES, HeldError
+from jobman.map import items, reach
+from jobman.map.lease import LEASES, CancelledError, HeldError
 from jobman.map.plan import Plan
 from jobman.map.pods import ITEM
+from jobman.map.presence import Presence
 from jobman.map.progress import Progress
 from jobman.map.runner import Left, Leftover, Result, run
 from jobman.map.template import Template
+from jobman.values.enums import State
 
+RUN_ID = "bcdfghjk"
 GATE = "while [ ! -e {gate}/{{{{.Item}}}} ]; do sleep 0.05; done"
 
 
@@ -318,6 +323,32 @@ def test_a_second_runner_is_refused(cluster: Cluster) -> None:
             cluster.run(plan)
         cluster.let_go(0)
     assert cluster.files() == {"run-0.log": "item0\nbye\n"}
+
+
+def test_a_cancelled_run_is_taken_up(cluster: Cluster) -> None:
+    plan = cluster.gated(2)
+
+    def find() -> Presence:
+        found = reach.find(cluster.client, f"map-{RUN_ID}", now=datetime.now(UTC))
+        assert found is not None
+        return found
+
+    plan = replace(plan, run=RUN_ID, template=Template(plan.template.document, RUN_ID))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(cluster.run, plan)
+        cluster.until_running(f"{RUN_ID}-0", f"{RUN_ID}-1")
+        assert reach.cancel(cluster.client, find(), user="bob", now=datetime.now(UTC)) == 2
+        with pytest.raises(CancelledError, match="by bob"):
+            running.result(30)
+    cluster.wait(lambda: not cluster.pods())
+    assert (find().state, find().living, find().waits_for_a_runner) == (
+        State.CANCELLED,
+        False,
+        True,
+    )
+    cluster.let_go(0, 1)
+    assert cluster.run(plan).all_succeeded
+    assert reach.find(cluster.client, f"map-{RUN_ID}", now=datetime.now(UTC)) is None
 
 
 def test_ctrl_c_leaves_what_runs(cluster: Cluster) -> None:
