@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from jobman.local.api.agent import Channels, ExecOptions, LogOptions
+from jobman.local.api.agent import Channels, ExecOptions, LogOptions, NodeAgent
 from jobman.local.api.registry import Registry
 from jobman.local.api.users import AUTHENTICATED, MASTERS, User
 from jobman.local.controllers import basics
@@ -100,8 +100,10 @@ class ApiServer:
         *,
         headers_s: float = HEADERS_S,
         users: Mapping[str, User] = USERS,
+        node: NodeAgent | None = None,
     ) -> None:
         self._users = users
+        self._node = node
         self._headers_s = headers_s
         self.agent = ScriptedAgent()
         self.port = 0
@@ -128,7 +130,7 @@ class ApiServer:
         app = application(
             self.registry,
             tokens={f"token-of-{name}": user for name, user in self._users.items()},
-            node_agent=self.agent,
+            node_agent=self._node or self.agent,
             version="1",
         )
         self._listener = Listener(app, shutdown_s=0.1, headers_s=self._headers_s)

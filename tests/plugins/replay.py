@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import aiohttp
 from plugins.api_server import ApiServer
 from plugins.replay_diff import Comparison
+from plugins.replay_node import RecordedNode, content
 from plugins.replay_recordings import Object, Recording
 from plugins.replay_state import arrange, feed
 
 from jobman.local.api.users import AUTHENTICATED, MASTERS, User
 
+_SOME_KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 # What the recordings tell by a placeholder: too big to keep.
 _BIG_BODIES = {
     "<Pod with a 1600000-byte env value>": ("Pod", "env", 1_600_000),
@@ -35,22 +43,81 @@ USERS = {
 }
 
 
-def replayed(server: ApiServer, recording: Recording) -> list[str]:
-    """Replay a recording and say how the answer differs from the recorded one."""
-    server.on_loop(lambda: arrange(server, recording))
-    with server.connection() as connection:
-        answer = _sent(connection, recording)
-        found = [] if answer.status == recording.response["status"] else [_code(answer, recording)]
-        lines = recording.lines
-        if lines is None or answer.status >= 400:
-            return found + _compared(answer, recording)
-        server.on_loop(lambda: feed(server.store, recording))
-        said = list(_read(answer, recording, len(lines)))
-        return found + Comparison().differences(said, lines)
+@dataclass
+class Replay:
+    """A server, and the node behind it."""
+
+    server: ApiServer
+    node: RecordedNode
+
+    def differences(self, recording: Recording) -> list[str]:
+        """Replay a recording and say how the answer differs from the recorded one."""
+        self.node.prepare(recording)
+        self.server.on_loop(lambda: arrange(self.server, recording))
+        if "frames" in recording.response:
+            try:
+                return asyncio.run(_exec(self.server.port, recording))
+            except aiohttp.WSServerHandshakeError as error:
+                return [f"status: {error.status}, not 101"]
+        with self.server.connection() as connection:
+            answer = _sent(connection, recording)
+            wanted = recording.response["status"]
+            found = [] if answer.status == wanted else [f"status: {answer.status}, not {wanted}"]
+            lines = recording.lines
+            if lines is None or answer.status >= 400:
+                return found + _compared(answer, recording)
+            self.server.on_loop(lambda: feed(self.server.store, recording))
+            said = list(_read(answer, recording, len(lines)))
+            return found + Comparison().differences(said, lines)
 
 
-def _code(answer: HTTPResponse, recording: Recording) -> str:
-    return f"status: {answer.status}, not {recording.response['status']}"
+@contextmanager
+def replay(directory: Path) -> Iterator[Replay]:
+    """A server for replays."""
+    node = RecordedNode(directory / "log")
+    server = ApiServer(directory, users=USERS, node=node)
+    server.start()
+    try:
+        yield Replay(server, node)
+    finally:
+        server.on_loop(node.close)
+        server.stop()
+
+
+async def _exec(port: int, recording: Recording) -> list[str]:
+    """An exec: what came on each channel, and how it ended."""
+    response = recording.response
+    offered = recording.request["headers"].get("Sec-WebSocket-Protocol", "")
+    protocols = [name.strip() for name in offered.split(",") if name.strip()]
+    url = f"http://127.0.0.1:{port}{recording.request['path']}?{urlencode(recording.query)}"
+    headers = _identity(recording.request.get("auth"))
+    ours: dict[int, bytes] = defaultdict(bytes)
+    theirs: dict[int, bytes] = defaultdict(bytes)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url, protocols=protocols, headers=headers) as socket,
+    ):
+        for frame in response["frames"]:
+            if frame["dir"] == "server" and "channel" in frame:
+                theirs[frame["channel"]] += content(frame)
+            elif "channel" in frame:
+                await socket.send_bytes(bytes([frame["channel"]]) + content(frame))
+        async with asyncio.timeout(1):
+            async for message in socket:
+                ours[message.data[0]] += message.data[1:]
+    protocol, code = socket.protocol or "", socket.close_code
+    end = response["frames"][-1].get("closeCode")
+    return Comparison().differences(
+        {"channels": _told(ours), "protocol": protocol, "end": end and code},
+        {"channels": _told(theirs), "protocol": response["negotiated"] or "", "end": end},
+    )
+
+
+def _told(channels: dict[int, bytes]) -> dict[str, Any]:
+    return {
+        str(number): json.loads(data) if number == 3 else data.decode(errors="surrogateescape")
+        for number, data in channels.items()
+    }
 
 
 def _sent(connection: HTTPConnection, recording: Recording) -> HTTPResponse:
@@ -67,7 +134,7 @@ def _sent(connection: HTTPConnection, recording: Recording) -> HTTPResponse:
     if body is not None:
         headers["Content-Length"] = str(len(body))
     for name, value in headers.items():
-        connection.putheader(name, value)
+        connection.putheader(name, _SOME_KEY if value == "<random>" else value)
     connection.endheaders(body)
     return connection.getresponse()
 

@@ -68,11 +68,11 @@ class Recording:
     @property
     def body(self) -> Any:
         """The answer's body: JSON decoded, else a text, or bytes."""
-        if "body" in self.response:
+        if self.response.get("body") is not None:
             return self.response["body"]
         if self.response.get("lines"):
             pieces = [_piece(line) for line in self.response["lines"]]
-            return pieces[0] if isinstance(pieces[0], dict) else b"".join(pieces)
+            return pieces[0] if isinstance(pieces[0], dict) else b"".join(pieces).decode()
         if "bodyBase64" in self.response:
             return base64.b64decode(self.response["bodyBase64"])
         return self.response.get("bodyText", "")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from plugins import replay_node
 from plugins.api_server import ApiServer
 from plugins.replay_recordings import (
     KINDS,
@@ -167,6 +168,9 @@ def _state(recording: Recording) -> Iterator[Object]:
     for each in GIVEN.get(recording.id, GIVEN.get(recording.group, ())):
         yield recordings()[each].body
     if recording.id in GIVEN:
+        return
+    if pods := [*replay_node.pods(recording)]:
+        yield from pods
         return
     found, resource = recording.named, recording.resource
     if found is None or resource is None or not resource.stored:
