@@ -83,6 +83,8 @@ class JobController(Controller[Key]):
         self._by_hand: dict[str, Key] = {}
         self._memory: dict[str, _Memory] = {}
         self._orphans = _Orphans()
+        self._unchecked: dict[str, set[str]] = {}
+        self._telling = False
 
     def begin(self) -> None:
         """Jobs first, then their pods with those that were counted before."""
@@ -100,7 +102,8 @@ class JobController(Controller[Key]):
 
     def _changed(self, change: Change) -> None:
         for key in self.keys_of(change):
-            pods = 0 if change.record.key == key else self._pods_of_key(key)
+            is_wish = change.record.key == key and not self._telling
+            pods = 0 if is_wish else self._pods_of_key(key)
             if pods <= _FEW_PODS:
                 self.queue.add(key)
             else:
@@ -138,6 +141,7 @@ class JobController(Controller[Key]):
         ):
             return []
         pod, key, goes_on = pod_of(change.record), change.record.key, False
+        before: JobPod | None = None
         if change.previous is not None and change.type != "ADDED":
             before = self._pods.get(pod.owner, pod.uid) or pod_of(change.previous)
             if before == pod and change.type == "MODIFIED":
@@ -152,6 +156,8 @@ class JobController(Controller[Key]):
             return self._nobodys(change.record, pod)
         self._pods.put(pod)
         if pod.owner in self._jobs:
+            if before is None or before.labels != pod.labels:
+                self._unchecked.setdefault(pod.owner, set()).add(pod.uid)
             return [] if goes_on else [self._jobs[pod.owner]]
         return [key] if pod.tracked else []
 
@@ -284,8 +290,12 @@ class JobController(Controller[Key]):
             if found["metadata"]["uid"] == about["uid"]:
                 found["status"] = status
 
-        with _absent_is_fine():
-            self.registry.modify(JOBS, about["namespace"], about["name"], change)
+        self._telling = True
+        try:
+            with _absent_is_fine():
+                self.registry.modify(JOBS, about["namespace"], about["name"], change)
+        finally:
+            self._telling = False
 
     # -- whose pods ------------------------------------------------------------------------------
 
@@ -298,6 +308,7 @@ class JobController(Controller[Key]):
 
     def _forget(self, uid: str) -> None:
         self._memory.pop(uid, None)
+        self._unchecked.pop(uid, None)
         self._pods.forget(uid)
 
     def _adopt(self, job: Object) -> None:
@@ -316,10 +327,14 @@ class JobController(Controller[Key]):
 
     def _release(self, job: Object) -> None:
         """Let go of pods whose labels were changed so that they are not the Job's any more."""
-        accepts = selectors.of_object(job["spec"].get("selector", {}))
         uid = job["metadata"]["uid"]
-        for pod in self._pods.of(uid):
-            if not accepts(pod.labels or {}):
+        unchecked = self._unchecked.pop(uid, ())
+        if not unchecked:
+            return
+        accepts = selectors.of_object(job["spec"].get("selector", {}))
+        for pod_uid in unchecked:
+            pod = self._pods.get(uid, pod_uid)
+            if pod is not None and not accepts(pod.labels or {}):
                 self._modify(pod, lambda found: _set_free(found, uid))
 
     def _let_go_of_stray(self, record: Record) -> None:
