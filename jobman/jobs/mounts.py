@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,9 +26,18 @@ def may_hide_trouble(state: State, since: datetime | None, now: datetime) -> boo
     return state is State.STARTING and since is not None and now - since >= patience
 
 
+def by_pod(events: Iterable[Event]) -> Failures:
+    """Those of the events that say why a pod is not made ready."""
+    found: defaultdict[tuple[str, str], list[Event]] = defaultdict(list)
+    for event in events:
+        about = event.involved_object
+        if about.kind == "Pod" and event.reason in MOUNT_REASONS:
+            found[about.namespace, about.name].append(event)
+    return found
+
+
 def failures(client: Client, namespace: str | None) -> Failures:
     """What the kubelets say of pods, `namespace` None: of all; nothing where I may not know it."""
-    found: defaultdict[tuple[str, str], list[Event]] = defaultdict(list)
     asked = [
         beside(
             partial(
@@ -42,8 +51,5 @@ def failures(client: Client, namespace: str | None) -> Failures:
         for reason in sorted(MOUNT_REASONS)
     ]
     with suppress(ForbiddenError):
-        for answer in asked:
-            for event in answer().items:
-                about = event.involved_object
-                found[about.namespace, about.name].append(event)
-    return found
+        return by_pod(event for answer in asked for event in answer().items)
+    return {}

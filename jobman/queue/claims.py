@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ import msgspec
 from jobman.jobs import mounts
 from jobman.jobs import pods as pod_views
 from jobman.jobs.mounts import Failures
+from jobman.jobs.quota import can_never_be_created
 from jobman.kube import decode
 from jobman.kube import labels as names
 from jobman.kube.identity import user_of_label
@@ -18,6 +19,7 @@ from jobman.kube.objects import (
     Affinity,
     Container,
     ContainerStatus,
+    Event,
     ObjectMeta,
     Pod,
     PodCondition,
@@ -168,7 +170,6 @@ def _read(raw: msgspec.Raw, model: Any) -> Any:
 class Claims:
     """Makes claims; `user` is who I am, `label` the annotation that names the flavor.
 
-    `refused` are the Jobs, by namespace and name, whose pods the server will never take;
     `failures` is what the kubelets say of pods that have been starting for long.
     """
 
@@ -177,7 +178,6 @@ class Claims:
     ) -> None:
         self.shapes = shapes
         self.now = now
-        self.refused: frozenset[tuple[str, str]] = frozenset()
         self.failures: Failures = {}
         self._user = user
         self._label = label
@@ -260,8 +260,7 @@ class Claims:
         meta = job.metadata
         if job.spec.suspend:
             return State.PENDING if meta.labels.kueue_queue else State.SUSPENDED
-        refused = (meta.namespace, meta.name) in self.refused
-        return State.STUCK if refused else State.PENDING
+        return State.PENDING
 
     def is_settling(self, job: QueuedJob) -> bool:
         """Whether the Job is so new that its pods are still to come."""
@@ -269,6 +268,22 @@ class Claims:
             return False
         made = moment(job.metadata.creation_timestamp or "")
         return made is not None and (self.now - made).total_seconds() < SETTLING_S
+
+
+def refused_by(events: Iterable[Event]) -> frozenset[tuple[str, str]]:
+    """The Jobs, by namespace and name, of which the events say that they never get their pods."""
+    return frozenset(
+        (event.involved_object.namespace, event.involved_object.name)
+        for event in events
+        if event.reason == "FailedCreate" and can_never_be_created(event.message)
+    )
+
+
+def told(claim: Claim, refused: frozenset[tuple[str, str]]) -> Claim:
+    """The claim of a Job, once it is known which Jobs are refused their pods."""
+    if claim.state is State.PENDING and (claim.namespace, claim.name) in refused:
+        return msgspec.structs.replace(claim, state=State.STUCK)
+    return claim
 
 
 def moment(text: str) -> datetime | None:

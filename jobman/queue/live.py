@@ -11,23 +11,28 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 from jobman.errors import ForbiddenError, JobmanError
+from jobman.jobs import mounts
+from jobman.jobs.pods import MOUNT_REASONS
 from jobman.kube.client import Client
 from jobman.kube.lists import Listing
-from jobman.kube.objects import Node, ResourceQuota
-from jobman.kube.resources import NODES, RESOURCEQUOTAS, Resource
+from jobman.kube.objects import Event, Node, ResourceQuota
+from jobman.kube.resources import EVENTS, NODES, RESOURCEQUOTAS, Resource
 from jobman.kube.watch import Watch
 from jobman.queue import assemble, quotas
 from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod, QueuedJob
-from jobman.queue.claims import Claim, Claims, Shapes
+from jobman.queue.claims import Claim, Claims, Shapes, refused_by, told
 from jobman.queue.snapshot import Origin, Snapshot, Source
 from jobman.queue.sources import Query, read
+from jobman.values.enums import State
 
 REREAD_S = 30.0
 """Seconds after which what is not watched is read again."""
+
+TROUBLE = "type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Unhealthy,reason!=Failed"
+"""The field selector of events that may say why something is stuck; the commonest are no use."""
 
 Clock = Callable[[], datetime]
 
@@ -49,7 +54,9 @@ class Live:
         self._jobs: dict[str, Claim] = {}
         self._nodes: dict[str, Node] = {}
         self._quotas: dict[str, ResourceQuota] = {}
+        self._events: dict[str, Event] = {}
         self._settling: dict[str, QueuedJob] = {}
+        self._starting: dict[str, ActivePod] = {}
         self._changes = 0
         self._seen = -1
         self._whole = True
@@ -77,6 +84,8 @@ class Live:
             mine = self._query.namespace
             self._follow(RESOURCEQUOTAS, self._quotas, lambda quota: quota, namespace=mine)
             facts.append(("quotas", mine))
+        with suppress(ForbiddenError):
+            self._follow(EVENTS, self._events, _of_use, all_namespaces=True, fields=TROUBLE)
         now = self._now()
         sources = [
             Source(
@@ -104,7 +113,13 @@ class Live:
 
     def _of_pod(self, pod: ActivePod) -> Claim | None:
         self._claims.now = self._now()
-        return self._claims.of_pod(pod)
+        found = self._claims.of_pod(pod)
+        with self._lock:
+            if found is not None and found.state in (State.STARTING, State.STUCK):
+                self._starting[pod.metadata.uid] = pod
+            else:
+                self._starting.pop(pod.metadata.uid, None)
+        return found
 
     def _of_job(self, job: QueuedJob) -> Claim | None:
         """The Job's claim; a new one is looked at again when its pods should have come."""
@@ -150,7 +165,7 @@ class Live:
 
     def _counted(self) -> Snapshot:
         with self._lock:
-            claims = [*chain(self._jobs.values(), self._pods.values())]
+            claims = self._with_trouble()
             nodes = [*self._nodes.values()]
             limits = [*self._quotas.values()]
         facts = assemble.facts(claims, nodes, by=self._query.by, is_gpu=self._query.is_gpu)
@@ -162,6 +177,17 @@ class Live:
             quotas=quotas.of(limits),
             notes=facts.notes,
         )
+
+    def _with_trouble(self) -> list[Claim]:
+        """All claims, those that events concern as these have it by now."""
+        events = self._events.values()
+        refused = refused_by(events)
+        self._claims.failures = mounts.by_pod(events)
+        self._claims.now = self._now()
+        starting = {uid: self._claims.of_pod(pod) for uid, pod in self._starting.items()}
+        pods = {**self._pods, **starting}
+        jobs = (told(claim, refused) for claim in self._jobs.values())
+        return [*jobs, *(claim for claim in pods.values() if claim is not None)]
 
     def _follow(
         self,
@@ -214,22 +240,28 @@ class Live:
         return lean
 
     def _put(self, into: dict[str, Any], uid: str, found: Any) -> None:
-        if found is None:
-            into.pop(uid, None)
-        else:
+        before = into.pop(uid, None)
+        if found is not None:
             into[uid] = found
-        self._changes += 1
+        if found is not before:
+            self._changes += 1
 
     def _run(self, watch: Watch[Any], into: dict[str, Any], made: Callable[[Any], Any]) -> None:
         try:
             for change in watch:
                 found = None if change.type == "DELETED" else made(change.object)
                 with self._lock:
-                    if found is None and change.type == "DELETED":
+                    if change.type == "DELETED":
                         self._settling.pop(change.object.metadata.uid, None)
+                        self._starting.pop(change.object.metadata.uid, None)
                     self._put(into, change.object.metadata.uid, found)
         except ForbiddenError as error:
-            if into is not self._quotas:
+            if into is not self._quotas and into is not self._events:
                 self._error = error
         except JobmanError as error:
             self._error = error
+
+
+def _of_use(event: Event) -> Event | None:
+    """Events of other trouble change nothing here."""
+    return event if event.reason in (*MOUNT_REASONS, "FailedCreate") else None

@@ -12,11 +12,8 @@ from datetime import datetime
 from itertools import chain
 from typing import TypeVar
 
-import msgspec
-
 from jobman.errors import ApiNotFoundError, ForbiddenError, JobmanError
 from jobman.jobs import mounts
-from jobman.jobs.quota import can_never_be_created
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
 from jobman.kube.lists import Listing
@@ -25,7 +22,7 @@ from jobman.kube.resources import CONFIGMAPS, EVENTS, NODES, RESOURCEQUOTAS
 from jobman.queue import assemble, gpus, published, quotas, snapshot
 from jobman.queue import group as groups
 from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod
-from jobman.queue.claims import Claim, Claims, IsGpu, Shapes
+from jobman.queue.claims import Claim, Claims, IsGpu, Shapes, refused_by, told
 from jobman.queue.group import Group
 from jobman.queue.published import Published
 from jobman.queue.quotas import Quota
@@ -283,8 +280,8 @@ class _Reader:
         ]
         if all(claim.state is not State.PENDING for claim in found):
             return found
-        self._claims.refused = self._refused(namespace)
-        return [self._told_of_refusal(claim) for claim in found]
+        refused = self._refused(namespace)
+        return [told(claim, refused) for claim in found]
 
     def _refused(self, namespace: str | None) -> frozenset[tuple[str, str]]:
         """The Jobs whose pods are refused for good; asked for only when a Job lacks pods."""
@@ -298,16 +295,7 @@ class _Reader:
                 ).items
             )
         )
-        return frozenset(
-            (event.involved_object.namespace, event.involved_object.name)
-            for event in events or ()
-            if can_never_be_created(event.message)
-        )
-
-    def _told_of_refusal(self, claim: Claim) -> Claim:
-        if claim.state is State.PENDING and (claim.namespace, claim.name) in self._claims.refused:
-            return msgspec.structs.replace(claim, state=State.STUCK)
-        return claim
+        return refused_by(events or ())
 
     def _quotas(self) -> list[Quota] | None:
         if self._query.nodes_alone or self._query.publishing:

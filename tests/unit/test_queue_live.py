@@ -21,6 +21,7 @@ from jobman.queue.sources import Query
 from jobman.values.enums import QueueBy
 
 PODS, JOBS, NODES = "/api/v1/pods", "/apis/batch/v1/jobs", "/api/v1/nodes"
+EVENTS = "/api/v1/events"
 FORBIDDEN = Reply(403, {"kind": "Status", "reason": "Forbidden", "code": 403})
 Object = dict[str, Any]
 
@@ -46,6 +47,7 @@ class Moving:
     jobs: Collection
     nodes: Collection
     quotas: Collection
+    events: Collection
     now: datetime = NOW
 
     def clock(self) -> datetime:
@@ -54,9 +56,8 @@ class Moving:
 
 @pytest.fixture
 def moving(world: JobWorld) -> Moving:
-    world.server.script("GET", "/api/v1/events", Reply(200, {"items": []}))
     quotas = f"{CORE}/resourcequotas", "ResourceQuota"
-    kinds = ((PODS, "Pod"), (JOBS, "Job"), (NODES, "Node"), quotas)
+    kinds = ((PODS, "Pod"), (JOBS, "Job"), (NODES, "Node"), quotas, (EVENTS, "Event"))
     return Moving(*(Collection(world, path, kind) for path, kind in kinds))
 
 
@@ -127,6 +128,56 @@ def test_a_new_job_without_pods_waits_when_they_should_have_come(
     assert counts(live).waiting == 3
     moving.jobs.remove("j")
     soon(lambda: counts(live).waiting, 2)
+
+
+def an_event(kind: str, name: str, reason: str, message: str) -> Object:
+    about = {"kind": kind, "namespace": NAMESPACE, "name": name}
+    meta = {"name": f"{name}.1", "creationTimestamp": ago(100)}
+    seen = {"firstTimestamp": ago(100), "reason": reason, "message": message}
+    return {"metadata": meta, "involvedObject": about, "type": "Warning", **seen}
+
+
+def test_a_volume_that_fails_for_long_is_stuck(live: Live, moving: Moving) -> None:
+    creating = {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    slow = pod("a", node="n1")
+    moving.pods.put(slow | {"status": slow["status"] | {"containerStatuses": [creating]}})
+    soon(lambda: counts(live), Counts(starting=1))
+    moving.events.put(an_event("Pod", "a", "FailedMount", "timed out"))
+    soon(lambda: counts(live), Counts(stuck=1))
+    moving.pods.put(pod("a", node="n1", phase="Running"))
+    soon(lambda: counts(live), Counts(running=1))
+
+
+def test_a_job_whose_pods_are_refused_is_stuck(live: Live, moving: Moving) -> None:
+    meta = {"name": "j", "creationTimestamp": ago(60)}
+    moving.jobs.put({"metadata": meta, "spec": {"template": {"spec": {"containers": []}}}})
+    soon(lambda: counts(live), Counts(waiting=2))
+    moving.events.put(an_event("Job", "j", "FailedCreate", "pods is forbidden: no"))
+    soon(lambda: counts(live), Counts(waiting=1, stuck=1))
+    moving.jobs.remove("j")
+    soon(lambda: counts(live), Counts(waiting=1))
+
+
+def test_events_of_other_trouble_change_nothing(live: Live, moving: Moving) -> None:
+    meta = {"name": "j", "creationTimestamp": ago(60)}
+    moving.jobs.put({"metadata": meta, "spec": {"template": {"spec": {"containers": []}}}})
+    soon(lambda: counts(live), Counts(waiting=2))
+    before = live.version
+    moving.events.put(an_event("Node", "n1", "NodeNotReady", "gone"))
+    moving.events.put(an_event("Job", "j", "FailedCreate", "pods is forbidden: no"))
+    soon(lambda: counts(live), Counts(waiting=1, stuck=1))
+    assert live.version == before + 1
+
+
+def test_events_that_may_not_be_read_are_done_without(
+    client: Client, moving: Moving, world: JobWorld
+) -> None:
+    world.server.script("GET", EVENTS, FORBIDDEN)
+    moving.pods.put(pod("a"))
+    query = Query(user="alice", namespace=NAMESPACE, is_gpu=is_gpu, by=QueueBy.NAMESPACE)
+    with Live(client, query, now=moving.clock) as found:
+        assert counts(found) == Counts(waiting=1)
+        assert found.snapshot().of_whole_cluster
 
 
 def test_a_lost_right_ends_it(live: Live, moving: Moving, world: JobWorld) -> None:
