@@ -58,7 +58,12 @@ def test_a_quota(jobman: Any, api: Any, namespace: str) -> None:
 
 def test_a_secret_that_is_missing(jobman: Any) -> None:
     name = jobman.submit("--secret-env", "nope", "--", "true")
-    assert told(jobman, name, "missing")["sentence"] == "Secret nope is not there"
+    found = told(jobman, name, "missing")
+    assert found["sentence"] == "Secret nope is not there"
+    assert found["suggestions"] == ["make Secret nope: it starts then by itself"]
+    rows = json.loads(jobman("queue", "--by", "namespace", "-o", "json").ok().out)["rows"]
+    (mine,) = [row for row in rows if row["name"] == jobman.namespace]
+    assert (mine["stuck"], mine["running"], mine["starting"]) == (1, 0, 0)
 
 
 def test_held_running_and_over(jobman: Any) -> None:
