@@ -51,7 +51,7 @@ def chosen(app: AppContext, asked: Asked, verb: str, *, runs: bool = False) -> C
         raise UsageError("what sweeps several jobs needs -y where nobody can be asked")
     found = _meant(app, asked, _swept_runs(app, asked) if runs else [])
     if not asked.force:
-        _refuse_others(app, found, verb)
+        refuse_others(app, found, verb)
     return found
 
 
@@ -103,7 +103,8 @@ def map_run(app: AppContext, word: str) -> Presence | None:
     return reach.find(app.client, word, now=app.now())
 
 
-def _refuse_others(app: AppContext, found: Chosen, verb: str) -> None:
+def refuse_others(app: AppContext, found: Chosen, verb: str) -> None:
+    """Raise OwnershipError where some belong to others."""
     from jobman.jobs.find import owner
 
     owners = [(job.metadata.name, owner(job)) for job in found.jobs]

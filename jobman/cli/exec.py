@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from jobman.cli import completion
+from jobman.cli import completion, each
 from jobman.cli.command import Command, app_context
-from jobman.errors import JobmanError, NotFoundError, OwnershipError, UsageError
+from jobman.cli.named import Force
+from jobman.errors import JobmanError, NotFoundError, UsageError
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -66,9 +67,7 @@ def exec_(
     index: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="The pod of this index of an array.")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also in a job that is not mine, where I may.")
-    ] = False,
+    force: Force = False,
 ) -> None:
     """Run a command in a running job's container; ends with the command's exit code."""
     app = app_context(ctx)
@@ -81,7 +80,7 @@ def exec_(
 
     job = find_one(app.client, name, app.user)
     if not force:
-        _refuse_others(app, job)
+        each.refuse_others(app, each.Chosen([job]), "exec")
     indexes = None if index is None else frozenset({index})
     check(job, Asked(container=container, indexes=indexes))
     pod = _running_pod(app, job, index)
@@ -90,17 +89,6 @@ def exec_(
         tty = False
     code = _run(app, job, pod, command, container, stdin=stdin, tty=tty)
     raise typer.Exit(code)
-
-
-def _refuse_others(app: AppContext, job: Job) -> None:
-    from jobman.jobs.find import owner
-
-    whose = owner(job)
-    if whose != app.user:
-        of = f"of {visible(whose, limit=80)}" if whose else "not made by jobman"
-        raise OwnershipError(
-            f"not yours: {job.metadata.name} ({of})", hint="--force runs it all the same"
-        )
 
 
 def _running_pod(app: AppContext, job: Job, index: int | None) -> Pod:

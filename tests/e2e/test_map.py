@@ -109,17 +109,22 @@ def test_what_stands_in_the_way_is_told(
 
 
 def test_interrupted_and_taken_up(
-    jobman: Any, write: Callable[..., None], api: k8s.ApiClient, namespace: str
+    jobman: Any, write: Callable[..., None], kubectl: Any, api: k8s.ApiClient, namespace: str
 ) -> None:
-    write("echo begin; sleep 3; echo end", 3)
+    end = f"{jobman.cwd}/end"
+    write(f"echo begin; until test -d {end}; do sleep 0.1; done; echo end", 3)
     running = jobman.start("map", "-i", "list", "process.yaml")
-    _until(lambda: len(names(api, namespace)) == 3, 20 * jobman.cluster.scale)
+    _until(lambda: len(names(api, namespace)) == 3, 60 * jobman.cluster.scale)
     second = jobman("map", "-i", "list", "process.yaml")
     assert second.code == 1
     assert "another runner works on this run" in second.talk
     running.interrupt()
     assert running.finish() == 130
     assert b"3 pods go on; the same command brings their logs home" in running.err
+    kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s").ok()
+    for name in names(api, namespace):
+        # on the embedded cluster the first one ends all of them
+        kubectl("exec", name, "--", "mkdir", "-p", end)
     jobman("map", "-i", "list", "process.yaml").ok()
     assert outcomes(jobman) == [f"process-00{number}.log" for number in range(3)]
     assert (jobman.cwd / "JOBMAN" / "process-001.log").read_text() == "begin\nend\n"
@@ -144,14 +149,14 @@ def test_a_question_on_a_terminal(
         start_new_session=True,
     ) as process:
         os.close(side)
-        _until(lambda: len(names(api, namespace)) == 2, 20 * jobman.cluster.scale)
+        _until(lambda: len(names(api, namespace)) == 2, 60 * jobman.cluster.scale)
         process.send_signal(signal.SIGINT)
         said = _read_until(main, b"[l]eave them, [d]elete them, [c]ontinue?")
         assert b"2 pods run or wait" in said
         os.write(main, b"d\n")
         assert process.wait(20) == 130
     os.close(main)
-    _until(lambda: names(api, namespace) == [], 20 * jobman.cluster.scale)
+    _until(lambda: names(api, namespace) == [], 60 * jobman.cluster.scale)
     assert outcomes(jobman) == []
 
 
@@ -189,7 +194,7 @@ def test_inside_the_cluster(
     assert attempts == {"1": "0,2", "2": "1"}
     write("sleep 100", 2)
     run = jobman("map", "-i", "list", "process.yaml", "--detach", "--log-dir", "b").ok().text
-    _until(lambda: len(names(api, namespace)) >= 4, 20 * jobman.cluster.scale)
+    _until(lambda: len(names(api, namespace)) >= 4, 60 * jobman.cluster.scale)
     assert "pods: 2 " in jobman("map", "status", run.strip()).ok().text
     assert jobman("map", "cancel", run.strip()).ok().text == run
     _until(
@@ -197,7 +202,7 @@ def test_inside_the_cluster(
         20 * jobman.cluster.scale,
     )
     run = jobman("map", "-i", "list", "process.yaml", "--detach", "--log-dir", "c").ok().text
-    _until(lambda: len(names(api, namespace)) >= 4, 20 * jobman.cluster.scale)
+    _until(lambda: len(names(api, namespace)) >= 4, 60 * jobman.cluster.scale)
     jobman("delete", "-y", f"map-{run.strip()}").ok()
     _until(
         lambda: not [n for n in names(api, namespace) if n.startswith("process")],

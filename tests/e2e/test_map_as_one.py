@@ -26,7 +26,7 @@ def started(jobman: Any, api: k8s.ApiClient, namespace: str) -> Iterator[tuple[A
 
 
 def _name(jobman: Any, api: k8s.ApiClient, namespace: str) -> str:
-    deadline = time.monotonic() + 30 * jobman.cluster.scale
+    deadline = time.monotonic() + 60 * jobman.cluster.scale
     while sorted(phases(api, namespace)) != ["Running", "Running", "Succeeded"]:
         assert time.monotonic() < deadline, phases(api, namespace)
         time.sleep(0.1)

@@ -14,8 +14,11 @@ def why(jobman: Any, name: str) -> dict[str, Any]:
 
 def told(jobman: Any, name: str, kind: str) -> dict[str, Any]:
     """The diagnosis, once the cluster has got so far: until then its watch is awaited."""
-    jobman("wait", name, "--for", "started", "--timeout", "3s")
-    found = why(jobman, name)
+    for _ in range(10):
+        jobman("wait", name, "--for", "started", "--timeout", "2s")
+        found = why(jobman, name)
+        if found["kind"] == kind:
+            break
     assert found["kind"] == kind, found
     return found
 
