@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -83,7 +84,11 @@ async def patch(call: Call) -> web.StreamResponse:
     accept_of(call.request)
     write = call.write("PatchOptions")
     kind, body = await bodies.patch(call.request)
-    if kind == APPLY and not call.request.query.get("fieldManager"):
+    if kind == APPLY:
+        query = call.request.query
+        force = query.get("force", "") in ("true", "1")
+        write = replace(write, manager=query.get("fieldManager", ""), force=force)
+    if kind == APPLY and not write.manager:
         text = "Required value: is required for apply patch"
         cause = Cause("FieldValueRequired", "fieldManager", text)
         raise status.invalid("PatchOptions", "meta.k8s.io", "", [cause])

@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobman.local.api import admission, defaults, metadata, schema, selectors, status, validation
+from jobman.local.api import (
+    admission,
+    defaults,
+    managed_fields,
+    metadata,
+    schema,
+    selectors,
+    status,
+    validation,
+)
 from jobman.local.api.deletion import DeleteOptions, is_over, marked
 from jobman.local.api.patch import apply_patch, check_applied
 from jobman.local.api.resources import Resource, resource_of
@@ -29,11 +38,17 @@ APPLY = "application/apply-patch+yaml"
 
 @dataclass(frozen=True)
 class Write:
-    """How a write is asked for: by whom, for real or not, how strict about unknown fields."""
+    """How a write is asked for: by whom, for real or not, how strict about unknown fields.
+
+    `manager` and `force` are of an apply; `managed` are the managedFields that it leaves.
+    """
 
     user: User = SYSTEM
     dry_run: bool = False
     mode: Mode = "Ignore"
+    manager: str = ""
+    force: bool = False
+    managed: tuple[Object, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,7 @@ class Registry:
         if resource.kind not in _STATUS_ON_CREATE:
             made.pop("status", None)
         metadata.begin(resource, made, dry_run=write.dry_run)
+        managed_fields.write(made, write.managed)
         defaults.apply(resource.kind, made)
         if resource.kind == "Job":
             defaults.generate_selector(made)
@@ -155,13 +171,21 @@ class Registry:
         if old is None and content_type == APPLY and isinstance(patch, dict) and not subresource:
             check_applied(patch)
             body = {**patch, "metadata": {**(patch.get("metadata") or {}), "name": name}}
-            return self.create_as(resource, namespace, body, write)
+            managed = managed_fields.of_new(resource, body, write.manager)
+            return self.create_as(resource, namespace, body, replace(write, managed=managed))
         if old is None:
             raise status.not_found(resource.plural, resource.group, name)
         patched = apply_patch(content_type, resource.kind, old, patch)
+        if content_type == APPLY:
+            patched = managed_fields.without_dropped(resource, old, patched, patch, write.manager)
         new, warnings = schema.check_patched(resource, patched, write.mode)
         metadata.check_name(new, name)
         metadata.check_namespace(resource, new, namespace)
+        if content_type == APPLY:
+            managed = managed_fields.after_apply(
+                resource, old, new, patch, write.manager, force=write.force
+            )
+            write = replace(write, managed=managed)
         kept = self._change(resource, old, new, write, subresource, is_patch=True)
         return Written(kept, tuple(warnings))
 
@@ -243,6 +267,7 @@ class Registry:
             new.pop("status", None)
         metadata.carry_over(resource, old, new, is_patch=is_patch)
         defaults.apply(resource.kind, new)
+        managed_fields.write(new, write.managed or managed_fields.after_update(resource, old, new))
         if new.get("spec") != old.get("spec"):
             metadata.count_generation(new)
         rules = (
@@ -255,6 +280,8 @@ class Registry:
 
     def _stored(self, resource: Resource, obj: Object) -> Object:
         about = obj["metadata"]
+        # where it stands after every change, so that one that changes nothing finds the same bytes
+        obj["metadata"] = metadata.in_order({**about, "resourceVersion": ""})
         try:
             self.store.create(self._key(resource, obj), obj)
         except ExistsError as error:

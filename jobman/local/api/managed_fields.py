@@ -1,0 +1,243 @@
+"""Which fields of an object were applied by whom: `managedFields` of server-side apply.
+
+Only appliers are kept. That somebody else set a field is seen by its value alone: an applier
+whose field was changed by an update does not own it any more.
+
+A path leads to a field as fieldsV1 writes it: `f:spec`, `k:{"name":"main"}` for an item of a list
+that merges by key, `v:"x"` for one of a set, `.` for an item as a whole.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jobman.local.api import metadata, types
+from jobman.local.api.resources import Resource
+from jobman.local.api.status import ApiError
+
+Object = dict[str, Any]
+Path = tuple[str, ...]
+# Applier -> the paths it owns.
+Owners = dict[str, frozenset[Path]]
+Entries = tuple[Object, ...]
+
+_UNTYPED = types.Field(types.ANYTHING)
+_NOT_OWNED: frozenset[Path] = frozenset(
+    {
+        ("f:apiVersion",),
+        ("f:kind",),
+        ("f:metadata",),
+        ("f:metadata", "f:name"),
+        ("f:metadata", "f:namespace"),
+    }
+)
+_ITEM = "."
+_MISSING = object()
+
+
+def of_new(resource: Resource, config: Mapping[str, Any], manager: str) -> Entries:
+    """The managedFields of an object that an apply creates."""
+    return (_entry(manager, _applied(resource, config), resource.group_version),)
+
+
+def without_dropped(
+    resource: Resource, old: Object, merged: Object, config: Mapping[str, Any], manager: str
+) -> Object:
+    """The merged object without what `manager` owned, applies no more and nobody else owns."""
+    owners = _owners(old)
+    dropped = owners.pop(manager, frozenset()) - _applied(resource, config)
+    found = copy.deepcopy(merged)
+    for path in sorted(dropped.difference(*owners.values())):
+        _remove(found, path)
+    return found
+
+
+def after_apply(
+    resource: Resource,
+    old: Object,
+    new: Object,
+    config: Mapping[str, Any],
+    manager: str,
+    *,
+    force: bool,
+) -> Entries:
+    """The managedFields after an apply. Raises a 409 where it changes another's, unless forced."""
+    owners, paths = _owners(old), _applied(resource, config)
+    lost = [
+        (name, path)
+        for name in sorted(owners.keys() - {manager})
+        for path in sorted(owners[name] & paths)
+        if _at(old, path) != _at(new, path)
+    ]
+    if lost and not force:
+        raise _conflict(lost)
+    after = {
+        name: owned - {path for of, path in lost if of == name} for name, owned in owners.items()
+    }
+    return _entries(resource, old, {**after, manager: paths})
+
+
+def after_update(resource: Resource, old: Object, new: Object) -> Entries:
+    """The managedFields after another change: what it changed belongs to no applier any more."""
+    after = {
+        name: frozenset(path for path in owned if _at(old, path) == _at(new, path))
+        for name, owned in _owners(old).items()
+    }
+    return _entries(resource, old, after)
+
+
+def write(obj: Object, entries: Entries) -> None:
+    """Keep them with the object."""
+    if entries:
+        obj["metadata"]["managedFields"] = list(entries)
+
+
+def _owners(obj: Mapping[str, Any]) -> Owners:
+    entries = obj["metadata"].get("managedFields") or []
+    return {entry["manager"]: frozenset(_leaves(entry["fieldsV1"])) for entry in entries}
+
+
+def _applied(resource: Resource, config: Mapping[str, Any]) -> frozenset[Path]:
+    return frozenset(_of_struct(types.struct(resource.kind), config)) - _NOT_OWNED
+
+
+def _of_struct(fields: types.Struct, value: Mapping[str, Any], at: Path = ()) -> Iterator[Path]:
+    for name, inner in value.items():
+        place, field = (*at, f"f:{name}"), fields.get(name, _UNTYPED)
+        if isinstance(inner, dict) and inner:
+            struct = types.struct(field.type.name) if field.type.form == "struct" else {}
+            yield from _of_struct(struct, inner, place)
+        elif isinstance(inner, list) and inner and "merge" in field.merge:
+            yield from _of_list(field, inner, place)
+        elif inner is not None:
+            yield place
+
+
+def _of_list(field: types.Field, items: Sequence[Any], at: Path) -> Iterator[Path]:
+    struct = types.struct(field.type.element.name) if field.type.element else {}
+    for item in items:
+        if field.key and isinstance(item, dict):
+            place = (*at, f"k:{_json({field.key: item.get(field.key)})}")
+            yield (*place, _ITEM)
+            yield from _of_struct(struct, item, place)
+        else:
+            yield (*at, f"v:{_json(item)}")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _leaves(fields: Mapping[str, Any], at: Path = ()) -> Iterator[Path]:
+    for name, inner in fields.items():
+        if inner:
+            yield from _leaves(inner, (*at, name))
+        else:
+            yield (*at, name)
+
+
+def _entries(resource: Resource, old: Object, after: Owners) -> Entries:
+    """The entries; one that stays as it is keeps its time."""
+    before = {each["manager"]: each for each in old["metadata"].get("managedFields") or []}
+    made = []
+    for name, paths in after.items():
+        kept = before.get(name)
+        if kept is not None and frozenset(_leaves(kept["fieldsV1"])) == paths:
+            made.append(kept)
+        elif paths:
+            made.append(_entry(name, paths, resource.group_version))
+    return tuple(made)
+
+
+def _entry(manager: str, paths: Iterable[Path], group_version: str) -> Object:
+    fields: Object = {}
+    for path in sorted(paths):
+        place = fields
+        for part in path:
+            place = place.setdefault(part, {})
+    return {
+        "manager": manager,
+        "operation": "Apply",
+        "apiVersion": group_version,
+        "time": metadata.now(),
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+
+
+def _at(obj: Any, path: Path) -> Any:
+    """What is there; of an item or a set's element only whether it is."""
+    for part in path:
+        place = _place(obj, part)
+        if place is None:
+            return _MISSING
+        if part == _ITEM or part.startswith("v:"):
+            return True
+        obj = obj[place]
+    return obj
+
+
+def _place(value: Any, part: str) -> Any:
+    """The key or the index of a path's part; None where it is not there."""
+    kind, rest = part[:2], part[2:]
+    if part == _ITEM:
+        return part
+    if kind == "f:":
+        return rest if isinstance(value, dict) and rest in value else None
+    if not isinstance(value, list):
+        return None
+    wanted = json.loads(rest)
+    for index, item in enumerate(value):
+        if item == wanted or (kind == "k:" and wanted.items() <= item.items()):
+            return index
+    return None
+
+
+def _remove(obj: Any, path: Path) -> None:
+    """Take out what is there; what it leaves empty goes too."""
+    place = _place(obj, path[0])
+    if place is None:
+        return
+    if len(path) == 1 or path[1] == _ITEM:
+        del obj[place]
+        return
+    _remove(obj[place], path[1:])
+    if not obj[place]:
+        del obj[place]
+
+
+def _conflict(lost: list[tuple[str, Path]]) -> ApiError:
+    causes = [
+        {
+            "reason": "FieldManagerConflict",
+            "message": f'conflict with "{manager}"',
+            "field": _shown(path),
+        }
+        for manager, path in lost
+    ]
+    if len(lost) == 1:
+        text = f"1 conflict: {causes[0]['message']}: {causes[0]['field']}"
+    else:
+        told = []
+        for manager in dict.fromkeys(manager for manager, _ in lost):
+            told.append(f'conflicts with "{manager}":')
+            told += [f"- {_shown(path)}" for of, path in lost if of == manager]
+        text = f"{len(lost)} conflicts: " + "\n".join(told)
+    return ApiError(409, "Conflict", f"Apply failed with {text}", details={"causes": causes})
+
+
+def _shown(path: Path) -> str:
+    """`.spec.template.spec.containers[name="main"].image`."""
+    shown = ""
+    for part in path:
+        if part.startswith("f:"):
+            shown += f".{part[2:]}"
+        elif part.startswith("k:"):
+            keys = json.loads(part[2:]).items()
+            shown += "[" + ",".join(f"{key}={_json(value)}" for key, value in keys) + "]"
+        elif part.startswith("v:"):
+            shown += f"[={part[2:]}]"
+    return shown

@@ -1,0 +1,137 @@
+"""Server-side apply: what an applier drops goes, what others own stays."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobman.local.api.managed_fields import after_update
+from jobman.local.api.patch import APPLY, MERGE
+from jobman.local.api.registry import Registry, Write
+from jobman.local.api.resources import RESOURCES, resource_of
+from jobman.local.api.status import ApiError
+
+Object = dict[str, Any]
+
+WRITES = Path(__file__).parents[1] / "contract" / "recordings" / "replay" / "writes.jsonl.gz"
+JOBS, CONFIGMAPS = resource_of("jobs.batch"), resource_of("configmaps")
+A, B = {"name": "a", "image": "x"}, {"name": "b", "image": "x", "command": ["true"]}
+
+
+def applied(registry: Registry, body: Object, manager: str = "one", *, force: bool = False) -> Any:
+    resource = next(each for each in RESOURCES if each.kind == body["kind"])
+    write = Write(manager=manager, force=force)
+    return registry.patch_as(resource, "default", "it", APPLY, body, write).object
+
+
+def config(data: Object, **about: Any) -> Object:
+    return {"kind": "ConfigMap", "apiVersion": "v1", "metadata": about, "data": data}
+
+
+def job(*containers: Object, **spec: Any) -> Object:
+    template = {"spec": {"restartPolicy": "Never", "containers": [*containers]}}
+    spec = {"suspend": True, "template": template, **spec}
+    return {"kind": "Job", "apiVersion": "batch/v1", "metadata": {"name": "it"}, "spec": spec}
+
+
+def managers(obj: Object) -> dict[str, Any]:
+    return {each["manager"]: each["fieldsV1"] for each in obj["metadata"].get("managedFields", [])}
+
+
+def test_a_dropped_field_goes_and_the_others_stay(registry: Registry) -> None:
+    applied(registry, config({"a": "1", "b": "2"}, labels={"x": "y"}))
+    found = applied(registry, config({"b": "2"}))
+    assert found["data"] == {"b": "2"}
+    assert "labels" not in found["metadata"]
+    assert managers(found) == {"one": {"f:data": {"f:b": {}}}}
+
+
+def test_a_dropped_field_gets_its_default_again(registry: Registry) -> None:
+    applied(registry, job(A, parallelism=3, backoffLimit=1))
+    found = applied(registry, job(A, parallelism=3))
+    assert found["spec"]["backoffLimit"] == 6
+    assert found["metadata"]["generation"] == 2
+
+
+def test_an_item_of_a_list_goes_by_its_key(registry: Registry) -> None:
+    def account(*names: str, **about: Any) -> Object:
+        secrets = [{"name": name} for name in names]
+        head = {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": about}
+        return {**head, "secrets": secrets}
+
+    applied(registry, account("a", "b", finalizers=["x.io/a", "x.io/b"]))
+    applied(registry, account("c"), "two")
+    found = applied(registry, account("b", finalizers=["x.io/b"]))
+    assert sorted(each["name"] for each in found["secrets"]) == ["b", "c"]
+    assert found["metadata"]["finalizers"] == ["x.io/b"]
+
+
+def test_the_same_again_writes_nothing(registry: Registry) -> None:
+    first = applied(registry, config({"a": "1"}))
+    assert applied(registry, config({"a": "1"})) == first
+
+
+def test_what_another_applies_too_stays(registry: Registry) -> None:
+    applied(registry, config({"a": "1", "b": "2"}))
+    applied(registry, config({"a": "1"}), "two")
+    assert applied(registry, config({"b": "2"}))["data"] == {"a": "1", "b": "2"}
+
+
+def test_what_an_update_changed_is_no_more_the_appliers(registry: Registry) -> None:
+    applied(registry, config({"a": "1", "b": "2"}))
+    change = {"data": {"a": "mine"}}
+    registry.patch_as(CONFIGMAPS, "default", "it", MERGE, change, Write())
+    assert applied(registry, config({"b": "2"}))["data"] == {"a": "mine", "b": "2"}
+
+
+def test_what_a_controller_writes_leaves_the_owners(registry: Registry) -> None:
+    applied(registry, job(A))
+    before = registry.get("jobs.batch", "default", "it")
+    registry.modify("jobs.batch", "default", "it", lambda found: found["status"].update(active=1))
+    assert managers(registry.get("jobs.batch", "default", "it")) == managers(before)
+    assert after_update(JOBS, before, before) == tuple(before["metadata"]["managedFields"])
+
+
+def test_a_conflict_names_the_fields(registry: Registry) -> None:
+    applied(registry, config({"a": "1", "b": "2"}))
+    with pytest.raises(ApiError) as refused:
+        applied(registry, config({"a": "x", "b": "y"}), "two")
+    assert refused.value.code == 409
+    assert refused.value.message == (
+        'Apply failed with 2 conflicts: conflicts with "one":\n- .data.a\n- .data.b'
+    )
+    found = applied(registry, config({"a": "x", "b": "y"}), "two", force=True)
+    assert managers(found) == {"two": {"f:data": {"f:a": {}, "f:b": {}}}}
+
+
+def test_a_conflict_in_a_list_names_the_item(registry: Registry) -> None:
+    applied(registry, job(A))
+    with pytest.raises(ApiError) as refused:
+        applied(registry, job({**A, "image": "other"}), "two")
+    (cause,) = refused.value.status["details"]["causes"]
+    assert cause["field"] == '.spec.template.spec.containers[name="a"].image'
+
+
+def test_an_equal_amount_in_other_words_is_no_conflict(registry: Registry) -> None:
+    limits = [{**A, "resources": {"limits": {"cpu": cpu}}} for cpu in ("1", "1000m")]
+    applied(registry, job(limits[0]))
+    assert sorted(managers(applied(registry, job(limits[1]), "two"))) == ["one", "two"]
+
+
+def test_fields_are_written_as_recorded(registry: Registry) -> None:
+    lines = [json.loads(line) for line in gzip.decompress(WRITES.read_bytes()).splitlines()]
+    recorded = {
+        line["name"]: line["response"]["body"] for line in lines if "apply-" in line["name"]
+    }
+    first = {**job({**A, "name": "main", "command": ["true"]}, parallelism=1)}
+    first["metadata"]["labels"] = {"team": "a"}
+    (entry,) = recorded["apply-create-201"]["metadata"]["managedFields"]
+    assert managers(applied(registry, first, "jobman")) == {"jobman": entry["fieldsV1"]}
+    second = {**first, "spec": {**first["spec"], "parallelism": 2}}
+    wanted = managers(recorded["apply-force-200"])
+    del wanted["hk-kcm"]
+    assert managers(applied(registry, second, "other", force=True)) == wanted
