@@ -7,19 +7,17 @@ from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from jobman.errors import UsageError
+from jobman.kube.bounds import LimitRange, PriorityClass, ResourceQuota
 from jobman.kube.objects import (
     ConfigMap,
     Event,
     Job,
     KubeObject,
     Lease,
-    LimitRange,
     Namespace,
     Node,
     PersistentVolumeClaim,
     Pod,
-    PriorityClass,
-    ResourceQuota,
     Secret,
     ServiceAccount,
 )

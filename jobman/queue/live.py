@@ -16,9 +16,10 @@ from typing import Any
 from jobman.errors import ForbiddenError, JobmanError
 from jobman.jobs import mounts
 from jobman.jobs.pods import MOUNT_REASONS
+from jobman.kube.bounds import ResourceQuota
 from jobman.kube.client import Client
 from jobman.kube.lists import Listing
-from jobman.kube.objects import Event, Node, ResourceQuota
+from jobman.kube.objects import Event, Node
 from jobman.kube.resources import EVENTS, NODES, RESOURCEQUOTAS, Resource
 from jobman.kube.watch import Watch
 from jobman.queue import assemble, quotas

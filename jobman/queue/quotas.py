@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from jobman.kube.objects import ResourceQuota, ScopeRequirement
+from jobman.kube.bounds import ResourceQuota, ScopeRequirement
 from jobman.queue import amounts
 from jobman.queue.amounts import PODS, Amounts
 from jobman.queue.rules import Wanted

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from jobman.config.flavors import Flavor
-from jobman.kube.objects import PodSpec, ResourceQuota
+from jobman.kube.bounds import ResourceQuota
+from jobman.kube.objects import PodSpec
 from jobman.queue import flavors, quotas
 from jobman.queue.nodes import NodeView
 from jobman.queue.rules import Wanted
