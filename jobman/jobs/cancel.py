@@ -73,11 +73,8 @@ def _stop_starting(client: Client, found: Standing, mark: dict[str, str]) -> Non
     if size := _begun_size(found):
         before = f"{spec.completions}%{spec.parallelism}"
         shorter = limits | {"completions": size, "parallelism": size}
-        try:
+        with suppress(InvalidError):  # of a cluster without elastic Indexed Jobs
             _change(client, job, mark | {labels.ARRAY: before}, shorter)
-        except InvalidError:
-            pass  # a cluster without elastic Indexed Jobs
-        else:
             return
     _change(client, job, mark, limits)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobman.errors import ApiNotFoundError, JobmanError
 from jobman.jobs import pods as pod_views
-from jobman.jobs import rotation
+from jobman.jobs.follow import lack
 from jobman.jobs.logs import LogCopy, copy_log
 from jobman.kube.client import Client
 from jobman.kube.logstream import LogStream
@@ -51,8 +51,7 @@ def bring_home(client: Client, pod: Pod, log: LogFile) -> bool:
     log.reconnect(cut=log.followed)
     copy_log(client, pod, log, tail=None, since_s=None)
     log.close()
-    guessed = not log.followed and rotation.lacks_head(pod, None, log)
-    if not (guessed or log.gap or log.lacks_head):
+    if not lack(pod, None, log, from_start=True, exact=log.followed):
         return False
     _put_first(log.path, INCOMPLETE)
     return True
