@@ -30,7 +30,7 @@ class MachineAgent:
         """The log in pieces as they come. Raises ApiError before the first one."""
         if pod["spec"].get("nodeName", "").startswith(simulated.PREFIX):
             return  # no process, no output
-        self._check_node(pod)
+        self.check(pod)
         directory = self._state.pods / pod["metadata"]["uid"]
         async for chunk in logs.read(directory, pod, container, options, self._watcher):
             yield chunk
@@ -46,13 +46,14 @@ class MachineAgent:
         self, pod: Object, container: str, options: ExecOptions, channels: Channels
     ) -> int:
         """Run a command in a running container and return its exit code."""
-        self._check_node(pod)
+        self.check(pod)
         running = self._running(pod, container)
         if running is None:
             raise PlainError(500, f'container not found ("{container}")')
         return await exec_.execute(self._supervisor, running, options, channels)
 
-    def _check_node(self, pod: Object) -> None:
+    def check(self, pod: Object) -> None:
+        """Whether the pod is here. Raises ApiError for one that is not."""
         if pod["spec"].get("nodeName") != self._node_name:
             raise logs.no_address()
 

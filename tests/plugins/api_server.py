@@ -66,6 +66,9 @@ class ScriptedAgent:
     exit_code: int = 0
     asked: list[Any] = field(default_factory=list)
 
+    def check(self, pod: Object) -> None:
+        """Every node is reached."""
+
     def lacks_head(self, pod: Object, container: str, options: LogOptions) -> bool:
         return False
 

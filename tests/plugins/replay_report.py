@@ -34,9 +34,14 @@ def report() -> str:
     listed = unmatched()
     groups = Counter(name.partition("/")[0] for name in recordings())
     missed = Counter(name.partition("/")[0] for name in listed)
-    lines = ["| group | matched | of |", "|---|---|---|"]
-    lines += [f"| {group} | {total - missed[group]} | {total} |" for group, total in groups.items()]
-    lines.append(f"| all | {len(recordings()) - len(listed)} | {len(recordings())} |")
+    watches = Counter(each.group for each in recordings().values() if each.lines is not None)
+    lines = ["| group | matched | of | watches among these |", "|---|---|---|---|"]
+    lines += [
+        f"| {group} | {total - missed[group]} | {total} | {watches[group]} |"
+        for group, total in groups.items()
+    ]
+    total = groups.total()
+    lines.append(f"| all | {total - len(listed)} | {total} | {watches.total()} |")
     lines += ["", "| not matched | because |", "|---|---|"]
     reasons = Counter(listed.values())
     lines += [f"| {count} | {why} |" for why, count in reasons.most_common()]

@@ -50,6 +50,9 @@ class Channels(Protocol):
 class NodeAgent(Protocol):
     """A node's side of the API."""
 
+    def check(self, pod: Object) -> None:
+        """Whether the pod's node can be reached. Raises ApiError."""
+
     def log(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The log in pieces as they come. Raises ApiError before the first one."""
 

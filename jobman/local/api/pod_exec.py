@@ -40,6 +40,7 @@ async def serve(call: Call, agent: NodeAgent) -> web.StreamResponse:
     protocol = _protocol(request)
     if protocol is None:
         return web.Response(status=403, headers=answers.common_headers())
+    agent.check(pod)
     socket = web.WebSocketResponse(protocols=PROTOCOLS, max_msg_size=0)
     await socket.prepare(request)
     await socket.send_bytes(bytes([_STDOUT]))
