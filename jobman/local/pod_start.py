@@ -91,6 +91,7 @@ class Starter:
         try:
             spec = self._spec(container, runs)
             self._tell_created(container)
+            self._state.directory.mkdir(mode=0o700, exist_ok=True)
             await runs.start(spec)
         except ContainerConfigError as error:
             self._cannot_create(container, CONFIG_ERROR, str(error))

@@ -3,7 +3,7 @@
 It is forked from the zygote, leads a session of its own and outlives the daemon. All that a later
 daemon must know is in the container's directory:
 
-spec.json   what to start, written by the daemon before it asks
+spec.json   what to start, as the daemon has given it
 ctl         a FIFO that the shim alone reads: open for writing means alive, its closing means the
             end, and a byte written is a command (T: SIGTERM to the process group, K: kill all)
 claim       made by the first shim of this directory, which alone may start the process: pids
@@ -13,7 +13,7 @@ exit        how it ended; renamed into place, so it is whole when it is there
 Standard library only, and sparing: each container pays for every page that is touched here, so
 files are opened by plain calls rather than by way of pathlib.
 """
-# ruff: noqa: PTH104, PTH108, PTH123
+# ruff: noqa: PTH102, PTH104, PTH108, PTH120
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ START_ERROR_CODE = 128
 _READ_BYTES = 1 << 16
 _EXIT_BYTES = 4096
 _RETRY_MS = 1000
+# containers/NAME/NUMBER
+_DIRECTORIES_MOST = 3
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -61,11 +63,12 @@ def detach(name: str) -> None:
 class Shim:
     """One container, from its claim to its exit file."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, spec_fd: int) -> None:
         self._directory = directory
+        _make_directory(directory, _DIRECTORIES_MOST)
         self._ctl = self._open_ctl()
         self._claim = self._make_claim()
-        self._spec = json.loads(_read(f"{directory}/{SPEC}"))
+        self._spec = self._take_spec(spec_fd)
         self._exit_fd = self._reserve_exit()
         log = self._spec["log"]
         path = f"{directory}/{LOG}"
@@ -87,6 +90,16 @@ class Shim:
             return os.open(f"{self._directory}/{CLAIM}", flags, 0o600)
         except FileExistsError:
             raise AlreadyClaimedError from None
+
+    def _take_spec(self, spec_fd: int) -> dict[str, Any]:
+        """Keep it beside the container, for the commands that are run in there later."""
+        with open(spec_fd, "rb", buffering=0) as given:
+            given.seek(0)
+            text = given.read()
+        with open(f"{self._directory}/{SPEC}", "wb", opener=_private) as kept:
+            kept.write(text)
+        spec: dict[str, Any] = json.loads(text)
+        return spec
 
     def _reserve_exit(self) -> int:
         """Room for the exit file, so that a disk that fills up cannot take the exit code."""
@@ -215,12 +228,12 @@ class Shim:
         os.rename(f"{self._directory}/{EXIT}.tmp", f"{self._directory}/{EXIT}")
 
 
-def hold(directory: str, report: Report) -> NoReturn:
+def hold(directory: str, spec_fd: int, report: Report) -> NoReturn:
     """The whole life of a shim, in a process just forked. Never returns."""
     try:
         detach("container-shim")
         try:
-            shim = Shim(directory)
+            shim = Shim(directory, spec_fd)
         except AlreadyClaimedError:
             report({"claimed": True})
             os._exit(0)
@@ -241,7 +254,18 @@ def _unclaim(directory: str) -> None:
             os.unlink(f"{directory}/{name}")
 
 
-def _read(path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with open(fd, "rb", buffering=0) as file:
-        return file.read()
+def _make_directory(path: str, most: int) -> None:
+    """With its parents, but not for a pod that is no more: `most` directories at once."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        if most == 1:
+            raise
+        _make_directory(os.path.dirname(path), most - 1)
+        os.mkdir(path, 0o700)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)

@@ -16,7 +16,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,15 +177,14 @@ class Supervisor:
         for container in list(self.running.values()):
             container.forget()
 
-    async def start(self, directory: Path, spec: Spec | None = None) -> Running | Exit:
-        """Start the container of `directory`, whose spec.json is written first where given.
+    async def start(self, directory: Path, spec: Spec) -> Running | Exit:
+        """Start the container of `directory`, which is made, but not the pod's directory above.
 
         At most one process ever comes of one directory: asking again finds the first.
         Raises StartFailedError when nothing was started.
         """
-        if spec is not None:
-            _write_spec(directory, spec.encoded())
-        answer = await self._ask({"op": "start", "dir": str(directory)})
+        with _in_memory(spec.encoded()) as given:
+            answer = await self._ask({"op": "start", "dir": str(directory)}, [given])
         if failed := answer.get("failed"):
             raise StartFailedError(failed)
         found = self.find(directory, started_ns=answer.get("started"))
@@ -312,10 +311,16 @@ class Supervisor:
             answer.set_result(message)
 
 
-def _write_spec(directory: Path, text: bytes) -> None:
-    """One that is torn by a kill was asked for by nobody: its directory has no claim."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (directory / layout.SPEC).write_bytes(text)
+@contextlib.contextmanager
+def _in_memory(text: bytes) -> Iterator[int]:
+    """A descriptor to read the text from, of whatever size."""
+    fd = os.memfd_create("spec", os.MFD_CLOEXEC)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(text)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _open_ctl(directory: Path) -> int | None:

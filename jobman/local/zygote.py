@@ -4,7 +4,7 @@
 requests on a SEQPACKET socket until its other end closes. A request is one JSON object with an
 `id`, which comes back in every answer to it:
 
-start   {dir}                          -> {started: ns} | {ended} | {claimed} | {failed: text}
+start   {dir} + a file with the spec   -> {started: ns} | {ended} | {claimed} | {failed: text}
 exec    {dir, argv, tty, pid} + 1 or 3 descriptors -> {exit: code, signal} | {error: text}
 probe   {dir}                          -> {problem: text | null}, whether mount paths can be made
 
@@ -69,7 +69,7 @@ def _become(request: dict[str, Any], descriptors: list[int], channel: socket.soc
         directory = request["dir"]
         match request["op"]:
             case "start":
-                shim.hold(directory, report)
+                shim.hold(directory, descriptors[0], report)
             case "exec":
                 exec_shim.run(directory, request, descriptors, report)
             case "probe":

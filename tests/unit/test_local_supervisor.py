@@ -218,10 +218,10 @@ def test_one_directory_never_runs_twice(tmp_path: Path) -> None:
 
     async def body(found: Supervisor) -> list[Any]:
         first = await found.start(tmp_path / "c", spec)
-        again = await asyncio.gather(*(found.start(tmp_path / "c") for _ in range(5)))
+        again = await asyncio.gather(*(found.start(tmp_path / "c", spec) for _ in range(5)))
         assert isinstance(first, Running)
         await first.exit
-        return [*again, await found.start(tmp_path / "c")]
+        return [*again, await found.start(tmp_path / "c", spec)]
 
     *same, last = supervised(tmp_path, body)
     assert all(isinstance(container, Running) for container in same)
@@ -372,3 +372,12 @@ def test_commands_in_a_running_container(tmp_path: Path) -> None:
     assert said == b"in\n"
     assert others["error"] == 'exec: "nosuchcmd": executable file not found in $PATH'
     assert others["exit"] == 137
+
+
+def test_nothing_is_started_for_a_pod_whose_directory_is_gone(tmp_path: Path) -> None:
+    async def body(found: Supervisor) -> None:
+        with pytest.raises(StartFailedError, match="No such file"):
+            await found.start(tmp_path / "pod" / "containers" / "main" / "0", shell("true"))
+
+    supervised(tmp_path, body)
+    assert not (tmp_path / "pod").exists()
