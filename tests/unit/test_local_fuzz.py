@@ -650,6 +650,34 @@ def test_odd_deletes_are_answered(target: Target, sent: Sent) -> None:
     target.fire(sent)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(Sent("POST", "/apis/?"), id="no group"),
+        pytest.param(Sent("GET", "/apis/?"), id="no group to read"),
+        *(
+            pytest.param(
+                Sent("PATCH", f"{NS}/{place}", (("Content-Type", kind),), b'{"metadata": 3}'),
+                id=f"{kind} of {place}",
+            )
+            for kind in ("application/merge-patch+json", "application/apply-patch+yaml")
+            for place in ("pods/fuzz?fieldManager=f", "pods/none?fieldManager=f")
+        ),
+        pytest.param(
+            Sent(
+                "PATCH",
+                f"{NS}/pods/fuzz?",
+                (("Content-Type", "application/merge-patch+json"),),
+                b'{"metadata": null}',
+            ),
+            id="no metadata",
+        ),
+    ],
+)
+def test_what_was_found_before(target: Target, sent: Sent) -> None:
+    target.fire(sent)
+
+
 @pytest.mark.slow
 def test_thousands_leave_the_memory_as_it_was(target: Target) -> None:
     process, sizes = psutil.Process(), []

@@ -61,7 +61,7 @@ def check_namespace(resource: Resource, obj: Object, namespace: str) -> None:
 
 def check_name(obj: Object, name: str) -> None:
     """The object's own name, where it has one, must be the URL's."""
-    own = obj["metadata"].get("name", "")
+    own = obj.setdefault("metadata", {}).get("name", "")
     if own not in ("", name):
         raise bad_request(
             f"the name of the object ({own}) does not match the name on the URL ({name})"

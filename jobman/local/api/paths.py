@@ -55,8 +55,10 @@ def named(raw_path: str) -> Named | None:
     """What a path names; None for documents, and for what no API has."""
     if not raw_path.startswith(("/api/", "/apis/")):
         return None
-    parts = [unquote(part) for part in raw_path.strip("/").split("/")]
-    group = "" if parts.pop(0) == "api" else parts.pop(0)
+    root, *parts = [unquote(part) for part in raw_path.strip("/").split("/")]
+    group = ""
+    if root == "apis" and parts:
+        group, *parts = parts
     if len(parts) < 2 or not all(parts):
         return None
     version, watch = parts.pop(0), parts[0] == "watch" and len(parts) > 1

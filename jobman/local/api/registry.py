@@ -170,8 +170,9 @@ class Registry:
         old = self.find(resource.name, namespace, name)
         if old is None and content_type == APPLY and isinstance(patch, dict) and not subresource:
             check_applied(patch)
+            checked, _ = schema.check(resource, patch, write.mode)
+            managed = managed_fields.of_new(resource, checked, write.manager)
             body = {**patch, "metadata": {**(patch.get("metadata") or {}), "name": name}}
-            managed = managed_fields.of_new(resource, body, write.manager)
             return self.create_as(resource, namespace, body, replace(write, managed=managed))
         if old is None:
             raise status.not_found(resource.plural, resource.group, name)
