@@ -8,8 +8,9 @@ READY := .venv/.ready
 demo: .venv/.installed
 	$(BIN)/jobman submit --follow -- sh -c 'echo hello from $$(hostname); ls -al /'
 
+# Three at a time on two cores: the end-to-end tests wait for much of their time.
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

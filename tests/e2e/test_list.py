@@ -8,7 +8,7 @@ from typing import Any
 
 def test_an_array_is_one_row_that_opens(jobman: Any) -> None:
     watching = jobman.start("list", "--watch", "--interval", "0.2s")
-    script = "sleep 3; test $JOB_COMPLETION_INDEX != 1"
+    script = "sleep 1; test $JOB_COMPLETION_INDEX != 1"
     jobman.submit("-j", "arr", "--array", "3", "--hold", "--", "sh", "-c", script)
     watching.wait_for(b"arr ")
     jobman("release", "arr").ok()

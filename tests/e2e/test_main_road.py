@@ -144,7 +144,7 @@ def test_timeout_bounds_the_waiting(jobman: Any) -> None:
 
 
 def test_a_job_that_is_too_big_says_so(jobman: Any) -> None:
-    huge = ["-j", "huge", "--cpu", "100000", "--wait", "--timeout", "5s"]
+    huge = ["-j", "huge", "--cpu", "100000", "--wait", "--timeout", "2s"]
     done = jobman("submit", "--force", *huge, "--", "true")
     assert done.code == 124
     row = json.loads(jobman("list", "-o", "json").ok().out)[0]
