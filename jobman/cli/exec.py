@@ -74,7 +74,7 @@ def exec_(
     command = list(words or ())
     if not command:
         raise UsageError("no command is given", hint=f"jobman exec {name} -- sh -c 'id; pwd'")
-    from jobman.cli.log_options import Asked
+    from jobman.cli.log_options import Excerpt
     from jobman.cli.log_reading import check
     from jobman.jobs.find import find_one
 
@@ -82,7 +82,7 @@ def exec_(
     if not force:
         each.refuse_others(app, each.Chosen([job]), "exec")
     indexes = None if index is None else frozenset({index})
-    check(job, Asked(container=container, indexes=indexes))
+    check(job, Excerpt(container=container, indexes=indexes))
     pod = _running_pod(app, job, index)
     if tty and not app.stdin.isatty():
         app.warn("my input is no terminal: the command gets none either")

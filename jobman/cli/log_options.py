@@ -14,8 +14,11 @@ from jobman.values.duration import parse_duration
 
 
 @dataclass(frozen=True)
-class Asked:
-    """`indexes` None: of all pods; `tail`, `since_s` None: from the log's beginning."""
+class Excerpt:
+    """Which part of the logs is asked for.
+
+    `indexes` None: of all pods; `tail`, `since_s` None: from the log's beginning.
+    """
 
     follow: bool = False
     previous: bool = False
@@ -73,11 +76,11 @@ class LogOptions(Named):
         ),
     ] = None
 
-    def reading(self) -> Asked:
+    def reading(self) -> Excerpt:
         """The same, checked, without the jobs and without where the logs go to."""
         if self.save is not None and self.all_pods:
             raise UsageError("--save keeps each pod's log as it is: leave out --all-pods")
-        return Asked(
+        return Excerpt(
             follow=self.follow,
             previous=self.previous,
             container=self.container,

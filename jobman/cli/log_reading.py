@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from jobman.cli.log_options import Asked
+from jobman.cli.log_options import Excerpt
 from jobman.errors import ApiNotFoundError, JobmanError, UsageError
 from jobman.values.enums import State
 from jobman.values.text import visible
@@ -28,30 +28,30 @@ EVENTS_SHOWN = 3
 class Reading:
     """Brings logs to a target; `lacking` are the pods whose log is not whole."""
 
-    def __init__(self, app: AppContext, asked: Asked, target: Target) -> None:
+    def __init__(self, app: AppContext, excerpt: Excerpt, target: Target) -> None:
         self.lacking: set[str] = set()
         self.began = False
         self._app = app
-        self._asked = asked
+        self._excerpt = excerpt
         self._target = target
         self._lock = Lock()
 
     def read(self, jobs: Sequence[Job]) -> list[JobmanError]:
         """Read the logs of all; what went wrong, an error for each job at most."""
-        if len(jobs) > 1 and self._asked.follow and self._asked.together:
+        if len(jobs) > 1 and self._excerpt.follow and self._excerpt.together:
             with ThreadPoolExecutor(min(JOBS_AT_ONCE, len(jobs))) as pool:
                 found = list(pool.map(self._read_one, jobs))
         else:
             found = []
             for job in jobs:
-                if len(jobs) > 1 and not self._asked.together:
+                if len(jobs) > 1 and not self._excerpt.together:
                     self._app.say(f"==> {visible(job.metadata.name)} <==")
                 found.append(self._read_one(job))
         return [problem for problem in found if problem is not None]
 
     def _read_one(self, job: Job) -> JobmanError | None:
         try:
-            problems = self._followed(job) if self._asked.follow else self._copied(job)
+            problems = self._followed(job) if self._excerpt.follow else self._copied(job)
         except JobmanError as error:
             return error
         return JobmanError("; ".join(problems)) if problems else None
@@ -71,8 +71,8 @@ class Reading:
             self.lacking.add(pod)
             problems.append(why)
 
-        asked, meta = self._asked, job.metadata
-        check(job, asked)
+        excerpt, meta = self._excerpt, job.metadata
+        check(job, excerpt)
         with WaitingLine(self._app, meta.name, meta.namespace) as line:
             view = follow(
                 self._app.client,
@@ -81,10 +81,10 @@ class Reading:
                 out=self._sink,
                 on_state=line.show,
                 on_incomplete=on_incomplete,
-                which=Which(asked.container, asked.indexes, asked.together),
-                tail=asked.tail,
-                since_s=asked.since_s,
-                timestamps=asked.timestamps,
+                which=Which(excerpt.container, excerpt.indexes, excerpt.together),
+                tail=excerpt.tail,
+                since_s=excerpt.since_s,
+                timestamps=excerpt.timestamps,
             )
         if view.state is State.STUCK or not any(pod.has_started for pod in view.pods):
             raise no_log(self._app, job)
@@ -93,19 +93,19 @@ class Reading:
     def _copied(self, job: Job) -> list[str]:
         from jobman.jobs import state
 
-        check(job, self._asked)
+        check(job, self._excerpt)
         pods = pods_of(self._app, job)
         view = state.of(job, list(pods.values()), now=self._app.now())
         chosen = [pod for pod in view.pods if self._is_chosen(pod, pods[pod.name])]
         copies = [(pods[pod.name], self._copy(pod)) for pod in chosen]
-        at_once = PODS_AT_ONCE if self._asked.together else 1
+        at_once = PODS_AT_ONCE if self._excerpt.together else 1
         with ThreadPoolExecutor(at_once) as pool:
             found = list(pool.map(lambda each: self._copy_one(*each), copies))
         if not any(read for read, _ in found):
-            raise no_log(self._app, job, self._asked)
+            raise no_log(self._app, job, self._excerpt)
         problems = [why for _, why in found if why]
         gone = view.succeeded + view.failed - sum(pod.finished for pod in view.pods)
-        if gone > 0 and self._asked.indexes is None and not self._asked.previous:
+        if gone > 0 and self._excerpt.indexes is None and not self._excerpt.previous:
             pods_are = "1 pod is" if gone == 1 else f"{gone} pods are"
             problems.append(f"job {job.metadata.name}: {pods_are} gone, with the log")
         return problems
@@ -113,16 +113,16 @@ class Reading:
     def _is_chosen(self, view: PodView, pod: Pod) -> bool:
         from jobman.jobs import containers
 
-        if self._asked.indexes is not None and view.index not in self._asked.indexes:
+        if self._excerpt.indexes is not None and view.index not in self._excerpt.indexes:
             return False
-        if self._asked.container is None:
+        if self._excerpt.container is None:
             return view.has_started
-        return containers.has_run(pod, self._asked.container)
+        return containers.has_run(pod, self._excerpt.container)
 
     def _copy(self, pod: PodView) -> LogCopy:
         from jobman.jobs.logs import LogCopy
 
-        return LogCopy(self._sink(pod), timestamps=self._asked.timestamps)
+        return LogCopy(self._sink(pod), timestamps=self._excerpt.timestamps)
 
     def _copy_one(self, pod: Pod, copy: LogCopy) -> tuple[bool, str]:
         """Whether there was a log, and why it is not whole."""
@@ -130,13 +130,13 @@ class Reading:
         from jobman.jobs.logs import copy_log
         from jobman.jobs.pods import main_container
 
-        asked, name = self._asked, pod.metadata.name
-        container = asked.container or main_container(pod)
+        excerpt, name = self._excerpt, pod.metadata.name
+        container = excerpt.container or main_container(pod)
         client = self._app.client
-        window = {"tail": asked.tail, "since_s": asked.since_s}
+        window = {"tail": excerpt.tail, "since_s": excerpt.since_s}
         try:
             found = copy_log(
-                client, pod, copy, container=container, previous=asked.previous, **window
+                client, pod, copy, container=container, previous=excerpt.previous, **window
             )
         except ApiNotFoundError:
             self.lacking.add(name)
@@ -145,34 +145,34 @@ class Reading:
             pod,
             container,
             copy,
-            from_start=asked.tail is None and asked.since_s is None,
+            from_start=excerpt.tail is None and excerpt.since_s is None,
             exact=client.connection.embedded,
-            previous=asked.previous,
+            previous=excerpt.previous,
         )
         if why:
             self.lacking.add(name)
         return found, why
 
 
-def check(job: Job, asked: Asked) -> None:
+def check(job: Job, excerpt: Excerpt) -> None:
     """Raise UsageError for a container or an index that the job does not have."""
     spec = job.spec.template.spec
     names = [container.name for container in [*spec.containers, *spec.init_containers]]
-    if asked.container is not None and asked.container not in names:
+    if excerpt.container is not None and excerpt.container not in names:
         raise UsageError(
-            f"job {job.metadata.name} has no container '{visible(asked.container, limit=80)}'",
+            f"job {job.metadata.name} has no container '{visible(excerpt.container, limit=80)}'",
             hint=f"it has: {', '.join(names)}",
         )
-    if asked.indexes is None:
+    if excerpt.indexes is None:
         return
     if job.spec.completion_mode != "Indexed":
         raise UsageError(f"job {job.metadata.name} is no array: its pods have no index")
     from jobman.jobs import state
 
     highest = state.completions(job) - 1
-    if max(asked.indexes) > highest:
+    if max(excerpt.indexes) > highest:
         raise UsageError(
-            f"job {job.metadata.name} has no index {max(asked.indexes)}",
+            f"job {job.metadata.name} has no index {max(excerpt.indexes)}",
             hint=f"its indexes are 0 to {highest}",
         )
 
@@ -184,7 +184,7 @@ def pods_of(app: AppContext, job: Job) -> dict[str, Pod]:
     return {pod.metadata.name: pod for pod in standing.pods_of(app.client, job)}
 
 
-def no_log(app: AppContext, job: Job, asked: Asked | None = None) -> JobmanError:
+def no_log(app: AppContext, job: Job, excerpt: Excerpt | None = None) -> JobmanError:
     """Why there is nothing to print, and what there is instead."""
     from jobman.cli.render.status_line import describe
     from jobman.jobs import state, whole
@@ -193,7 +193,7 @@ def no_log(app: AppContext, job: Job, asked: Asked | None = None) -> JobmanError
     found = whole.read(app.client, name, namespace=job.metadata.namespace)
     events = found.typed_events
     view = state.of(found.typed_job, found.typed_pods, events, now=app.now())
-    if asked and asked.previous and any(pod.has_started for pod in view.pods):
+    if excerpt and excerpt.previous and any(pod.has_started for pod in view.pods):
         return JobmanError(f"job {name} has no log of an earlier run: no container was restarted")
     if view.finished and not view.pods:
         return JobmanError(

@@ -9,7 +9,7 @@ import typer
 
 from jobman.cli import each, map_one
 from jobman.cli.command import Command, app_context, command
-from jobman.cli.log_options import Asked, LogOptions
+from jobman.cli.log_options import Excerpt, LogOptions
 from jobman.cli.options import takes
 from jobman.errors import JobmanError, NotFoundError, UsageError
 from jobman.values.text import visible
@@ -32,14 +32,14 @@ def register(app: typer.Typer) -> None:
 def logs(ctx: typer.Context, options: LogOptions) -> None:
     """Print the logs of jobs' pods, one pod after the other, as they were written."""
     app = app_context(ctx)
-    asked = options.reading()
+    excerpt = options.reading()
     found = each.chosen(app, options.asked(), "logs")
     if found.runs and (options.save is not None or options.all_pods):
         raise UsageError("of a run of jobman map: leave out --save and --all-pods")
     for problem in found.missing:
         app.say(f"error: {visible(problem.message, newlines=True)}")
-    problems = _of_jobs(app, found.jobs, asked, options) if found.jobs else []
-    _report(app, [*problems, *_of_runs(app, found.runs, asked)], found)
+    problems = _of_jobs(app, found.jobs, excerpt, options) if found.jobs else []
+    _report(app, [*problems, *_of_runs(app, found.runs, excerpt)], found)
 
 
 def log() -> None:
@@ -48,19 +48,19 @@ def log() -> None:
 
 
 def _of_jobs(
-    app: AppContext, jobs: list[Job], asked: Asked, options: LogOptions
+    app: AppContext, jobs: list[Job], excerpt: Excerpt, options: LogOptions
 ) -> list[JobmanError]:
     target = _target(app, options.all_pods, options.save)
     try:
-        return _read(app, jobs, asked, target)
+        return _read(app, jobs, excerpt, target)
     finally:
         target.discard()
 
 
-def _of_runs(app: AppContext, runs: list[Presence], asked: Asked) -> Iterator[JobmanError]:
+def _of_runs(app: AppContext, runs: list[Presence], excerpt: Excerpt) -> Iterator[JobmanError]:
     for run in runs:
         try:
-            map_one.logs(app, run, asked)
+            map_one.logs(app, run, excerpt)
         except JobmanError as error:
             yield error
 
@@ -73,11 +73,11 @@ def _target(app: AppContext, all_pods: bool, save: str | None) -> Target:
     return log_sinks.Prefixed(app) if all_pods else log_sinks.Stdout(app)
 
 
-def _read(app: AppContext, jobs: list[Job], asked: Asked, target: Target) -> list[JobmanError]:
+def _read(app: AppContext, jobs: list[Job], excerpt: Excerpt, target: Target) -> list[JobmanError]:
     """Bring all the logs to the target; what went wrong."""
     from jobman.cli.log_reading import Reading
 
-    reading = Reading(app, asked, target)
+    reading = Reading(app, excerpt, target)
     problems = reading.read(jobs)
     if reading.began:
         for path in target.finish(reading.lacking, not problems):

@@ -13,7 +13,7 @@ from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
-    from jobman.cli.log_options import Asked
+    from jobman.cli.log_options import Excerpt
     from jobman.map.presence import Presence
     from jobman.map.record import Record
 
@@ -71,16 +71,16 @@ def _runner(run: Presence) -> str:
     return place if run.living else f"none; the last one was {place}"
 
 
-def logs(app: AppContext, run: Presence, asked: Asked) -> None:
+def logs(app: AppContext, run: Presence, excerpt: Excerpt) -> None:
     """Write the logs of the items' pods that are on the cluster, in the order of the items."""
     from jobman.map.presence import with_index
 
-    found = with_index(run, asked.indexes)
-    missing = sorted((asked.indexes or frozenset()) - {index for index, _ in found})
+    found = with_index(run, excerpt.indexes)
+    missing = sorted((excerpt.indexes or frozenset()) - {index for index, _ in found})
     problems: list[JobmanError] = []
     for _, pod in found:
         try:
-            _copy(app, pod.metadata.name, asked)
+            _copy(app, pod.metadata.name, excerpt)
         except JobmanError as error:
             problems.append(error)
     if missing or not found:
@@ -99,15 +99,15 @@ def logs(app: AppContext, run: Presence, asked: Asked) -> None:
         raise problems[0]
 
 
-def _copy(app: AppContext, pod: str, asked: Asked) -> None:
+def _copy(app: AppContext, pod: str, excerpt: Excerpt) -> None:
     with app.client.log(
         pod,
-        container=asked.container,
-        follow=asked.follow,
-        tail=asked.tail,
-        since_s=asked.since_s,
-        timestamps=asked.timestamps,
-        previous=asked.previous,
+        container=excerpt.container,
+        follow=excerpt.follow,
+        tail=excerpt.tail,
+        since_s=excerpt.since_s,
+        timestamps=excerpt.timestamps,
+        previous=excerpt.previous,
     ) as stream:
         for chunk in stream:
             app.out.buffer.write(chunk)

@@ -123,7 +123,7 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until it ends.")] = False,
 ) -> None:
     """Print what a detached run's runner says; the items' logs are in the log directory."""
-    from jobman.cli.log_options import Asked
+    from jobman.cli.log_options import Excerpt
     from jobman.cli.log_reading import Reading
     from jobman.cli.render import log_sinks
     from jobman.map.presence import Presence
@@ -136,7 +136,7 @@ def logs(
             f"the runner of {job.name} is no job of the cluster: it speaks to its own terminal",
             hint=f"the logs of its items are in its log directory{where}",
         )
-    for problem in Reading(app, Asked(follow=follow), log_sinks.Stdout(app)).read([job]):
+    for problem in Reading(app, Excerpt(follow=follow), log_sinks.Stdout(app)).read([job]):
         raise problem
 
 

@@ -23,6 +23,7 @@ from yaml import YAMLError
 
 from jobman import __version__
 from jobman.errors import ConfigError, UnauthorizedError, UnreachableError, UsageError
+from jobman.kube import impersonation
 from jobman.kube.connect import Connection
 from jobman.kube.credentials import Credentials
 
@@ -48,7 +49,7 @@ def kubeconfig(
         configuration.proxy = None
     changing = embedded or any(user.get(way) for way in ("exec", "tokenFile", "auth-provider"))
     return Connection(
-        api=_api(configuration, user),
+        api=_api(configuration),
         namespace=_namespace(namespace or source.entry.get("namespace")),
         origin=origin,
         embedded=embedded,
@@ -58,6 +59,7 @@ def kubeconfig(
         by_default=by_default,
         proxy=configuration.proxy,
         credentials=Credentials(_plugin(user), source.read if changing else None),
+        acting_as=impersonation.headers(user, source.named),
     )
 
 
@@ -103,7 +105,7 @@ def in_cluster(
         own = service_account / "namespace"
         found = own.read_text("utf-8").strip() if own.exists() else None
     return Connection(
-        api=_api(configuration, {}),
+        api=_api(configuration),
         namespace=_namespace(namespace or found),
         origin=origin,
         embedded=False,
@@ -226,7 +228,7 @@ def _check_credentials(
         )
 
 
-def _api(configuration: Configuration, user: Mapping[str, Any]) -> ApiClient:
+def _api(configuration: Configuration) -> ApiClient:
     """A client that leaves repeating to jobman and says who it is."""
     configuration.retries = False
     configuration.keep_alive = True
@@ -245,19 +247,7 @@ def _api(configuration: Configuration, user: Mapping[str, Any]) -> ApiClient:
     except (ValueError, urllib3.exceptions.HTTPError) as error:
         raise ConfigError(f"the proxy {configuration.proxy} cannot be used: {error}") from error
     api.user_agent = f"jobman/{__version__}"
-    _impersonate(api, user)
     return api
-
-
-def _impersonate(api: ApiClient, user: Mapping[str, Any]) -> None:
-    """Act as somebody else where the kubeconfig says so; the package leaves that out."""
-    if user.get("as"):
-        api.set_default_header("Impersonate-User", str(user["as"]))
-    groups = user.get("as-groups") or []
-    if len(groups) > 1:
-        raise ConfigError("the kubeconfig's as-groups names several groups; jobman takes one")
-    for group in groups:
-        api.set_default_header("Impersonate-Group", str(group))
 
 
 def _is_loopback(host: str) -> bool:

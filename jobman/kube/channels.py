@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobman.errors import ConfigError, JobmanError, UnreachableError
+from jobman.errors import JobmanError, UnreachableError
 from jobman.kube.failures import failure_of
 from jobman.kube.resources import PODS
 from jobman.kube.status import error_from
 
 if TYPE_CHECKING:
+    from kubernetes.client import Configuration
+
     from jobman.kube.client import Client
+    from jobman.kube.connect import Connection
 
 STDIN, STDOUT, STDERR, OUTCOME, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
-V5 = "v5.channel.k8s.io"
+V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
 
 _NOT_NOW = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
@@ -145,8 +148,6 @@ def open_exec(
     query += [(name, "true") for name, wanted in streams.items() if wanted]
     path = PODS.path(namespace or client.namespace, pod, "exec")
     connection = client.connection
-    if "Impersonate-User" in connection.api.default_headers:
-        raise ConfigError("the kubeconfig acts as another user, which exec cannot do")
     try:
         return Channels(_connect(client, path, query), connection.server)
     except _UnauthorizedError as refused:
@@ -161,7 +162,7 @@ class _UnauthorizedError(Exception):
 
 
 def _connect(client: Client, path: str, query: list[tuple[str, str]]) -> Any:
-    from kubernetes.stream.ws_client import create_websocket, get_websocket_url
+    from kubernetes.stream.ws_client import get_websocket_url
     from websocket import WebSocketBadStatusException, WebSocketException
 
     connection = client.connection
@@ -170,7 +171,9 @@ def _connect(client: Client, path: str, query: list[tuple[str, str]]) -> Any:
         serialized = api.param_serialize("GET", path, auth_settings=["BearerToken"])
     _, url, headers, _, _ = serialized
     try:
-        return create_websocket(api.configuration, get_websocket_url(url, query), headers)
+        return _open(
+            connection, get_websocket_url(url, query), headers, client.transport.patience.read_s
+        )
     except WebSocketBadStatusException as refused:
         error = _refusal(refused)
         if refused.status_code == 401:
@@ -178,6 +181,37 @@ def _connect(client: Client, path: str, query: list[tuple[str, str]]) -> Any:
         raise error from refused
     except (WebSocketException, OSError) as broken:
         raise failure_of(broken, connection.server, proxy=connection.proxy).error from broken
+
+
+def _open(connection: Connection, url: str, headers: Mapping[str, str], timeout_s: float) -> Any:
+    """A WebSocket; the kubernetes package's own carries no header that acts as somebody else."""
+    from kubernetes.stream.ws_client import websocket_proxycare
+    from websocket import WebSocket
+
+    configuration = connection.api.configuration
+    said = [("Sec-WebSocket-Protocol", f"{V5},{V4}"), *headers.items(), *connection.acting_as]
+    options: dict[str, Any] = {
+        "header": [f"{name}: {value}" for name, value in said],
+        "timeout": timeout_s,
+    }
+    if configuration.proxy or configuration.proxy_headers:
+        options = websocket_proxycare(options, configuration, url, None)
+    websocket = WebSocket(sslopt=_tls(configuration))
+    websocket.connect(url, **options)  # type: ignore[no-untyped-call]
+    return websocket
+
+
+def _tls(configuration: Configuration) -> dict[str, Any]:
+    """How the server proves itself, and we ourselves, in the words of the websocket package."""
+    told = {
+        "cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE,
+        "check_hostname": configuration.verify_ssl and configuration.assert_hostname is not False,
+        "ca_certs": configuration.ssl_ca_cert,
+        "certfile": configuration.cert_file,
+        "keyfile": configuration.key_file,
+        "server_hostname": configuration.tls_server_name,
+    }
+    return {key: value for key, value in told.items() if value is not None}
 
 
 def _refusal(refused: Any) -> JobmanError:

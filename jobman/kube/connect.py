@@ -24,7 +24,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What flags and settings say about the cluster; `context` is the flag's."""
 
     local: bool = False
@@ -78,7 +78,7 @@ _NO_LOCAL = (
 )
 
 
-def choose(asked: Asked, found: Found) -> Choice:
+def choose(asked: Request, found: Found) -> Choice:
     """The cluster to use: the first of flag, settings, kubeconfig, pod, embedded.
 
     Raises ConfigError where what was named is not there: never another one in its place.
@@ -101,7 +101,7 @@ def choose(asked: Asked, found: Found) -> Choice:
     return _embedded(asked, "no cluster is configured", by_default=True)
 
 
-def _embedded(asked: Asked, origin: str, *, by_default: bool = False) -> Embedded:
+def _embedded(asked: Request, origin: str, *, by_default: bool = False) -> Embedded:
     if asked.local and asked.context is not None:
         raise UsageError("--local and --context exclude each other")
     if not asked.local_enabled:
@@ -120,7 +120,7 @@ def _in_cluster(found: Found) -> InCluster:
     return InCluster("the setting kubeConfig.type: cluster")
 
 
-def _kubeconfig(asked: Asked, found: Found, context: str | None, origin: str) -> Kubeconfig:
+def _kubeconfig(asked: Request, found: Found, context: str | None, origin: str) -> Kubeconfig:
     """The file of the settings, else KUBECONFIG's, else the one at home."""
     files, named_by = _candidates(asked, found)
     usable = tuple(file for file in files if file in found.present)
@@ -129,7 +129,7 @@ def _kubeconfig(asked: Asked, found: Found, context: str | None, origin: str) ->
     return Kubeconfig(usable, context, origin or named_by or usable[0])
 
 
-def _candidates(asked: Asked, found: Found) -> tuple[tuple[str, ...], str]:
+def _candidates(asked: Request, found: Found) -> tuple[tuple[str, ...], str]:
     """The files, and what names them; nothing does the one at home."""
     if asked.type is ClusterType.FILE:
         if asked.file is None:
@@ -154,7 +154,10 @@ def _no_file(files: tuple[str, ...], named_by: str, context: str | None) -> Conf
 
 @dataclass(frozen=True)
 class Connection:
-    """A way to an API server, and what messages say about it."""
+    """A way to an API server, and what messages say about it.
+
+    `acting_as`: the headers of each request that name somebody else to act as.
+    """
 
     api: ApiClient = field(repr=False)
     namespace: str
@@ -166,6 +169,7 @@ class Connection:
     by_default: bool = False
     proxy: str | None = None
     credentials: Credentials = field(default_factory=Credentials, repr=False)
+    acting_as: tuple[tuple[str, str], ...] = ()
 
 
 def connect(
@@ -231,9 +235,9 @@ def _asked(
     local: bool,
     local_enabled: bool,
     environ: Mapping[str, str],
-) -> Asked:
+) -> Request:
     file = None if kube_config.file is None else _at_home(str(kube_config.file), environ)
-    return Asked(
+    return Request(
         local=local,
         context=context,
         type=ClusterType(kube_config.type),
@@ -243,7 +247,7 @@ def _asked(
     )
 
 
-def look(asked: Asked, environ: Mapping[str, str], service_account: Path) -> Found:
+def look(asked: Request, environ: Mapping[str, str], service_account: Path) -> Found:
     """What is there, as far as the choice needs it."""
     variable = environ.get("KUBECONFIG", "")
     parts = [_at_home(part, environ) for part in variable.split(":") if part]

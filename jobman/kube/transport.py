@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
 from jobman.errors import JobmanError, UnreachableError
@@ -147,9 +148,11 @@ class Transport:
                 body=call.body,
                 auth_settings=["BearerToken"],
             )
-        method, url, headers, body, _ = request
+        method, url, plain, body, _ = request
+        # a header that comes repeatedly has no place in a dict
+        every = HTTPHeaderDict([*plain.items(), *self.connection.acting_as])
         timeout = (self.patience.connect_s, call.read_s or self.patience.read_s)
-        answer = api.call_api(method, url, headers, body, _request_timeout=timeout)
+        answer = api.call_api(method, url, every, body, _request_timeout=timeout)
         response: BaseHTTPResponse = answer.response
         return response
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
-import struct
-import sys
-import termios
-import time
-from fcntl import ioctl
 from typing import Any
 
 import pytest
+import yaml
+from kubernetes import client as k8s
+from plugins.terminal import on_terminal
 
 
 @pytest.fixture
@@ -48,31 +44,35 @@ def test_refusals(jobman: Any, job: str) -> None:
     assert jobman("exec", "over", "--", "true").code == 3
 
 
-def test_a_terminal(jobman: Any, job: str) -> None:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(jobman.cwd)
-        words = [sys.executable, "-m", "jobman", "exec", job, "-it", "--", "sh"]
-        os.execve(sys.executable, words, jobman.env)
-    ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
-    seen = b""
-
-    def until(text: bytes) -> None:
-        nonlocal seen
-        end = time.monotonic() + 60
-        while text not in seen:
-            ready, _, _ = select.select([terminal], [], [], max(end - time.monotonic(), 0))
-            assert ready, seen
-            seen += os.read(terminal, 4096)
-
-    os.write(terminal, b"until test \"$(stty size)\" = '33 77'; do sleep 0.1; done; echo si''zed\n")
-    until(b"sized")
-    ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 88, 0, 0))
-    os.write(
-        terminal, b"until test \"$(stty size)\" = '44 88'; do sleep 0.1; done; echo re''sized\n"
+def test_for_somebody_else(jobman: Any, job: str, api: Any, namespace: str) -> None:
+    """A kubeconfig that acts as a user whose rights come from the second of the groups."""
+    rights = k8s.RbacAuthorizationV1Api(api)
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    rights.create_namespaced_role(namespace, {"metadata": {"name": "all"}, "rules": rules})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "all"}
+    group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "second"}
+    rights.create_namespaced_role_binding(
+        namespace, {"metadata": {"name": "all"}, "roleRef": role, "subjects": [group]}
     )
-    until(b"resized")
-    os.write(terminal, b"exit 6\n")
-    _, status = os.waitpid(pid, 0)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 6
+    config = yaml.safe_load(jobman.cluster.kubeconfig.read_text())
+    for number, groups in enumerate((["first"], ["first", "second"])):
+        for user in config["users"]:
+            user["user"] |= {"as": "deputy", "as-groups": groups}
+        file = jobman.cwd / f"deputy{number}"
+        file.write_text(yaml.safe_dump(config))
+    refused = jobman("exec", "--force", job, "--", "true", env={"KUBECONFIG": "deputy0"})
+    assert (refused.code, "deputy" in refused.talk) == (4, True)
+    done = jobman("exec", "--force", job, "echo", "hi", env={"KUBECONFIG": "deputy1"})
+    assert done.ok().text == "hi\n"
+
+
+def test_a_terminal(jobman: Any, job: str) -> None:
+    with on_terminal(["exec", job, "-it", "--", "sh"], jobman.env, jobman.cwd) as terminal:
+        for columns, rows in ((77, 33), (88, 44)):
+            terminal.resize(columns, rows)
+            size = f"{rows} {columns}"
+            until = f"until test \"$(stty size)\" = '{size}'; do sleep 0.1; done"
+            terminal.type(f"{until}; echo i''s {size}\n".encode())
+            terminal.wait_for(f"is {size}".encode())
+        terminal.type(b"exit 6\n")
+        assert terminal.finish() == 6

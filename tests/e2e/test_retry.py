@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from kubernetes import client as k8s
+from kubernetes import watch as k8s_watch
+from plugins.terminal import on_terminal
 
 
 def waited(jobman: Any, *args: str) -> str:
@@ -90,3 +93,50 @@ def test_a_job_of_kubectl(jobman: Any, kubectl: Any) -> None:
     assert jobman("cancel", "plain", "--force").ok().text == "plain cancelled\n"
     assert jobman("retry", "plain", "--force").ok().text == "plain-r2\n"
     assert "Retry of:    plain\n" in jobman("details", "plain-r2").ok().text
+
+
+FLAVORS = [
+    {"name": name, "resources": {"requests": {"cpu": "10m", "memory": memory}}}
+    for name, memory in (("vast", "4Gi"), ("small", "64Mi"), ("mid", "96Mi"))
+]
+
+
+def test_a_bigger_flavor_after_too_little_memory(jobman: Any, api: Any, namespace: str) -> None:
+    """No node takes the pod, so that its status is this test's to write."""
+    settings = jobman.cwd / "flavors.json"
+    settings.write_text(json.dumps({"job": {"resources": {"predefined": FLAVORS}}}))
+    env = jobman.env | {"JOBMAN_SETTINGS": str(settings), "JOBMAN_FLAVOR": "small"}
+    train = replace(jobman, env=env)
+    name = train.submit("-j", "train", "--node-selector", "no.such/label=x", "--", "true")
+    out_of_memory(api, namespace, name)
+    assert train("wait", name).code == 137
+    assert "OOMKilled" in train("list", name).ok().text
+
+    told = train("retry", name).ok()
+    assert told.text == "train-r2\n"
+    assert "train was OOMKilled with 64Mi; flavor mid has 96Mi" in told.talk
+    assert "hint: jobman retry train -r mid" in told.talk
+    with on_terminal(["retry", name], env, jobman.cwd) as terminal:
+        terminal.wait_for(b"take mid?")
+        terminal.type(b"y\n")
+        assert terminal.finish() == 0, terminal.seen
+    made = [k8s.BatchV1Api(api).read_namespaced_job(f"train-r{n}", namespace) for n in (2, 3)]
+    containers = [job.spec.template.spec.containers[0] for job in made]
+    assert [each.resources.requests["memory"] for each in containers] == ["64Mi", "96Mi"]
+    assert [job.metadata.labels["jobman/flavor"] for job in made] == ["small", "mid"]
+
+
+def out_of_memory(api: Any, namespace: str, job: str) -> None:
+    """Write the end that a kubelet writes when the kernel has killed the container."""
+    core = k8s.CoreV1Api(api)
+    watch = k8s_watch.Watch()
+    selector = f"batch.kubernetes.io/job-name={job}"
+    pods = core.list_namespaced_pod
+    for change in watch.stream(pods, namespace, label_selector=selector, timeout_seconds=60):
+        pod = change["object"].metadata.name
+        watch.stop()
+    end = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-11-21T12:00:00Z"}
+    end["startedAt"] = end["finishedAt"]
+    main = {"name": "main", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
+    status = {"phase": "Failed", "containerStatuses": [main | {"state": {"terminated": end}}]}
+    core.patch_namespaced_pod_status(pod, namespace, {"status": status})

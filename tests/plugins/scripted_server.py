@@ -133,7 +133,8 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
             with contextlib.suppress(ValueError):
                 raw = json.loads(raw) if raw else None
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
-            return Asked(self.command, parts.path, query, dict(self.headers), raw)
+            headers = {name: ", ".join(self.headers.get_all(name, [])) for name in self.headers}
+            return Asked(self.command, parts.path, query, headers, raw)
 
         def _whole(self, reply: Reply) -> None:
             body = reply.body

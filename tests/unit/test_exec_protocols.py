@@ -38,10 +38,12 @@ class ExecServer:
     protocols: tuple[str, ...]
     body: Body | None
     asked: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked = list(request.query.items())
+        self.headers = list(request.headers.items())
         if self.body is None:
             return web.json_response(REFUSAL, status=403)
         websocket = web.WebSocketResponse(protocols=self.protocols)
@@ -175,6 +177,21 @@ def test_a_connection_that_ends_before_the_command(make_client: Callable[..., Cl
     with serving(V4, body=body) as server, pytest.raises(UnreachableError) as caught:
         carried(make_client(server.url))
     assert caught.value.hint == "the command may still run"
+
+
+def test_a_command_for_somebody_else(make_client: Callable[..., Client]) -> None:
+    async def body(websocket: web.WebSocketResponse) -> None:
+        await told(websocket, SUCCESS)
+
+    user = {"as": "bob", "as-groups": ["one", "two"]}
+    with serving(V5, body=body) as server:
+        assert carried(make_client(server.url, user=user)).code == 0
+    named = [(name, value) for name, value in server.headers if name.startswith("Impersonate-")]
+    assert named == [
+        ("Impersonate-User", "bob"),
+        ("Impersonate-Group", "one"),
+        ("Impersonate-Group", "two"),
+    ]
 
 
 def test_a_refusal_is_the_servers_own(make_client: Callable[..., Client]) -> None:

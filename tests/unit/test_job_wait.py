@@ -95,18 +95,19 @@ def test_a_pod_that_is_seen_to_end_after_its_job_tells_the_exit_code(
     if seen:
         world.pods.put(a_pod("a", **running()))
 
-    begun = threading.Event()
+    begun, job_ended = threading.Event(), threading.Event()
+
+    def on_state(_: JobView) -> None:
+        (job_ended if begun.is_set() else begun).set()
 
     def end() -> None:
         assert begun.wait(30)
         world.jobs.update("a", status={"conditions": [FAILED], "failed": 1})
-        time.sleep(0.2)
+        assert job_ended.wait(30)
         world.pods.put(a_pod("a", **exited(7)))
 
     with meanwhile(end):
-        view = until(
-            client, "a", None, goal="finished", timeout_s=60, on_state=lambda _: begun.set()
-        )
+        view = until(client, "a", None, goal="finished", timeout_s=60, on_state=on_state)
     assert (view.state, view.exit_code) == (State.FAILED, 7)
 
 

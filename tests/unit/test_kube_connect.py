@@ -13,13 +13,13 @@ import yaml
 
 from jobman.errors import ConfigError, JobmanError, UsageError
 from jobman.kube.connect import (
-    Asked,
     Choice,
     Connection,
     Embedded,
     Found,
     InCluster,
     Kubeconfig,
+    Request,
     choose,
     connect,
 )
@@ -39,7 +39,7 @@ POD_AT_HOME = Found(
     home_file=HOME, home_file_exists=True, present=frozenset([HOME]), in_cluster=True
 )
 FILE = Found(home_file=HOME, present=frozenset(["/f"]), variable="/k1")
-IN_FILE = Asked(type=ClusterType.FILE, file="/f")
+IN_FILE = Request(type=ClusterType.FILE, file="/f")
 
 BY_DEFAULT = Embedded("no cluster is configured", by_default=True)
 
@@ -47,62 +47,62 @@ BY_DEFAULT = Embedded("no cluster is configured", by_default=True)
 @pytest.mark.parametrize(
     ("asked", "found", "chosen"),
     [
-        (Asked(), NOTHING, BY_DEFAULT),
-        (Asked(), AT_HOME, Kubeconfig((HOME,), None, HOME)),
-        (Asked(), VARIABLE, Kubeconfig(("/k1",), None, "KUBECONFIG")),
-        (Asked(), TWO, Kubeconfig(("/k1", "/k2"), None, "KUBECONFIG")),
-        (Asked(), POD, InCluster("the service account of this pod")),
-        (Asked(), POD_AT_HOME, Kubeconfig((HOME,), None, HOME)),
-        (Asked(local=True), VARIABLE, Embedded("--local")),
-        (Asked(local=True), STALE, Embedded("--local")),
-        (Asked(local=True, type=ClusterType.CLUSTER), POD, Embedded("--local")),
-        (Asked(context="c"), AT_HOME, Kubeconfig((HOME,), "c", "--context c")),
-        (Asked(context="c"), VARIABLE, Kubeconfig(("/k1",), "c", "--context c")),
+        (Request(), NOTHING, BY_DEFAULT),
+        (Request(), AT_HOME, Kubeconfig((HOME,), None, HOME)),
+        (Request(), VARIABLE, Kubeconfig(("/k1",), None, "KUBECONFIG")),
+        (Request(), TWO, Kubeconfig(("/k1", "/k2"), None, "KUBECONFIG")),
+        (Request(), POD, InCluster("the service account of this pod")),
+        (Request(), POD_AT_HOME, Kubeconfig((HOME,), None, HOME)),
+        (Request(local=True), VARIABLE, Embedded("--local")),
+        (Request(local=True), STALE, Embedded("--local")),
+        (Request(local=True, type=ClusterType.CLUSTER), POD, Embedded("--local")),
+        (Request(context="c"), AT_HOME, Kubeconfig((HOME,), "c", "--context c")),
+        (Request(context="c"), VARIABLE, Kubeconfig(("/k1",), "c", "--context c")),
         (
-            Asked(context="c", type=ClusterType.LOCAL),
+            Request(context="c", type=ClusterType.LOCAL),
             AT_HOME,
             Kubeconfig((HOME,), "c", "--context c"),
         ),
         (
-            Asked(context="c", type=ClusterType.FILE, file="/f"),
+            Request(context="c", type=ClusterType.FILE, file="/f"),
             FILE,
             Kubeconfig(("/f",), "c", "--context c"),
         ),
         (
-            Asked(settings_context="s"),
+            Request(settings_context="s"),
             AT_HOME,
             Kubeconfig((HOME,), "s", "the settings' kubeConfig"),
         ),
         (
-            Asked(context="c", settings_context="s"),
+            Request(context="c", settings_context="s"),
             AT_HOME,
             Kubeconfig((HOME,), "c", "--context c"),
         ),
         (IN_FILE, FILE, Kubeconfig(("/f",), None, "the settings' kubeConfig")),
-        (Asked(type=ClusterType.LOCAL), VARIABLE, Embedded("the setting kubeConfig.type: local")),
-        (Asked(type=ClusterType.CLUSTER), POD, InCluster("the setting kubeConfig.type: cluster")),
-        (Asked(local_enabled=False), AT_HOME, Kubeconfig((HOME,), None, HOME)),
+        (Request(type=ClusterType.LOCAL), VARIABLE, Embedded("the setting kubeConfig.type: local")),
+        (Request(type=ClusterType.CLUSTER), POD, InCluster("the setting kubeConfig.type: cluster")),
+        (Request(local_enabled=False), AT_HOME, Kubeconfig((HOME,), None, HOME)),
     ],
     ids=lambda value: "" if isinstance(value, (Embedded, InCluster, Kubeconfig)) else None,
 )
-def test_choice(asked: Asked, found: Found, chosen: Choice) -> None:
+def test_choice(asked: Request, found: Found, chosen: Choice) -> None:
     assert choose(asked, found) == chosen
 
 
 @pytest.mark.parametrize(
     ("asked", "found", "said"),
     [
-        (Asked(), STALE, "the kubeconfig /gone is missing or empty (named by KUBECONFIG)"),
-        (Asked(), EMPTY_AT_HOME, f"the kubeconfig {HOME} is missing or empty"),
-        (Asked(context="c"), NOTHING, f"look for the context 'c' in: {HOME} is not there"),
-        (Asked(context="c"), POD, "look for the context 'c'"),
-        (Asked(settings_context="s"), NOTHING, "look for the context 's'"),
+        (Request(), STALE, "the kubeconfig /gone is missing or empty (named by KUBECONFIG)"),
+        (Request(), EMPTY_AT_HOME, f"the kubeconfig {HOME} is missing or empty"),
+        (Request(context="c"), NOTHING, f"look for the context 'c' in: {HOME} is not there"),
+        (Request(context="c"), POD, "look for the context 'c'"),
+        (Request(settings_context="s"), NOTHING, "look for the context 's'"),
         (IN_FILE, VARIABLE, "/f is missing or empty (named by the setting kubeConfig.file)"),
-        (Asked(type=ClusterType.FILE), VARIABLE, "kubeConfig.file names none"),
-        (Asked(type=ClusterType.CLUSTER), AT_HOME, "does not run in a pod"),
-        (Asked(local_enabled=False), NOTHING, "local.enabled is false"),
-        (Asked(local=True, local_enabled=False), AT_HOME, "local.enabled is false"),
-        (Asked(local=True, context="c"), AT_HOME, "--local and --context exclude each other"),
+        (Request(type=ClusterType.FILE), VARIABLE, "kubeConfig.file names none"),
+        (Request(type=ClusterType.CLUSTER), AT_HOME, "does not run in a pod"),
+        (Request(local_enabled=False), NOTHING, "local.enabled is false"),
+        (Request(local=True, local_enabled=False), AT_HOME, "local.enabled is false"),
+        (Request(local=True, context="c"), AT_HOME, "--local and --context exclude each other"),
     ],
     ids=[
         "KUBECONFIG missing", "home empty", "context, no file", "context in a pod",
@@ -110,7 +110,7 @@ def test_choice(asked: Asked, found: Found, chosen: Choice) -> None:
         "--local forbidden", "--local --context",
     ],
 )  # fmt: skip
-def test_no_choice(asked: Asked, found: Found, said: str) -> None:
+def test_no_choice(asked: Request, found: Found, said: str) -> None:
     with pytest.raises((ConfigError, UsageError)) as caught:
         choose(asked, found)
     assert said in caught.value.message
@@ -269,13 +269,6 @@ def test_a_kubeconfig_through_a_pipe(tmp_path: Path, write_kubeconfig: Callable[
     finally:
         os.close(read)
     assert found.server == "https://c"
-
-
-def test_impersonation_is_kept(tmp_path: Path, write_kubeconfig: Callable[..., Path]) -> None:
-    user = {"token": "t", "as": "bob", "as-groups": ["team"]}
-    file = write_kubeconfig("https://c", user=user)
-    headers = connected(tmp_path, environ={"KUBECONFIG": str(file)}).api.default_headers
-    assert (headers["Impersonate-User"], headers["Impersonate-Group"]) == ("bob", "team")
 
 
 def service_account(folder: Path) -> Path:

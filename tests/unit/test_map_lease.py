@@ -226,7 +226,7 @@ def test_who_cancelled_a_run_stays_known_until_it_is_taken_up(map_client: Client
     with lease.held(over=lambda: False):
         mark = {"metadata": {"annotations": {"jobman/cancelled-by": "bob"}}}
         map_client.patch(LEASES, lease.name, mark)
-        time.sleep(1.0)
+        until(lambda: told)
     assert map_client.get(LEASES, lease.name).metadata.annotations["jobman/cancelled-by"] == "bob"
     again = lease_of(map_client)
     again.acquire()
