@@ -5,11 +5,10 @@ Machines are shared and noisy: the best of several rounds counts, on both sides.
 
 from __future__ import annotations
 
+import json
 import os
-import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,26 +26,35 @@ class Cost:
     out: bytes
 
 
+LAUNCH = """
+import json, os, sys, time
+began = time.perf_counter()
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+wall = time.perf_counter() - began
+cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+facts = [os.waitstatus_to_exitcode(status), wall, cpu, peak]
+os.write(int(sys.argv[1]), json.dumps(facts).encode())
+"""
+"""A process counts as its own peak that of the one which started it: so a small one does."""
+
+
 def measure(command: list[str], env: dict[str, str]) -> Cost:
     """Run `command` to its end; a failure is an error."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with process.stdout, process.stderr:
-        out = process.stdout.read()
-        err = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - start
-    assert process.returncode == 0, err.decode()
-    return Cost(wall, usage.ru_utime + usage.ru_stime, _megabytes(usage), out)
-
-
-def _megabytes(usage: resource.struct_rusage) -> float:
-    return usage.ru_maxrss / 1024
+    told, tell = os.pipe()
+    with open(told, "rb") as facts:  # noqa: PTH123 - a descriptor
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", LAUNCH, str(tell), *command],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            pass_fds=(tell,),
+            check=True,
+        )
+        os.close(tell)
+        code, wall, cpu, peak = json.loads(facts.read())
+    assert code == 0, done.stderr.decode()
+    return Cost(wall, cpu, peak, done.stdout)
 
 
 def best_of(rounds: int, *runs: Callable[[], Cost]) -> list[Cost]:
