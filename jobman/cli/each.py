@@ -83,12 +83,17 @@ def _meant(app: AppContext, asked: Asked, swept: list[Presence]) -> Chosen:
     missing: list[JobmanError] = []
     for word in asked.words:
         try:
-            found |= {job.metadata.uid: job for job in find(app.client, [word], app.user)}
+            jobs = find(app.client, [word], app.user)
         except NotFoundError as error:
-            if run := map_run(app, word):
+            if run := last_run(app, None) if word == names.LAST else map_run(app, word):
                 runs[run.name] = run
             elif not any(names.glob_matches(word, name) for name in runs):
                 missing.append(error)
+        else:
+            if word == names.LAST and (run := last_run(app, jobs[0])):
+                runs[run.name] = run
+            else:
+                found |= {job.metadata.uid: job for job in jobs}
     if not found and not runs:
         report(app, missing, len(missing), "found")
     return Chosen(list(found.values()), list(runs.values()), missing)
@@ -101,6 +106,18 @@ def map_run(app: AppContext, word: str) -> Presence | None:
     from jobman.map import reach
 
     return reach.find(app.client, word, now=app.now())
+
+
+def last_run(app: AppContext, job: Job | None) -> Presence | None:
+    """The run of `jobman map` that LAST means: it was begun after my last `job`."""
+    from jobman.jobs.find import submitted_at
+    from jobman.map import reach
+
+    begun = reach.last_begun(app.client, app.user)
+    moment = job and submitted_at(job)
+    if begun is None or (moment and begun[0] < moment):
+        return None
+    return reach.find(app.client, begun[1], now=app.now())
 
 
 def refuse_others(app: AppContext, found: Chosen, verb: str) -> None:

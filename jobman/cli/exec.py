@@ -15,6 +15,7 @@ from jobman.cli import completion, each
 from jobman.cli.command import Command, app_context
 from jobman.cli.named import Force
 from jobman.errors import JobmanError, NotFoundError, UsageError
+from jobman.values.names import LAST
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def exec_(
     from jobman.jobs.find import find_one
 
     job = find_one(app.client, name, app.user)
+    if name == LAST and (run := each.last_run(app, job)):
+        each.no_run(run)
     if not force:
         each.refuse_others(app, each.Chosen([job]), "exec")
     indexes = None if index is None else frozenset({index})

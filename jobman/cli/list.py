@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import typer
 
+from jobman.cli import each
 from jobman.cli.command import app_context, command
 from jobman.cli.list_options import SORTS, TERMINAL_LIMIT, ListOptions
 from jobman.cli.options import takes
@@ -49,9 +50,7 @@ def list_jobs(ctx: typer.Context, options: ListOptions) -> None:
 
         list_watch.watch(app, query, most=most, interval_s=interval_s)
     elif options.tasks:
-        from jobman.jobs.listing import task_rows
-
-        _write_tasks(app, task_rows(app.client, query, now=app.now())[:most])
+        _write_tasks(app, _tasks(app, query)[:most])
     else:
         _list(app, query, most)
 
@@ -59,7 +58,7 @@ def list_jobs(ctx: typer.Context, options: ListOptions) -> None:
 def _query(app: AppContext, options: ListOptions) -> ListQuery:
     from jobman.jobs.listing import ListQuery
 
-    words, since = tuple(options.patterns or ()), options.since
+    words, since = tuple(_word(app, word) for word in options.patterns or ()), options.since
     states = parse_states(options.state or [])
     ago = None if since is None else timedelta(seconds=_seconds("--since", since))
     gpus = app.settings.values.jobs_queue.gpu_resources
@@ -76,6 +75,16 @@ def _query(app: AppContext, options: ListOptions) -> ListQuery:
     )
 
 
+def _word(app: AppContext, word: str) -> str:
+    """The word; for LAST the run's name where that is what it means."""
+    if word != names.LAST:
+        return word
+    from jobman.jobs.find import jobs_of, last_of
+
+    run = each.last_run(app, last_of(jobs_of(app.client, app.user)))
+    return run.name if run else word
+
+
 def _list(app: AppContext, query: ListQuery, most: int | None) -> None:
     from jobman.jobs.listing import rows
     from jobman.map import reach
@@ -88,6 +97,16 @@ def _list(app: AppContext, query: ListQuery, most: int | None) -> None:
         app.say(f"and {len(found) - len(shown)} more (--limit 0 shows all)")
     elif not found and app.output() in (Output.TABLE, Output.WIDE):
         app.say(_none(query))
+
+
+def _tasks(app: AppContext, query: ListQuery) -> list[TaskRow]:
+    from jobman.jobs.listing import tasks_by_row
+    from jobman.jobs.order import ordered
+    from jobman.map import reach
+
+    of_runs = reach.tasks_beside(app.client, query, now=app.now())
+    found = tasks_by_row(app.client, query, now=app.now()) | of_runs()
+    return [task for row in ordered(found, query.sort) for task in found[row]]
 
 
 def parse_states(words: list[str]) -> frozenset[State]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from jobman.cli import screen
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from jobman.jobs.listing import JobRow, ListQuery
     from jobman.jobs.live import LiveJobs
     from jobman.kube.objects import Event
+    from jobman.map.live import LiveRuns
 
 REFUSALS_S = 10.0
 """How often it is asked why jobs have no pods."""
@@ -32,14 +34,15 @@ def watch(app: AppContext, query: ListQuery, *, most: int | None, interval_s: fl
     from jobman.jobs.live import LiveJobs
 
     everywhere = query.namespace is None
-    with LiveJobs(
+    live = LiveJobs(
         app.client,
         namespace=query.namespace,
         all_namespaces=everywhere,
         selector=query.selector,
         job_selector=query.labels,
-    ) as live:
-        rows = _Rows(app, query, live)
+    )
+    with live, _runs(app, query, live) as runs:
+        rows = _Rows(app, query, live, runs)
         if app.out_is_terminal and app.output() in (Output.TABLE, Output.WIDE):
 
             def draw(page: AppContext) -> int:
@@ -52,24 +55,40 @@ def watch(app: AppContext, query: ListQuery, *, most: int | None, interval_s: fl
             _lines(app, query, live, rows, interval_s)
 
 
+def _runs(
+    app: AppContext, query: ListQuery, live: LiveJobs
+) -> AbstractContextManager[LiveRuns | None]:
+    from jobman.map.live import LiveRuns
+    from jobman.map.reach import may_mean_runs
+
+    return LiveRuns(app.client, query, live.touch) if may_mean_runs(query) else nullcontext()
+
+
 class _Rows:
     """The rows of what is known at a moment."""
 
-    def __init__(self, app: AppContext, query: ListQuery, live: LiveJobs) -> None:
+    def __init__(
+        self, app: AppContext, query: ListQuery, live: LiveJobs, runs: LiveRuns | None
+    ) -> None:
         self._app = app
         self._query = query
         self._live = live
+        self._runs = runs
         self._refused: Mapping[str, list[Event]] = {}
         self._asked_at = float("-inf")
 
     def at(self, now: datetime) -> list[JobRow]:
         from jobman.jobs.listing import refusals, rows_of
+        from jobman.jobs.order import ordered
 
         jobs, pods = self._live.jobs.values(), self._live.pod_views(now=now)
         if time.monotonic() - self._asked_at >= REFUSALS_S:
             self._asked_at = time.monotonic()
             self._refused = refusals(self._app.client, self._query.namespace, jobs, pods)
-        return rows_of(jobs, pods, self._refused, self._query, now=now)
+        found = rows_of(jobs, pods, self._refused, self._query, now=now)
+        if self._runs is None or not (runs := self._runs.rows(now=now)):
+            return found
+        return ordered([*found, *runs], self._query.sort)
 
 
 def _lines(

@@ -239,6 +239,7 @@ def _command_line(ctx: typer.Context, options: MapOptions) -> CommandLine:
         options=tuple(given[: len(given) - behind]),
         words=tuple(given[len(given) - behind :]),
         stdin="-" in sources,
+        directory=str(Path.cwd()),
     )
 
 

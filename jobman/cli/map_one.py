@@ -114,16 +114,43 @@ def _copy(app: AppContext, pod: str, excerpt: Excerpt) -> None:
             app.out.flush()
 
 
-def wait(app: AppContext, run: Presence, goal: Goal, timeout_s: float | None) -> int:
-    """Wait until nobody carries the run out any more; 0 if all its items succeeded then."""
+def wait(app: AppContext, run: Presence, goal: Goal, timeout_s: float | None) -> tuple[bool, int]:
+    """Wait until the run has started, or nobody carries it out any more.
+
+    Whether it got where it was to get, and the exit code: 0 if it has started, or if all its
+    items have succeeded.
+    """
+    if goal is Goal.STARTED:
+        return _wait_for_start(app, run, timeout_s)
     from jobman.map.waiting import until_over
 
     over = until_over(app.client, run, now=app.now, timeout_s=timeout_s)
     succeeded = over.state is State.SUCCEEDED and not over.waits_for_a_runner
-    if succeeded or (over.state.finished and goal is Goal.FINISHED):
-        app.write(run.name)
-        app.out.flush()
+    reached = succeeded or (over.state.finished and goal is Goal.FINISHED)
+    if reached:
+        _tell(app, run.name)
     if not succeeded:
-        known = f": {counted(over.record)}" if over.record else ""
-        app.say(f"{run.name}: {over.state}{known}")
-    return int(not succeeded)
+        _say(app, over)
+    return reached, int(not succeeded)
+
+
+def _wait_for_start(app: AppContext, run: Presence, timeout_s: float | None) -> tuple[bool, int]:
+    from jobman.map.waiting import has_started, until_started
+
+    found = until_started(app.client, run, now=app.now, timeout_s=timeout_s)
+    started = has_started(found)
+    if started:
+        _tell(app, run.name)
+    else:
+        _say(app, found)
+    return started, int(not started)
+
+
+def _tell(app: AppContext, name: str) -> None:
+    app.write(name)
+    app.out.flush()
+
+
+def _say(app: AppContext, run: Presence) -> None:
+    known = f": {counted(run.record)}" if run.record else ""
+    app.say(f"{run.name}: {run.state}{known}")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobman.cli import each, submission
+from jobman.cli import each, map_retry, submission
 from jobman.cli.command import app_context, command
 from jobman.cli.named import Changed
 from jobman.cli.options import takes
 from jobman.cli.problems import Problems
 from jobman.cli.submit_options import FlavorOption, SetResource
-from jobman.errors import ConflictError, JobmanError
+from jobman.errors import ConflictError, JobmanError, UsageError
 from jobman.values.enums import State
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from jobman.config.flavors import Flavor
     from jobman.jobs.standing import Standing
     from jobman.kube.objects import Job
-    from jobman.map.presence import Presence
 
 _BAD = (State.FAILED, State.CANCELLED)
 _TRIES = 50
@@ -50,7 +49,8 @@ def retry(
 
     The old job stays as it is; the new one says which it follows. A job that still runs is
     refused, but for the failed indexes of an array. After OOMKilled the next bigger flavor is
-    proposed.
+    proposed. Of a run of jobman map the command that began it is carried out again, with
+    --retry-failed, where its log directory is.
     """
     from jobman.jobs import standing
 
@@ -58,21 +58,17 @@ def retry(
     changes = _changes(set_resource)
     asked = options.asked()
     found = each.chosen(app, asked, "retry")
+    if found.runs or any(map_retry.is_of_run(job) for job in found.jobs):
+        if flavor or set_resource:
+            raise UsageError("a run of jobman map is done over as it was: no -r, no --set-resource")
+        map_retry.carry_out_again(app, found)
     each.confirm(app, asked, found.jobs, "retry")
     again = _Again(app, flavor, changes, failed)
 
     def act(job: Job) -> str:
         return "\n".join(again.retry(standing.read(app.client, job)))
 
-    each.one_by_one(app, found, act, failed="retried", of_run=_explain)
-
-
-def _explain(run: Presence) -> str:
-    raise JobmanError(
-        f"{run.name} is a run of jobman map: its items are in its log directory",
-        hint="the command that began it, with one option more, does the failed items again:"
-        " jobman map … --retry-failed (with its --log-dir)",
-    )
+    each.one_by_one(app, found, act, failed="retried")
 
 
 def _changes(texts: list[str] | None) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +20,7 @@ from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
+    from jobman.cli.each import Chosen
     from jobman.jobs.state import JobView
     from jobman.jobs.wait_many import Waiting
     from jobman.kube.objects import Job
@@ -49,19 +52,9 @@ def wait(
     app = app_context(ctx)
     timeout_s = _seconds(timeout)
     found = each.chosen(app, options.asked(), "wait", runs=True)
-    if found.runs and (any_one or goal is Goal.STARTED):
-        raise UsageError("a run of jobman map is waited for until it is over: no --any, no --for")
     for problem in found.missing:
         app.say(f"error: {visible(problem.message, newlines=True)}")
-    end = None if timeout_s is None else time.monotonic() + timeout_s
-    codes = []
-    if found.jobs:
-        waiting = _waited(app, found.jobs, goal, any_one, timeout_s)
-        codes.append(_code(waiting, found.jobs, goal, any_one))
-    for run in found.runs:
-        left_s = None if end is None else max(end - time.monotonic(), 0)
-        codes.append(map_one.wait(app, run, goal, left_s))
-    code = codes[0] if len(codes) == 1 else int(any(codes))
+    code = _any(app, found, goal, timeout_s) if any_one else _all(app, found, goal, timeout_s)
     if found.missing and not (any_one and code == 0):
         raise JobmanError(f"{len(found.missing)} of the words named no job")
     raise typer.Exit(code)
@@ -74,6 +67,39 @@ def _seconds(text: str | None) -> float | None:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"--timeout {text}: {error}") from error
+
+
+def _all(app: AppContext, found: Chosen, goal: Goal, timeout_s: float | None) -> int:
+    """Wait for the jobs, then for one run after the other; the exit code."""
+    end = None if timeout_s is None else time.monotonic() + timeout_s
+    codes = []
+    if found.jobs:
+        waiting = _waited(app, found.jobs, goal, False, timeout_s)
+        codes.append(_code(waiting, found.jobs, goal, False))
+    for run in found.runs:
+        left_s = None if end is None else max(end - time.monotonic(), 0)
+        codes.append(map_one.wait(app, run, goal, left_s)[1])
+    return codes[0] if len(codes) == 1 else int(any(codes))
+
+
+def _any(app: AppContext, found: Chosen, goal: Goal, timeout_s: float | None) -> int:
+    """Wait for all at the same time; the exit code of the first that gets there, else 1."""
+    from jobman.jobs.wait_many import reached
+    from jobman.kube.beside import as_they_come
+
+    def jobs() -> tuple[bool, int]:
+        waiting = _waited(app, found.jobs, goal, True, timeout_s)
+        there = any(reached(view, goal) for view in waiting.views.values())
+        return there, _code(waiting, found.jobs, goal, True)
+
+    waits: list[Callable[[], tuple[bool, int]]] = [jobs] if found.jobs else []
+    waits += [partial(map_one.wait, app, run, goal, timeout_s) for run in found.runs]
+    codes = []
+    for there, code in as_they_come(waits):
+        if there:
+            return code
+        codes.append(code)
+    return codes[0] if len(codes) == 1 else 1
 
 
 def _waited(

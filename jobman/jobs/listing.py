@@ -110,14 +110,14 @@ def rows(client: Client, query: ListQuery, *, now: datetime) -> list[JobRow]:
     return ordered((row for row in found if _is_wanted(row, query)), query.sort)
 
 
-def task_rows(client: Client, query: ListQuery, *, now: datetime) -> list[TaskRow]:
-    """The tasks of these jobs, in the same order."""
-    found = {draft.job.metadata.uid: (draft, view) for draft, view in _found(client, query, now)}
-    jobs = {uid: _row(*both, now) for uid, both in found.items()}
-    uid_of = {id(row): uid for uid, row in jobs.items()}
-    wanted = ordered((row for row in jobs.values() if _is_wanted(row, query)), query.sort)
-    both = (found[uid_of[id(row)]] for row in wanted)
-    return [task for draft, view in both for task in tasks.of(draft.job, view, now=now)]
+def tasks_by_row(client: Client, query: ListQuery, *, now: datetime) -> dict[JobRow, list[TaskRow]]:
+    """The tasks of these jobs."""
+    found = ((draft, view, _row(draft, view, now)) for draft, view in _found(client, query, now))
+    return {
+        row: tasks.of(draft.job, view, now=now)
+        for draft, view, row in found
+        if _is_wanted(row, query)
+    }
 
 
 def rows_of(

@@ -47,6 +47,7 @@ class LiveJobs:
         self._of_pods = where | {"labels": _both(selector, labels.JOB_NAME)}
         self._changed = threading.Condition()
         self._changes: list[tuple[str, Job | Pod]] = []
+        self._touched = 0
         self._error: JobmanError | None = None
         self._watches: list[Watch[Any]] = []
 
@@ -72,14 +73,22 @@ class LiveJobs:
     def wait(self, timeout_s: float) -> bool:
         """Wait for a change, and take in all that have come; False where none came in time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._changes or self._error, timeout_s)
+            self._changed.wait_for(lambda: self._changes or self._touched or self._error, timeout_s)
             changes, self._changes = self._changes, []
+            touched, self._touched = self._touched, 0
             error = self._error
         for change, found in changes:
             self._take(change, found)
+        self.version += touched
         if error is not None:
             raise error
-        return bool(changes)
+        return bool(changes or touched)
+
+    def touch(self) -> None:
+        """Count as a change what whoever waits looks at besides; from any thread."""
+        with self._changed:
+            self._touched += 1
+            self._changed.notify_all()
 
     def view(self, uid: str, *, now: datetime) -> JobView:
         """The job's state; of a deleted job what it had come to."""

@@ -65,12 +65,20 @@ def _by_index(
 
 
 def _row(job: Job, pod: PodView, index: int | None, attempts: int, now: datetime) -> TaskRow:
+    meta = job.metadata
+    return of_pod(pod, meta.name, meta.namespace, index=index, attempts=attempts, now=now)
+
+
+def of_pod(
+    pod: PodView, job: str, namespace: str, *, index: int | None, attempts: int, now: datetime
+) -> TaskRow:
+    """The task that a pod is, of the job of that name."""
     ran_s = None
     if pod.started_at is not None:
         ran_s = max(int(((pod.finished_at or now) - pod.started_at).total_seconds()), 0)
     return TaskRow(
-        job=job.metadata.name,
-        namespace=job.metadata.namespace,
+        job=job,
+        namespace=namespace,
         index=index,
         pod=pod.name,
         state=pod.state,

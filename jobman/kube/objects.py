@@ -402,6 +402,7 @@ class LeaseSpec(KubeStruct, frozen=True):
 
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
+    acquire_time: str | None = None
     renew_time: str | None = None
 
 

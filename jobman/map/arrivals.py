@@ -25,7 +25,7 @@ from jobman.kube.labels import SUBMISSION
 from jobman.kube.objects import Event, Pod
 from jobman.kube.resources import EVENTS
 from jobman.map import board as states
-from jobman.map import homecoming, opening
+from jobman.map import homecoming
 from jobman.map import pods as run_pods
 from jobman.map.board import Live
 from jobman.map.homecoming import Ended, Keeping
@@ -83,7 +83,7 @@ class Arrivals:
             self._bring_home(live)
 
     def _add(self, item: Item, pod: Pod) -> Live:
-        attempt = opening.attempt_of(pod)
+        attempt = run_pods.attempt_of(pod)
         live = Live(item, pod.metadata.name, time.monotonic(), attempt=attempt)
         live.uid, live.adopted = pod.metadata.uid, True
         self._work.board.add(live)

@@ -63,6 +63,10 @@ class RunFile(msgspec.Struct, rename="camel", kw_only=True):
     server: str = ""
     version: str = __version__
     command: list[str] = []
+    retry: list[str] = []
+    """The command that runs again what failed; empty where the items came from stdin."""
+    directory: str = ""
+    """Where the command was given."""
     settings: dict[str, Any] = {}
     totals: Totals = msgspec.field(default_factory=Totals)
     attempts: dict[str, str] = {}
@@ -120,7 +124,9 @@ class Ledger:
         if found.source != fresh.source:
             found.source, found.template, found.totals = fresh.source, fresh.template, Totals()
             self.attempts = Attempts(self.directory, fresh.source.count)
-        found.settings, found.command, found.server = fresh.settings, fresh.command, fresh.server
+        found.settings, found.server = fresh.settings, fresh.server
+        found.command, found.retry = fresh.command, fresh.retry
+        found.directory = fresh.directory
         found.version, found.finished_at = fresh.version, None
         self.file = found
         self._incomplete = list(found.incomplete_logs)

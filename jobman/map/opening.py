@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from jobman.errors import UsageError
-from jobman.kube import labels
 from jobman.kube.client import Client
 from jobman.kube.lists import Listing
 from jobman.kube.meta import KubeObject
@@ -19,7 +18,7 @@ from jobman.map.items import Item
 from jobman.map.ledger import Ledger
 from jobman.map.outcome import Outcome
 from jobman.map.plan import Plan
-from jobman.map.pods import foreign_selector, index_of, selector
+from jobman.map.pods import attempt_of, foreign_selector, index_of, selector
 
 
 class Named(KubeObject, frozen=True):
@@ -147,12 +146,6 @@ class _Look:
                 values=dict(item.values),
             )
         )
-
-
-def attempt_of(pod: Pod) -> int:
-    """Which attempt at its item the pod is; 0 where it does not say."""
-    _, _, attempt = pod.metadata.annotations.get(labels.SUBMISSION, "").rpartition("-")
-    return int(attempt) if attempt.isascii() and attempt.isdecimal() and len(attempt) < 9 else 0
 
 
 def _clear(client: Client, plan: Plan, ledger: Ledger) -> None:

@@ -88,6 +88,12 @@ def index_of(pod: Pod, count: int) -> int | None:
     return index if 0 <= index < count else None
 
 
+def attempt_of(pod: Pod) -> int:
+    """Which attempt at its item the pod is; 0 where it does not say."""
+    _, _, attempt = pod.metadata.annotations.get(labels.SUBMISSION, "").rpartition("-")
+    return int(attempt) if attempt.isascii() and attempt.isdecimal() and len(attempt) < 9 else 0
+
+
 def marked(
     manifest: Mapping[str, Any], *, run: str, index: int, attempt: int, user: str
 ) -> dict[str, Any]:

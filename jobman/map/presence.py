@@ -15,17 +15,21 @@ from jobman.jobs import listing
 from jobman.jobs import pods as pod_views
 from jobman.jobs.listing import JobRow
 from jobman.jobs.pods import PodView
+from jobman.jobs.tasks import TaskRow, of_pod
 from jobman.kube import labels
 from jobman.kube.objects import Lease, ObjectMeta, Pod
 from jobman.map import record
 from jobman.map.detached import job_name
-from jobman.map.pods import ITEM, Stage, stage
+from jobman.map.pods import ITEM, Stage, attempt_of, stage
 from jobman.map.record import Record
 from jobman.values.duration import parse_rfc3339
 from jobman.values.enums import State
 
 NO_RUNNER = "NoRunner"
 """The reason of a run that nobody carries out, with items that have come to no end."""
+
+Leases = Mapping[tuple[str, str], tuple[Lease, bool]]
+"""By namespace and run, each with whether its holder lives."""
 
 _NAME = re.compile(r"map-([a-z0-9]{8})")
 _STATES = (State.RUNNING, State.STARTING, State.STUCK, State.PENDING)
@@ -57,7 +61,7 @@ class Presence:
         """Whose it is; None where nothing says so."""
         marked = [pod.metadata for pod, _ in self.pods]
         marked += [self.lease.metadata] if self.lease else []
-        return next((user for user in map(_user, marked) if user), None)
+        return next((user for user in map(owner, marked) if user), None)
 
     @property
     def active(self) -> list[Pod]:
@@ -98,7 +102,8 @@ class Presence:
         return Counter(view.state for _, view in self.pods)
 
 
-def _user(meta: ObjectMeta) -> str | None:
+def owner(meta: ObjectMeta) -> str | None:
+    """Whose a pod or a lease is; None where nothing says so."""
     return labels.user(meta.annotations, meta.labels)
 
 
@@ -107,13 +112,8 @@ def is_bare(pod: Pod) -> bool:
     return not pod.metadata.owner_references
 
 
-def grouped(
-    pods: Iterable[Pod], leases: Mapping[tuple[str, str], tuple[Lease, bool]], *, now: datetime
-) -> list[Presence]:
-    """The runs that the bare ones of `pods` belong to, and those that have but a lease.
-
-    `leases` by namespace and run, each with whether its holder lives.
-    """
+def grouped(pods: Iterable[Pod], leases: Leases, *, now: datetime) -> list[Presence]:
+    """The runs that the bare ones of `pods` belong to, and those that have but a lease."""
     found: defaultdict[tuple[str, str], list[tuple[Pod, PodView]]] = defaultdict(list)
     for pod in pods:
         if is_bare(pod):
@@ -178,11 +178,27 @@ def row(run: Presence, gpu_resources: frozenset[str] | None, *, now: datetime) -
     )
 
 
+def tasks(run: Presence, *, now: datetime) -> list[TaskRow]:
+    """The pods that the run has on the cluster, by the items' indexes."""
+    views = {pod.metadata.uid: view for pod, view in run.pods}
+    return [
+        of_pod(
+            views[pod.metadata.uid],
+            run.name,
+            run.namespace,
+            index=None if index < 0 else index,
+            attempts=attempt_of(pod),
+            now=now,
+        )
+        for index, pod in with_index(run, None)
+    ]
+
+
 def _made(run: Presence) -> list[datetime]:
     """When its lease and its pods were made."""
-    moments = [view.created_at for _, view in run.pods]
-    moments += [run.lease.metadata.creation_timestamp] if run.lease else []
-    return [moment for moment in moments if moment]
+    made = [view.created_at for _, view in run.pods]
+    made += [run.lease.metadata.creation_timestamp] if run.lease else []
+    return [at for at in made if at]
 
 
 def _times(run: Presence) -> tuple[datetime | None, datetime | None]:
@@ -190,13 +206,14 @@ def _times(run: Presence) -> tuple[datetime | None, datetime | None]:
     begun = [view.started_at for _, view in run.pods if view.started_at]
     begun += _made(run) if run.record else []
     ends = [view.finished_at for _, view in run.pods if view.finished_at]
-    if run.record and run.lease and (renewed := _moment(run.lease.spec.renew_time)):
+    if run.record and run.lease and (renewed := moment(run.lease.spec.renew_time)):
         ends.append(renewed)
     finished = run.state.finished or run.state is State.SUSPENDED
     return min(begun, default=None), max(ends, default=None) if finished else None
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """A time of a lease; None where there is none, or none that makes sense."""
     try:
         return parse_rfc3339(text or "")
     except ValueError:

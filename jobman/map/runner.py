@@ -123,6 +123,8 @@ def run_file(client: Client, plan: Plan) -> RunFile:
         server=client.connection.server,
         settings=plan.settings,
         command=list(plan.command.all),
+        retry=list(plan.command.retry),
+        directory=plan.command.directory,
     )
 
 

@@ -30,8 +30,11 @@ def _name(jobman: Any, api: k8s.ApiClient, namespace: str) -> str:
     while sorted(phases(api, namespace)) != ["Running", "Running", "Succeeded"]:
         assert time.monotonic() < deadline, phases(api, namespace)
         time.sleep(0.1)
-    run = json.loads((jobman.cwd / "JOBMAN" / "run.json").read_text())["run"]
-    return f"map-{run}"
+    return _run(jobman)
+
+
+def _run(jobman: Any) -> str:
+    return f"map-{json.loads((jobman.cwd / 'JOBMAN' / 'run.json').read_text())['run']}"
 
 
 def phases(api: k8s.ApiClient, namespace: str) -> list[str]:
@@ -52,13 +55,19 @@ def test_a_living_run(jobman: Any, started: tuple[Any, str]) -> None:
     absent = jobman("logs", name, "--index", "7")
     assert (absent.code, "item 7" in absent.talk) == (3, True)
     refused = jobman("retry", name)
-    assert refused.code == 1
-    assert "--retry-failed" in refused.talk
+    assert (refused.code, "another runner works on this run" in refused.talk) == (1, True)
+    assert jobman("list", "LAST", "-o", "name").ok().text.split() == [name]
+    assert jobman("wait", "--for", "started", name).ok().text.split() == [name]
+    watching = jobman.start("list", "--watch", "--interval", "0.2s", "-o", "json")
+    watching.wait_for(b'"state":"Running"')
     waiting = jobman.start("wait", name)
     assert f"{name} cancelled; 2 of its pods deleted" in jobman("cancel", name).ok().text
     assert waiting.finish() == 1
     assert f"{name}: Cancelled: 1 succeeded, 2 not done" in waiting.err.decode()
     assert running.finish() == 1
+    watching.wait_for(b'"state":"Cancelled"')
+    watching.interrupt()
+    assert watching.finish() == 130
     assert b"this run was cancelled by" in running.err
     assert (jobman.cwd / "JOBMAN" / f"{name[4:]}-0.log").read_text() == "begin a\n"
     again = jobman("cancel", name).ok().text
@@ -84,3 +93,17 @@ def test_a_run_whose_runner_was_killed(
     leases = k8s.CoordinationV1Api(api).list_namespaced_lease(namespace).items
     assert [lease.metadata.name for lease in leases] == []
     assert json.loads(jobman("list", "-o", "json").ok().text) == []
+
+
+def test_a_run_is_done_over(jobman: Any, api: k8s.ApiClient, namespace: str) -> None:
+    """Its command is carried out again where it was given, for what failed and what is left."""
+    words = ("map", "-b", "{a,b}", "--image", jobman.cluster.image, "--", "sh", "-c")
+    script = "case {{.Item}} in b) exit 3;; esac"
+    assert jobman(*words, script).code == 1
+    name = _run(jobman)
+    again = jobman("retry", name)
+    assert (again.code, "1 of 2 succeeded, 1 failed" in again.talk) == (1, True)
+    assert f"in {jobman.cwd}: jobman map --retry-failed -b" in again.talk
+    attempts = json.loads((jobman.cwd / "JOBMAN" / "run.json").read_text())["attempts"]
+    assert attempts == {"1": "0", "2": "1"}
+    assert phases(api, namespace) == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from plugins.command_line import Run
-from plugins.job_world import LEASES, MANAGED, JobWorld, ago
+from plugins.job_world import LEASES, MANAGED, JobWorld, a_job, a_pod, ago, running
 from plugins.scripted_server import Reply
 
 from jobman.map.ledger import Ledger, RunFile, Source, Totals
@@ -17,6 +17,7 @@ from jobman.map.record import Record
 
 RUN = "bcdfghjk"
 NAME = f"map-{RUN}"
+PODS = "/api/v1/namespaces/team/pods"
 
 
 def lease(user: str = "alice", run: str = RUN, **counts: int) -> dict[str, Any]:
@@ -35,7 +36,11 @@ def pod(user: str = "alice") -> dict[str, Any]:
         "name": "item-3",
         "creationTimestamp": ago(500),
         "labels": MANAGED | {"jobman/run": RUN, "jobman/user": user},
-        "annotations": {"jobman/user": user, "jobman/item": "3"},
+        "annotations": {
+            "jobman/user": user,
+            "jobman/item": "3",
+            "jobman/submission": f"{RUN}-3-2",
+        },
     }
     spec = {"containers": [{"name": "main", "image": "busybox"}]}
     return {"metadata": meta, "spec": spec, "status": {"phase": "Pending"}}
@@ -126,9 +131,123 @@ def test_it_is_waited_for(
 def test_waiting_for_one(run: Run, world: JobWorld) -> None:
     world.leases.put(held())
     assert run("wait", NAME, "--timeout", "1s").code == 124
-    assert run("wait", NAME, "--any").code == 2
     world.leases.put(lease(succeeded=2))
     assert run("wait", NAME).code == 1
+
+
+def started() -> dict[str, Any]:
+    """The pod, which has begun to run."""
+    return pod() | {"status": running()}
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "becomes", "code", "lines"),
+    [
+        (held(), started(), 0, [NAME]),
+        (lease(), started(), 0, [NAME]),
+        (held(succeeded=1), None, 0, [NAME]),
+        (lease(), None, 1, []),
+    ],
+    ids=["begins", "begins without a runner", "has begun before", "never begins"],
+)
+def test_waiting_for_the_start(
+    run: Run,
+    world: JobWorld,
+    goes_on: dict[str, Any],
+    becomes: dict[str, Any] | None,
+    code: int,
+    lines: list[str],
+) -> None:
+    world.leases.put(goes_on)
+    if becomes is not None:
+        world.pods.put(pod())
+
+    def watch(asked: Any) -> Reply:
+        if asked.query.get("watch") == "true" and becomes is not None:
+            world.pods.put(becomes)
+        return reply(asked)
+
+    reply = world.pods._collection
+    world.server.script("GET", PODS, watch)
+    done = run("wait", NAME, "--for", "started")
+    assert (done.code, done.lines) == (code, lines)
+    assert ("Suspended" in done.talk) == (code == 1)
+
+
+def test_a_start_that_does_not_come_in_time(run: Run, world: JobWorld) -> None:
+    world.leases.put(held())
+    done = run("wait", NAME, "--for", "started", "--timeout", "0.5s")
+    assert (done.code, "has not started" in done.talk) == (124, True)
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "lines"),
+    [({"succeeded": 9}, 0, [NAME]), ({"succeeded": 8, "failed": 1}, 1, [NAME]), ({}, 124, [])],
+)
+def test_waiting_for_any_among_jobs(
+    run: Run, world: JobWorld, end: dict[str, int], code: int, lines: list[str]
+) -> None:
+    """A job that goes on does not hold up a run that is over, however that ended."""
+    world.jobs.put(a_job("train"))
+    world.pods.put(a_pod("train", **running()))
+    world.leases.put(lease(**end) if end else held())
+    done = run("wait", "train", NAME, "--any", "--timeout", "1s")
+    assert (done.code, done.lines) == (code, lines)
+
+
+def begun_at(seconds_ago: float, **counts: int) -> dict[str, Any]:
+    """A run whose runner began so long ago."""
+    found = lease(**counts)
+    return found | {"spec": found["spec"] | {"acquireTime": ago(seconds_ago)}}
+
+
+@pytest.mark.parametrize(("age_s", "expected"), [(300.5, "train"), (10.5, NAME)])
+def test_the_last_one(run: Run, world: JobWorld, age_s: float, expected: str) -> None:
+    """LAST is what was begun last, whether a job or a run."""
+    world.jobs.put(a_job("train", age_s=100))
+    world.pods.put(a_pod("train"))
+    world.leases.put(begun_at(age_s))
+    world.leases.put(begun_at(1.5) | {"metadata": lease("bob", "zzzzzzzz")["metadata"]})
+    assert run("list", "LAST", "-o", "name").lines == [expected]
+    assert expected in run("details", "LAST").out
+    assert ("no job" in run("hold", "-y", "LAST").talk) == (expected == NAME)
+
+
+def test_the_last_one_where_there_is_no_job(run: Run, world: JobWorld) -> None:
+    assert run("details", "LAST").code == 3
+    assert run("list", "LAST", "-o", "name").lines == []
+    world.leases.put(begun_at(10.5))
+    assert run("list", "LAST", "-o", "name").lines == [NAME]
+    assert run("delete", "-y", "LAST").lines == [NAME]
+
+
+def test_its_pods_are_its_tasks(run: Run, world: JobWorld) -> None:
+    world.jobs.put(a_job("train", age_s=100))
+    world.pods.put(a_pod("train"))
+    world.leases.put(lease())
+    world.pods.put(started())
+    first, second = json.loads(run("list", "--tasks", "-o", "json").out)
+    assert (first["job"], first["index"]) == ("train", None)
+    assert (second["job"], second["index"], second["pod"]) == (NAME, 3, "item-3")
+    assert (second["state"], second["attempts"]) == ("Running", 2)
+    assert run("list", "--tasks", "--state", "failed").lines == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ((NAME,), 1, "elsewhere:/logs"),
+        ((NAME, "-r", "large-gpu"), 2, "as it was"),
+        ((NAME, "train"), 2, "by itself"),
+    ],
+)
+def test_what_keeps_it_from_being_done_over(
+    run: Run, world: JobWorld, words: tuple[str, ...], code: int, told: str
+) -> None:
+    world.jobs.put(a_job("train"))
+    world.leases.put(lease(failed=1))
+    done = run("retry", *words)
+    assert (done.code, told in done.talk) == (code, True)
 
 
 def test_one_without_pods_is_listed(run: Run, world: JobWorld) -> None:
@@ -203,7 +322,7 @@ def test_the_status_of_a_directory_without_a_cluster(
 ) -> None:
     refusal = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "not you"}
     world.server.script("GET", LEASES, Reply(403, refusal))
-    world.server.script("GET", "/api/v1/namespaces/team/pods", Reply(403, refusal))
+    world.server.script("GET", PODS, Reply(403, refusal))
     done = run("map", "status", "logs")
     assert done.code == 0
     assert "items: 3: 1 succeeded, 1 failed, 1 not done" in done.lines

@@ -36,10 +36,15 @@ def test_just_what_failed_of_it(
     command = CommandLine(("jobman", "-n", "map", "map"), options, words)
     assert command.again("OOMKilled") == expected
     assert command.all == ("jobman", "-n", "map", "map", *options, *words)
+    assert " ".join(command.retry).count("--retry-failed") == 1
+    assert shlex.join(command.retry) == expected.replace(
+        "--retry-reason OOMKilled", "--retry-failed", 1
+    )
 
 
 def test_a_reason_is_one_word() -> None:
     command = CommandLine(options=("-i", "-"), stdin=True)
     told = command.again("Error(exit 3)")
+    assert command.retry == ()
     assert told.endswith(" -i - (with the same items on stdin)")
     assert shlex.split(told.partition(" (with")[0])[2:4] == ["--retry-reason", "Error(exit 3)"]
