@@ -20,7 +20,7 @@ from jobman.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
-from jobman.jobs import pods, state
+from jobman.jobs import mounts, pods, state
 from jobman.jobs.pods import PodView
 from jobman.jobs.state import JobView
 from jobman.kube.client import Client
@@ -185,8 +185,8 @@ class Observation:
         slow = time.monotonic() - self._began > EVENTS_AFTER_S
         if slow and not self._asks_events and self.view().state in _WAITING:
             self._asks_events = True
-            warnings = self._client.watch(EVENTS, namespace=self._namespace, fields="type=Warning")
-            self._read(warnings, self._on_event, may_be_forbidden=True)
+            telling = self._client.watch(EVENTS, namespace=self._namespace, fields=mounts.TELLING)
+            self._read(telling, self._on_event, may_be_forbidden=True)
 
     def _read(
         self, watch: Watch[T], take: Callable[[str, T], None], *, may_be_forbidden: bool = False

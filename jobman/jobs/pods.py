@@ -28,6 +28,9 @@ PATIENCE_S = 60
 MOUNT_REASONS = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
 """Reasons of events about a pod whose status says ContainerCreating, and nothing else."""
 
+PROGRESS_REASONS = frozenset({"SuccessfulAttachVolume", "Pulling"})
+"""Reasons of events after which a pod may take long, and what failed before them is over."""
+
 _PULLING = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"})
 _HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _PASSING = frozenset({"CreateContainerError", "RunContainerError", "ImageInspectError"})
@@ -232,7 +235,7 @@ def _waiting(
 ) -> _Finding:
     trouble = _trouble(reason, message)
     if trouble is None:
-        mount = _mount_trouble(events)
+        mount = mount_trouble(pod, events)
         if mount is None:
             return _Finding(State.STARTING, reason, message)
         reason, message = mount.reason, mount.message
@@ -255,9 +258,25 @@ def _trouble(reason: str, message: str) -> bool | None:
     return False if reason in _PASSING else None
 
 
-def _mount_trouble(events: Iterable[Event]) -> Event | None:
-    mounts = [event for event in events if event.reason in MOUNT_REASONS]
-    return max(mounts, key=last_seen, default=None)
+def mount_trouble(pod: Pod, events: Iterable[Event]) -> Event | None:
+    """The newest event that says why the pod is not made ready; None once it got further."""
+    if _is_made_ready(pod):
+        return None
+    told = [event for event in events if event.reason in MOUNT_REASONS | PROGRESS_REASONS]
+    newest = max(told, key=_newest_progress_last, default=None)
+    return newest if newest is not None and newest.reason in MOUNT_REASONS else None
+
+
+def _newest_progress_last(event: Event) -> tuple[datetime, bool]:
+    """Times are whole seconds: within one a failure comes first, for it is tried again."""
+    return last_seen(event), event.reason in PROGRESS_REASONS
+
+
+def _is_made_ready(pod: Pod) -> bool:
+    """Whether its volumes and its sandbox are there; servers before 1.35 say so late."""
+    ready = _condition(pod, "PodReadyToStartContainers")
+    inits = [status.state for status in pod.status.init_container_statuses]
+    return (ready is not None and ready.true) or any(s.running or s.terminated for s in inits)
 
 
 def last_seen(event: Event) -> datetime:

@@ -19,6 +19,7 @@ from jobman.errors import (
     UnavailableError,
     UnreachableError,
 )
+from jobman.jobs import mounts
 from jobman.jobs import pods as pod_views
 from jobman.jobs.pods import PodView
 from jobman.kube.labels import SUBMISSION
@@ -307,7 +308,8 @@ class Arrivals:
         found: dict[str, list[Event]] = {}
         work = self._work
         try:
-            pages = work.client.pages(EVENTS, namespace=work.plan.namespace, fields="type=Warning")
+            where = work.plan.namespace
+            pages = work.client.pages(EVENTS, namespace=where, fields=mounts.TELLING)
             for event in (event for page in pages for event in page.items):
                 if event.involved_object.uid in uids:
                     found.setdefault(event.involved_object.uid, []).append(event)

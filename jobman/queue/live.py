@@ -15,7 +15,7 @@ from typing import Any
 
 from jobman.errors import ForbiddenError, JobmanError
 from jobman.jobs import mounts
-from jobman.jobs.pods import MOUNT_REASONS
+from jobman.jobs.pods import MOUNT_REASONS, PROGRESS_REASONS
 from jobman.kube.bounds import ResourceQuota
 from jobman.kube.client import Client
 from jobman.kube.lists import Listing
@@ -32,7 +32,7 @@ from jobman.values.enums import State
 REREAD_S = 30.0
 """Seconds after which what is not watched is read again."""
 
-TROUBLE = "type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Unhealthy,reason!=Failed"
+TROUBLE = f"{mounts.TELLING},reason!=Failed"
 """The field selector of events that may say why something is stuck; the commonest are no use."""
 
 Clock = Callable[[], datetime]
@@ -56,6 +56,7 @@ class Live:
         self._nodes: dict[str, Node] = {}
         self._quotas: dict[str, ResourceQuota] = {}
         self._events: dict[str, Event] = {}
+        self._troubled: set[tuple[str, str]] = set()
         self._settling: dict[str, QueuedJob] = {}
         self._starting: dict[str, ActivePod] = {}
         self._changes = 0
@@ -86,7 +87,7 @@ class Live:
             self._follow(RESOURCEQUOTAS, self._quotas, lambda quota: quota, namespace=mine)
             facts.append(("quotas", mine))
         with suppress(ForbiddenError):
-            self._follow(EVENTS, self._events, _of_use, all_namespaces=True, fields=TROUBLE)
+            self._follow(EVENTS, self._events, self._of_event, all_namespaces=True, fields=TROUBLE)
         now = self._now()
         sources = [
             Source(
@@ -128,6 +129,16 @@ class Live:
         if self._claims.is_settling(job):
             self._settling[job.metadata.uid] = job
         return self._claims.of_job(job)
+
+    def _of_event(self, event: Event) -> Event | None:
+        """Of use are those that tell of trouble, and of the same pods that they got further."""
+        about = event.involved_object
+        if event.reason in MOUNT_REASONS:
+            self._troubled.add((about.namespace, about.name))
+            return event
+        further = event.reason in PROGRESS_REASONS
+        of_use = further and (about.namespace, about.name) in self._troubled
+        return event if of_use or event.reason == "FailedCreate" else None
 
     def _look_again(self) -> None:
         """At Jobs that were new when they were last seen."""
@@ -261,8 +272,3 @@ class Live:
                 self._error = error
         except JobmanError as error:
             self._error = error
-
-
-def _of_use(event: Event) -> Event | None:
-    """Events of other trouble change nothing here."""
-    return event if event.reason in (*MOUNT_REASONS, "FailedCreate") else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from jobman.jobs.pods import MOUNT_REASONS, PodView, last_seen
+from jobman.jobs.pods import PodView, last_seen, mount_trouble
 from jobman.kube.objects import Event, Pod
 from jobman.queue.rules import Wanted
 from jobman.values.duration import format_rfc3339
@@ -204,9 +204,9 @@ def _on_its_node(found: Evidence, pod: Pod, view: PodView) -> Diagnosis:
     lacking = said.missing(view.message)
     if lacking:
         return _missing(lacking, view.message)
-    trouble = [event for event in events if event.reason in MOUNT_REASONS]
-    if trouble:
-        return _not_prepared(max(trouble, key=last_seen), node, found.job.metadata.name)
+    trouble = mount_trouble(pod, events)
+    if trouble is not None:
+        return _not_prepared(trouble, node, found.job.metadata.name)
     if view.reason in _CONFIG:
         ways = (f"change what it asks for: jobman delete {found.job.metadata.name}, submit anew",)
         why = f"its container cannot be made on {node}: {view.message}"

@@ -198,6 +198,63 @@ def test_a_pull_counts_from_its_first_failure_not_from_the_start() -> None:
     assert pod_views.view(pod, [failure], now=NOW).state is State.STARTING
 
 
+def seen(reason: str, first_s: float, last_s: float) -> Event:
+    """An event about the pod: how many seconds ago first, and how many last."""
+    first, last = (stamp(NOW - timedelta(seconds=each)) for each in (first_s, last_s))
+    about = {"kind": "Pod", "name": "train-x"}
+    times = {"firstTimestamp": first, "lastTimestamp": last}
+    return an_event(reason, reason, involvedObject=about, **times)
+
+
+MOUNTS: dict[str, tuple[list[Event], tuple[State, str]]] = {
+    "it fails for a minute": ([seen("FailedMount", 60, 5)], (State.STUCK, "FailedMount")),
+    "it fails since a moment": ([seen("FailedMount", 59, 5)], (State.STARTING, "FailedMount")),
+    "it failed before the image's pull": (
+        [seen("Pulling", 300, 300), seen("FailedMount", 320, 301)],
+        (State.STARTING, "ContainerCreating"),
+    ),
+    "it failed in the second of the pull": (
+        [seen("Pulling", 300, 300), seen("FailedMount", 320, 300)],
+        (State.STARTING, "ContainerCreating"),
+    ),
+    "the sandbox fails after the pull": (
+        [seen("Pulling", 300, 300), seen("FailedCreatePodSandBox", 200, 5)],
+        (State.STUCK, "FailedCreatePodSandBox"),
+    ),
+    "attached at last": (
+        [seen("FailedAttachVolume", 400, 90), seen("SuccessfulAttachVolume", 80, 80)],
+        (State.STARTING, "ContainerCreating"),
+    ),
+    "attached, and not mounted": (
+        [seen("SuccessfulAttachVolume", 90, 90), seen("FailedMount", 80, 10)],
+        (State.STUCK, "FailedMount"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MOUNTS)
+def test_what_failed_before_a_pod_got_further_is_over(case: str) -> None:
+    events, expected = MOUNTS[case]
+    pod = a_pod(**waiting("ContainerCreating", minutes_ago=10))
+    for order in (events, events[::-1]):
+        view = pod_views.view(pod, order, now=NOW)
+        assert (view.state, view.reason) == expected
+
+
+def test_a_pod_that_was_made_ready_had_its_volumes() -> None:
+    events = [seen("FailedMount", 400, 350)]
+    creating = waiting("ContainerCreating", minutes_ago=10)
+    ready = [{"type": "PodReadyToStartContainers", "status": "True"}]
+    pulls = a_pod(**creating | {"conditions": creating["conditions"] + ready})
+    begun = {"running": {"startedAt": stamp(AGO["started"])}}
+    initializes = a_pod(
+        **waiting("PodInitializing"), initContainerStatuses=[{"name": "init", "state": begun}]
+    )
+    for pod in (pulls, initializes):
+        assert pod_views.view(pod, events, now=NOW).state is State.STARTING
+    assert pod_views.view(a_pod(**creating), events, now=NOW).state is State.STUCK
+
+
 QUOTA = (
     'Error creating: pods "a-b" is forbidden: exceeded quota: q,'
     " requested: {}, used: {}, limited: {}"

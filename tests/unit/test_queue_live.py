@@ -132,7 +132,7 @@ def test_a_new_job_without_pods_waits_when_they_should_have_come(
 
 def an_event(kind: str, name: str, reason: str, message: str) -> Object:
     about = {"kind": kind, "namespace": NAMESPACE, "name": name}
-    meta = {"name": f"{name}.1", "creationTimestamp": ago(100)}
+    meta = {"name": f"{name}.{reason}", "creationTimestamp": ago(100)}
     seen = {"firstTimestamp": ago(100), "reason": reason, "message": message}
     return {"metadata": meta, "involvedObject": about, "type": "Warning", **seen}
 
@@ -146,6 +146,17 @@ def test_a_volume_that_fails_for_long_is_stuck(live: Live, moving: Moving) -> No
     soon(lambda: counts(live), Counts(stuck=1))
     moving.pods.put(pod("a", node="n1", phase="Running"))
     soon(lambda: counts(live), Counts(running=1))
+
+
+def test_a_volume_that_is_there_at_last_is_not_stuck(live: Live, moving: Moving) -> None:
+    creating = {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    slow = pod("a", node="n1")
+    moving.pods.put(slow | {"status": slow["status"] | {"containerStatuses": [creating]}})
+    moving.events.put(an_event("Pod", "a", "FailedMount", "timed out"))
+    soon(lambda: counts(live), Counts(stuck=1))
+    moving.events.put(an_event("Pod", "b", "Pulling", "another's"))
+    moving.events.put(an_event("Pod", "a", "Pulling", "a big image"))
+    soon(lambda: counts(live), Counts(starting=1))
 
 
 def test_a_job_whose_pods_are_refused_is_stuck(live: Live, moving: Moving) -> None:
