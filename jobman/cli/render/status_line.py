@@ -46,4 +46,8 @@ def describe(view: JobView) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """As many whole words as fit, for half a number is a wrong one; of one long word its head."""
+    if len(text) <= width:
+        return text
+    head, _, _ = text[: width - 1].rpartition(" ")
+    return f"{head} …" if head else text[: width - 1] + "…"
