@@ -275,7 +275,7 @@ def refusals(
 
 
 def _should_have_pods(job: Job) -> bool:
-    return state.derive(job, ()).state is State.PENDING
+    return not job.spec.suspend and state.derive(job, ()).state is State.PENDING
 
 
 def _row(draft: _Draft, view: JobView, now: datetime) -> JobRow:

@@ -57,12 +57,13 @@ def cancelled_at(annotations: Mapping[str, str]) -> datetime | None:
 
 def array(annotations: Mapping[str, str]) -> tuple[int, int] | None:
     """Completions and parallelism of an array before it was cancelled; else None."""
-    match = _ARRAY.fullmatch(annotations.get(ARRAY, ""))
+    given = annotations.get(ARRAY)
+    match = _ARRAY.fullmatch(given) if given else None
     return (int(match[1]), int(match[2])) if match else None
 
 
 def _moment(text: str) -> datetime | None:
-    if len(text) > 40:
+    if not text or len(text) > 40:
         return None
     try:
         moment = datetime.fromisoformat(text)

@@ -29,7 +29,8 @@ def write_json(app: AppContext, value: Any) -> None:
     import msgspec
 
     text = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    binary(app).write(_for_reader(app, text) + b"\n")
+    document = _for_reader(text, to_terminal=app.out_is_terminal)
+    binary(app).write(document + b"\n")
 
 
 def write_json_rows(app: AppContext, rows: Iterable[Any]) -> None:
@@ -37,17 +38,17 @@ def write_json_rows(app: AppContext, rows: Iterable[Any]) -> None:
     import msgspec
 
     out, encoder = binary(app), msgspec.json.Encoder()
+    to_terminal = app.out_is_terminal
     separator = b"[\n"
     for row in rows:
-        out.write(separator)
-        out.write(_for_reader(app, encoder.encode(row)))
+        out.write(separator + _for_reader(encoder.encode(row), to_terminal=to_terminal))
         separator = b",\n"
     out.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
 
 
-def _for_reader(app: AppContext, document: bytes) -> bytes:
+def _for_reader(document: bytes, *, to_terminal: bool) -> bytes:
     """On a terminal, control characters that JSON lets through are written as its escapes."""
-    if not app.out_is_terminal or document.isascii():
+    if not to_terminal or document.isascii():
         return document
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", document.decode()).encode()
 
