@@ -230,14 +230,14 @@ def test_trouble_that_lasts_a_minute_is_stuck(scenario: str, reason: str) -> Non
 @pytest.mark.parametrize(
     ("recording", "expected"),
     [
-        ("gpu-over-quota-events", State.PENDING),
-        ("limitrange-events", State.STUCK),
-        ("compute-events", State.STUCK),
-        ("serviceaccount-events", State.STUCK),
+        ("quota/gpu-over-quota/events-of-job", State.PENDING),
+        ("quota/limitrange/events-job-FailedCreate", State.STUCK),
+        ("quota/compute/events-job-FailedCreate", State.STUCK),
+        ("errors/events-job-FailedCreate-serviceaccount", State.STUCK),
     ],
 )
 def test_a_job_without_a_pod_is_explained_by_events(recording: str, expected: State) -> None:
-    events = [msgspec.convert(item, Event) for item in items(f"quota/{recording}")]
+    events = [msgspec.convert(item, Event) for item in items(recording)]
     about = events[0].involved_object
     job = Job(metadata=ObjectMeta(name=about.name, uid=about.uid))
     view = state.of(job, [], events, now=datetime.now(UTC))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from plugins.job_replay import recorded, replayed
-from plugins.recorded_watches import RECORDINGS
+from plugins.recordings import names
 
-SCENARIOS = sorted(path.parent.name for path in RECORDINGS.glob("jobs/*/watch-jobs.json"))
+SCENARIOS = [name.removesuffix("/watch-jobs") for name in names("jobs", "*/watch-jobs")]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from plugins.kubelet import World, run_kubelet
+from plugins.replay_recordings import recordings
 
-RECORDINGS = Path(__file__).parent / "recordings" / "pod-status"
 FINISHED = [
     "Completed",
     "Error-exit-3",
@@ -22,10 +22,15 @@ FINISHED = [
 ]
 
 
-def _spec(recording: dict[str, Any]) -> dict[str, Any]:
+def _recorded(name: str) -> list[dict[str, Any]]:
+    """The lines of a pod's watch."""
+    return recordings()[f"pods/{name}/watch-pod"].lines or []
+
+
+def _spec(lines: list[dict[str, Any]]) -> dict[str, Any]:
     """The pod's spec as a client wrote it, with shorter sleeps."""
     spec = json.loads(
-        json.dumps(recording["spec"])
+        json.dumps(lines[0]["object"]["spec"])
         .replace("sleep 1", "sleep 0.1")
         .replace("sleep 2;", "sleep 0.2;")
         .replace("sleep 3", "sleep 0.3")
@@ -62,29 +67,29 @@ def _lines(statuses: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("name", FINISHED)
 def test_the_same_statuses_in_the_same_order(name: str, tmp_path: Path) -> None:
-    recording = json.loads((RECORDINGS / f"{name}.json").read_text())
+    lines = _recorded(name)
 
     async def body(world: World) -> list[dict[str, Any]]:
-        world.create(_spec(recording))
+        world.create(_spec(lines))
         await world.finished()
         return [pod["status"] for _, pod in world.seen]
 
-    recorded = _lines([line["status"] for line in recording["lines"]])
+    recorded = _lines([line["object"]["status"] for line in lines])
     ours = _lines(run_kubelet(tmp_path, body))
     assert ours == recorded
 
 
 def test_a_deleted_pod_ends_within_its_grace_and_goes(tmp_path: Path) -> None:
-    recording = json.loads((RECORDINGS / "delete-SIGTERM-exit-143.json").read_text())
+    lines = _recorded("delete-SIGTERM-exit-143")
 
     async def body(world: World) -> list[tuple[str, dict[str, Any]]]:
-        world.create(_spec(recording))
+        world.create(_spec(lines))
         await world.until(lambda pod: pod["status"]["phase"] == "Running")
         world.delete()
         await world.until_gone()
         return world.seen
 
     seen = run_kubelet(tmp_path, body)
-    recorded = recording["lines"]
-    assert _lines([pod["status"] for _, pod in seen]) == _lines([r["status"] for r in recorded])
-    assert seen[-1][0] == recorded[-1]["type"] == "DELETED"
+    recorded = _lines([line["object"]["status"] for line in lines])
+    assert _lines([pod["status"] for _, pod in seen]) == recorded
+    assert seen[-1][0] == lines[-1]["type"] == "DELETED"

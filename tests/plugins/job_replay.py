@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.manual_clock import ManualClock
-from plugins.recorded_watches import RECORDINGS
+from plugins.replay_recordings import recordings
 
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.controllers.garbage import GarbageCollector
@@ -41,17 +41,11 @@ class Story:
 def lines(scenario: str) -> list[tuple[float, str, Object]]:
     """(seconds, change, object) of the scenario's watches, in the order of time."""
     found = []
-    for file in sorted((RECORDINGS / "jobs" / scenario).glob("watch-*.json")):
-        specs: dict[str, Any] = {}
-        for line in json.loads(file.read_text())["response"]["lines"]:
-            if "json" not in line:
-                continue
-            obj = line["json"]["object"]
-            uid = obj["metadata"].get("uid", "")
-            if obj.get("spec") == "@same":
-                obj["spec"] = copy.deepcopy(specs[uid])
-            specs[uid] = obj.get("spec")
-            found.append((line["t"], line["json"]["type"], obj))
+    for stem in ("watch-events", "watch-jobs", "watch-pods"):
+        watch = recordings().get(f"jobs/{scenario}/{stem}")
+        if watch is not None:
+            told = zip(watch.seconds, watch.lines or (), strict=True)
+            found += [(at_s, line["type"], line["object"]) for at_s, line in told]
     return sorted(found, key=lambda line: line[0])
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
+from plugins.replay_recordings import recordings
 
 from jobman.kube.objects import Event, Job, Pod
 
-RECORDINGS = Path(__file__).parents[1] / "contract" / "recordings"
 MODELS: dict[str, Any] = {"Job": Job, "Pod": Pod, "Event": Event}
 KINDS = {"watch-jobs": "Job", "watch-pods": "Pod", "watch-pod": "Pod", "watch-events": "Event"}
 BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -33,7 +31,7 @@ class Moment:
 
 def moments(scenario: str) -> Iterator[Moment]:
     """The scenario's state after each line of its watches; one Moment, changed in place."""
-    lines = sorted(_lines(RECORDINGS / scenario), key=lambda line: line[0])
+    lines = sorted(_lines(scenario), key=lambda line: line[0])
     began = min(_created(obj) for _, _, _, obj in lines)
     moment = Moment()
     for at_s, kind, change, obj in lines:
@@ -56,21 +54,14 @@ def _created(obj: Any) -> datetime:
     return datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
 
 
-def _lines(scenario: Path) -> Iterator[tuple[float, str, str, Any]]:
+def _lines(scenario: str) -> Iterator[tuple[float, str, str, Any]]:
     for stem, kind in KINDS.items():
-        file = scenario / f"{stem}.json"
-        specs: dict[str, Any] = {}
-        for line in json.loads(file.read_text())["response"]["lines"] if file.exists() else ():
-            if "json" not in line:
-                continue
-            obj = line["json"]["object"]
-            if obj.get("spec") == "@same":
-                obj["spec"] = specs[obj["metadata"]["uid"]]
-            specs[obj["metadata"]["uid"]] = obj.get("spec")
-            yield line["t"], kind, line["json"]["type"], obj
+        watch = recordings().get(f"{scenario}/{stem}")
+        if watch is not None:
+            for at_s, line in zip(watch.seconds, watch.lines or (), strict=True):
+                yield at_s, kind, line["type"], line["object"]
 
 
 def items(recording: str) -> list[Any]:
     """The items of a recorded LIST, as dicts."""
-    found = json.loads((RECORDINGS / f"{recording}.json").read_text())
-    return list(found["response"]["body"]["items"])
+    return list(recordings()[recording].body["items"])

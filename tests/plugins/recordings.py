@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
+import copy
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
 from typing import Any
 
+from plugins import replay_recordings
+from plugins.replay_recordings import recordings
 from plugins.scripted_server import Reply
-
-RECORDINGS = Path(__file__).parents[1] / "contract" / "recordings"
-_OF_THE_CONNECTION = {"content-length", "transfer-encoding", "content-encoding"}
 
 
 @dataclass(frozen=True)
@@ -33,60 +32,28 @@ class Recording:
 
 def names(group: str, pattern: str = "*") -> list[str]:
     """The recordings of a group."""
-    return sorted(file.stem for file in (RECORDINGS / group).glob(f"{pattern}.json"))
+    found = (each.name for each in recordings().values() if each.group == group)
+    return sorted(name for name in found if fnmatchcase(name, pattern))
 
 
 def recorded(group: str, name: str) -> Recording:
     """One recording."""
-    found = json.loads((RECORDINGS / group / f"{name}.json").read_text())
-    asked, answer = found["request"], found["response"]
+    found = recordings()[f"{group}/{name}"]
     return Recording(
-        method=asked["method"],
-        path=asked["path"],
-        query={key: str(value) for key, value in asked.get("query", {}).items()},
-        body=asked.get("body"),
-        reply=_reply(answer),
+        method=found.method,
+        path=found.request["path"],
+        query=found.asked,
+        body=copy.deepcopy(found.request.get("body")),
+        reply=_reply(found),
     )
 
 
-def _reply(answer: dict[str, Any]) -> Reply:
-    headers = {
-        key: value
-        for key, value in answer.get("headers", {}).items()
-        if key.lower() not in _OF_THE_CONNECTION
-    }
-    lines = answer.get("lines")
-    if lines is None:
-        return Reply(answer["status"], _body(answer), headers)
-    if answer["status"] >= 400:
-        return Reply(answer["status"], lines[0]["json"], headers)
-    return Reply(answer["status"], headers=headers, chunks=_chunks(lines))
-
-
-def _body(answer: dict[str, Any]) -> Any:
-    if "bodyBase64" in answer:
-        return base64.b64decode(answer["bodyBase64"])
-    if "bodyText" in answer:
-        return answer["bodyText"].encode()
-    return answer.get("body", b"")
-
-
-def _chunks(lines: list[dict[str, Any]]) -> list[bytes]:
-    """The pieces of a stream; a spec equal to the object's last one is stored as "@same"."""
-    specs: dict[str, Any] = {}
-    found = []
-    for line in lines:
-        obj = line.get("json", {}).get("object") or {}
-        uid = (obj.get("metadata") or {}).get("uid", "")
-        if obj.get("spec") == "@same":
-            obj["spec"] = specs[uid]
-        elif "spec" in obj:
-            specs[uid] = obj["spec"]
-        found.append(_piece(line))
-    return found
-
-
-def _piece(line: dict[str, Any]) -> bytes:
-    if "json" in line:
-        return json.dumps(line["json"]).encode() + b"\n"
-    return base64.b64decode(line["base64"]) if "base64" in line else line["text"].encode()
+def _reply(found: replay_recordings.Recording) -> Reply:
+    status, headers = found.response["status"], found.headers
+    if found.lines is not None and status < 400:
+        lines = [json.dumps(line).encode() + b"\n" for line in found.lines]
+        return Reply(status, headers=headers, chunks=lines)
+    if found.pieces is not None and status < 400:
+        return Reply(status, headers=headers, chunks=found.pieces)
+    body = copy.deepcopy(found.body)
+    return Reply(status, body.encode() if isinstance(body, str) else body, headers)

@@ -19,7 +19,7 @@ from jobman.local.store import Key
 
 Object = dict[str, Any]
 
-RECORDINGS = Path(__file__).parents[1] / "contract" / "recordings" / "replay"
+RECORDINGS = Path(__file__).parents[1] / "contract" / "recordings"
 KINDS = {(each.group_version, each.kind): each for each in RESOURCES if each.stored}
 _SAME = "@same"
 
@@ -71,8 +71,8 @@ class Recording:
         if self.response.get("body") is not None:
             return self.response["body"]
         if self.response.get("lines"):
-            pieces = [_piece(line) for line in self.response["lines"]]
-            return pieces[0] if isinstance(pieces[0], dict) else b"".join(pieces).decode()
+            first = self.response["lines"][0]
+            return first["json"] if "json" in first else b"".join(self.pieces or ()).decode()
         if "bodyBase64" in self.response:
             return base64.b64decode(self.response["bodyBase64"])
         return self.response.get("bodyText", "")
@@ -83,12 +83,25 @@ class Recording:
         return dict(self.response.get("headers") or {})
 
     @property
+    def pieces(self) -> list[bytes] | None:
+        """A streamed text as it came; None where the answer is none."""
+        found = self.response.get("lines")
+        if found is None or any("json" in line for line in found):
+            return None
+        return [_bytes(line) for line in found]
+
+    @property
     def lines(self) -> list[Object] | None:
         """The lines of a watch, specs filled in; None where the answer is no stream of JSON."""
         found = self.response.get("lines")
         if found is None or not all("type" in line.get("json", ()) for line in found):
             return None
         return list(_filled_in(found))
+
+    @property
+    def seconds(self) -> list[float]:
+        """When each of the lines came, from the first write of its scenario on."""
+        return [line["t"] for line in self.response["lines"]]
 
 
 def _filled_in(lines: Sequence[Object]) -> Iterator[Object]:
@@ -103,10 +116,8 @@ def _filled_in(lines: Sequence[Object]) -> Iterator[Object]:
         yield said
 
 
-def _piece(line: Object) -> Any:
-    if "json" in line:
-        return line["json"]
-    return base64.b64decode(line["base64"]) if "base64" in line else line["text"].encode()
+def _bytes(line: Object) -> bytes:
+    return base64.b64decode(line["base64"]) if "base64" in line else str(line["text"]).encode()
 
 
 @cache

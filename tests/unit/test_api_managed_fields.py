@@ -17,7 +17,7 @@ from jobman.local.api.status import ApiError
 
 Object = dict[str, Any]
 
-WRITES = Path(__file__).parents[1] / "contract" / "recordings" / "replay" / "writes.jsonl.gz"
+WRITES = Path(__file__).parents[1] / "contract" / "recordings" / "writes.jsonl.gz"
 JOBS, CONFIGMAPS = resource_of("jobs.batch"), resource_of("configmaps")
 A, B = {"name": "a", "image": "x"}, {"name": "b", "image": "x", "command": ["true"]}
 

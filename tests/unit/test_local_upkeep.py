@@ -13,6 +13,7 @@ from plugins.manual_clock import ManualClock
 
 from jobman.local.api import quota as quotas
 from jobman.local.api.registry import DeleteOptions, Registry
+from jobman.local.api.users import User
 from jobman.local.controllers import basics
 from jobman.local.controllers.nodes import NodeController
 from jobman.local.controllers.podgc import QUARANTINE_S, PodsOnNodes
@@ -163,6 +164,13 @@ def test_a_new_node_is_registered(nodes: Nodes) -> None:
     events = [e for e in nodes.registry.list("events") if e["reason"] == "RegisteredNode"]
     assert [e["message"] for e in events] == ["Node n event: Registered Node n in Controller"]
     assert nodes.taints() == []
+
+
+def test_a_node_made_by_a_user_is_used_once_it_was_seen(nodes: Nodes) -> None:
+    nodes.registry.create("nodes", "", node("late"), user=User("admin"))
+    assert nodes.taints("late") == [("not-ready", "NoSchedule")]
+    nodes.settle()
+    assert nodes.taints("late") == []
 
 
 def test_cordon_and_uncordon(nodes: Nodes) -> None:

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugins.recorded_watches import RECORDINGS, moments
+from plugins.recorded_watches import moments
+from plugins.replay_recordings import RECORDINGS
 
 from jobman.config.flavors import Flavor
 from jobman.jobs import state

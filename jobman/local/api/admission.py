@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import defaults, limits, metadata, quota, status
 from jobman.local.api.resources import Resource
+from jobman.local.api.users import SYSTEM, User
 
 if TYPE_CHECKING:
     from jobman.local.api.registry import Registry
@@ -19,7 +20,7 @@ _CLASSES = "priorityclasses.scheduling.k8s.io"
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
-def mutate(registry: Registry, resource: Resource, obj: Object) -> None:
+def mutate(registry: Registry, resource: Resource, obj: Object, user: User) -> None:
     """Fill in what depends on other objects of the cluster. Refusals are 403 and 404."""
     if resource.namespaced:
         _check_namespace(registry, resource, obj)
@@ -31,6 +32,8 @@ def mutate(registry: Registry, resource: Resource, obj: Object) -> None:
         obj["status"]["qosClass"] = defaults.qos_class(obj["spec"])
         if obj["spec"].get("schedulingGates"):
             obj["status"]["conditions"] = [_gated()]
+    if resource.kind == "Node" and user != SYSTEM:
+        _set_not_ready(obj)  # the cluster's own are ready when it makes them
 
 
 def validate(registry: Registry, resource: Resource, obj: Object) -> None:
@@ -97,6 +100,14 @@ def _set_priority(registry: Registry, pod: Object) -> None:
     found = found or {"value": 0}
     spec["priority"] = found["value"]
     spec.setdefault("preemptionPolicy", found.get("preemptionPolicy", "PreemptLowerPriority"))
+
+
+def _set_not_ready(node: Object) -> None:
+    """Nothing is put on a node before its controller has seen it."""
+    taints = node.setdefault("spec", {}).setdefault("taints", [])
+    taint = {"key": _TOLERATED[0], "effect": "NoSchedule"}
+    if taint not in taints:
+        taints.append(taint)
 
 
 def _set_tolerations(pod: Object) -> None:

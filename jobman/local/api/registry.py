@@ -110,7 +110,7 @@ class Registry:
         defaults.apply(resource.kind, made)
         if resource.kind == "Job":
             defaults.generate_selector(made)
-        admission.mutate(self, resource, made)
+        admission.mutate(self, resource, made, write.user)
         causes = validation.validate_create(resource.kind, made)
         if causes:
             raise status.invalid(resource.kind, resource.group, made["metadata"]["name"], causes)
