@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from jobman.local import places
+from jobman.local.api.admission import CLAIM_PROTECTION
 from jobman.local.api.registry import Registry
-from jobman.local.store import Change
+from jobman.local.store import Change, Record
 from jobman.local.volumes import claim_directory
 
 Object = dict[str, Any]
@@ -18,23 +19,27 @@ RESOURCE = "persistentvolumeclaims"
 
 
 class ClaimKeeper:
-    """Binds claims, and deletes the directories of those that are gone."""
+    """Binds claims, and deletes the directories of those that are gone.
+
+    A claim goes only when no pod that has a node names it any more.
+    """
 
     def __init__(self, registry: Registry, directory: Path) -> None:
         self._registry = registry
         self._directory = directory
         self._gone: deque[Path] = deque()
+        self._held = False
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled."""
-        forget = self._registry.store.subscribe(self._changed, RESOURCE)
+        forget = self._registry.store.subscribe(self._changed, RESOURCE, "pods")
         try:
             self._take_up()
             while True:
                 await self._woken.wait()
                 self._woken.clear()
-                self._bind_all()
+                self._look()
                 while self._gone:
                     await asyncio.to_thread(places.remove_tree, self._gone.popleft())
         finally:
@@ -48,22 +53,45 @@ class ClaimKeeper:
         self._woken.set()
 
     def _changed(self, change: Change) -> None:
+        if change.record.key.resource == "pods":
+            if self._held and change.type == "DELETED":
+                self._woken.set()
+            return
         if change.type == "DELETED":
             self._gone.append(claim_directory(self._directory, change.record.object()))
-        if change.type != "MODIFIED":
-            self._woken.set()
+        self._woken.set()
 
-    def _bind_all(self) -> None:
+    def _look(self) -> None:
+        self._held = False
         for claim in self._registry.list(RESOURCE):
-            if claim.get("status", {}).get("phase") != "Bound":
-                about = claim["metadata"]
-                self._registry.modify(RESOURCE, about["namespace"], about["name"], _bind)
+            about = claim["metadata"]
+            if "deletionTimestamp" not in about:
+                if claim.get("status", {}).get("phase") != "Bound":
+                    self._registry.modify(RESOURCE, about["namespace"], about["name"], _bind)
+            elif self._is_used(about["namespace"], about["name"]):
+                self._held = True
+            elif CLAIM_PROTECTION in about.get("finalizers", []):
+                self._registry.modify(RESOURCE, about["namespace"], about["name"], _release)
+
+    def _is_used(self, namespace: str, name: str) -> bool:
+        mark = f'"claimName":"{name}"'.encode()
+        pods = self._registry.store.list("pods", namespace)
+        return any(mark in record.body and _has_node(record) for record in pods)
+
+
+def _has_node(record: Record) -> bool:
+    return bool(record.object()["spec"].get("nodeName"))
 
 
 def _bind(claim: Object) -> None:
     spec = claim["spec"]
+    spec.setdefault("volumeName", f"pvc-{claim['metadata']['uid']}")
     claim["status"] = {
         "phase": "Bound",
         "accessModes": spec.get("accessModes", []),
         "capacity": {"storage": spec["resources"]["requests"]["storage"]},
     }
+
+
+def _release(claim: Object) -> None:
+    claim["metadata"]["finalizers"].remove(CLAIM_PROTECTION)

@@ -50,7 +50,7 @@ def make_spec(
         raise NoCommandError(
             "no command specified: no image is pulled here, so command or args must be given"
         )
-    targets = volumes.mounts(container, made, variables)
+    targets = volumes.mounts(container, made, variables, volumes.given(pod))
     if targets and mount_problem is not None:
         raise ContainerConfigError(_cannot_mount(targets[0][1], mount_problem))
     if mount_problem is None and (targets or _names_termination_log(container, argv, variables)):

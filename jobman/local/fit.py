@@ -237,9 +237,18 @@ def message(demand: Demand, nodes: Iterable[NodeRoom]) -> str:
 _RESERVED = "node(s) were reserved for a pod that has waited longer"
 
 
-def claim_message(claim: str, count: int) -> str:
+def claim_missing(claim: str, count: int) -> str:
     """Why a pod waits whose PersistentVolumeClaim is not there."""
     return f'0/{count} nodes are available: persistentvolumeclaim "{claim}" not found. not found'
+
+
+def claim_ending(claim: str, count: int) -> str:
+    """Why a pod waits whose PersistentVolumeClaim goes as soon as others let it."""
+    head = f"0/{count} nodes are available: "
+    return (
+        f'{head}persistentvolumeclaim "{claim}" is being deleted. '
+        f"no new claims to deallocate, preemption: {head}{count} {_NOT_HELPFUL}."
+    )
 
 
 def _counted(counts: Counter[str]) -> str:

@@ -192,10 +192,11 @@ class Scheduler:
         if there is not None and there.kind is kind:
             return
         self._withdraw(record.uid)
-        missing = self._missing_claim(record.key.namespace, pod.spec)
-        if missing is not None:
-            self._wait_for_claim(record, missing)
-            return
+        for claim in _claims_of(pod.spec):
+            problem = self._claim_problem(record.key.namespace, claim)
+            if problem is not None:
+                self._wait_for_claim(record, claim, problem)
+                return
         created = pod.metadata.creationTimestamp
         self._fresh[record.uid] = self._board.enqueue(
             record.key.namespace,
@@ -220,19 +221,19 @@ class Scheduler:
             key, Demand.of(record.object()["spec"])
         )
 
-    def _missing_claim(self, namespace: str, spec: _Spec) -> str | None:
-        names = [v.persistentVolumeClaim.claimName for v in spec.volumes if v.persistentVolumeClaim]
-        get = self._registry.store.get
-        return next(
-            (n for n in names if get(Key("persistentvolumeclaims", namespace, n)) is None), None
-        )
+    def _claim_problem(self, namespace: str, claim: str) -> str | None:
+        record = self._registry.store.get(Key("persistentvolumeclaims", namespace, claim))
+        if record is None:
+            return fit.claim_missing(claim, len(self._board.nodes))
+        if "deletionTimestamp" in record.object()["metadata"]:
+            return fit.claim_ending(claim, len(self._board.nodes))
+        return None
 
-    def _wait_for_claim(self, record: Record, claim: str) -> None:
+    def _wait_for_claim(self, record: Record, claim: str, problem: str) -> None:
         keys = self._claimless.setdefault((record.key.namespace, claim), set())
         if record.key not in keys:
             keys.add(record.key)
-            text = fit.claim_message(claim, len(self._board.nodes))
-            asyncio.get_running_loop().call_soon(self._refuse, record.key, record.uid, text)
+            asyncio.get_running_loop().call_soon(self._refuse, record.key, record.uid, problem)
 
     # -- what is done ----------------------------------------------------------------------------
 
@@ -310,6 +311,11 @@ class Scheduler:
     def _is_there(self, key: Key, uid: str) -> bool:
         record = self._registry.store.get(key)
         return record is not None and record.uid == uid
+
+
+def _claims_of(spec: _Spec) -> list[str]:
+    named = (volume.persistentVolumeClaim for volume in spec.volumes)
+    return [claim.claimName for claim in named if claim is not None]
 
 
 def _is_ours(pod: _Pod) -> bool:

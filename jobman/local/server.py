@@ -9,7 +9,7 @@ from aiohttp import web
 
 from jobman.local.api import answers, authn, authz, discovery, handlers, openapi, pods, status
 from jobman.local.api.agent import NodeAgent
-from jobman.local.api.bodies import BODY_MAX
+from jobman.local.api.bodies import BODY_MAX, READ_S
 from jobman.local.api.call import Call, act_of
 from jobman.local.api.discovery import Document
 from jobman.local.api.paths import Target, named, target
@@ -18,6 +18,8 @@ from jobman.local.api.status import ApiError, PlainError
 from jobman.local.api.users import User
 
 log = logging.getLogger(__name__)
+
+BODY_S = 30.0
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 _HEALTH = ("/healthz", "/livez", "/readyz")
@@ -36,11 +38,20 @@ _POD_PARTS: Mapping[str, Callable[[Call, NodeAgent], Awaitable[web.StreamRespons
 
 
 def application(
-    registry: Registry, *, tokens: Mapping[str, User], node_agent: NodeAgent, version: str
+    registry: Registry,
+    *,
+    tokens: Mapping[str, User],
+    node_agent: NodeAgent,
+    version: str,
+    body_s: float = BODY_S,
 ) -> web.Application:
-    """The server of a registry. `tokens` are looked up at each request; they may change."""
+    """The server of a registry. `tokens` are looked up at each request; they may change.
+
+    `body_s` is how long a request's body may take to come.
+    """
     server = _Server(registry, tokens, node_agent, version)
     app = web.Application(client_max_size=BODY_MAX)
+    app[READ_S] = body_s
     app.router.add_route("*", "/{path:.*}", server.serve)
     return app
 
@@ -119,6 +130,8 @@ class _Server:
     def _found(self, path: str, accept: str) -> Document | None:
         if path == "/version":
             return Document(discovery.version(self._version), answers.JSON, None)
+        if path == "/openapi/v2":
+            return Document(*openapi.v2(accept), None)
         if path == "/openapi/v3":
             return Document(openapi.index(), answers.JSON, f'"{openapi.etag()}"')
         if path.startswith("/openapi/v3/"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from jobman.local.env import (
 
 Object = dict[str, Any]
 
+_GIVEN = frozenset({"configMap", "secret", "downwardAPI", "projected"})
 _HOST_PATH_TESTS: dict[str, Callable[[int], bool]] = {
     "Directory": stat.S_ISDIR,
     "File": stat.S_ISREG,
@@ -188,10 +189,22 @@ def claim_directory(claims: Path, claim: Object) -> Path:
     return claims / str(claim["metadata"]["uid"])
 
 
+def given(pod: Object) -> frozenset[str]:
+    """The names of the volumes that show objects of the cluster: nobody writes there."""
+    return frozenset(
+        volume["name"]
+        for volume in pod["spec"].get("volumes") or []
+        if not _GIVEN.isdisjoint(volume)
+    )
+
+
 def mounts(
-    container: Object, volumes: Mapping[str, Path], variables: Mapping[str, str]
+    container: Object,
+    volumes: Mapping[str, Path],
+    variables: Mapping[str, str],
+    fixed: Collection[str] = (),
 ) -> list[tuple[str, str, bool]]:
-    """A container's volumeMounts as (source, target, read-only).
+    """A container's volumeMounts as (source, target, read-only); `fixed` volumes always are.
 
     One that shows a directory where it is anyway needs no mount and is left out.
     Raises ContainerConfigError.
@@ -202,7 +215,7 @@ def mounts(
         if mount.get("subPath") or mount.get("subPathExpr"):
             _make_sub_path(source, volumes[mount["name"]])
         target = "/" + mount["mountPath"].strip("/")
-        read_only = bool(mount.get("readOnly"))
+        read_only = bool(mount.get("readOnly")) or mount["name"] in fixed
         if str(source) != target or read_only:
             found.append((str(source), target, read_only))
     return found

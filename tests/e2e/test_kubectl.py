@@ -103,6 +103,14 @@ def test_exec(cluster: Any, kubectl: Any) -> None:
     kubectl("delete", "pod", "sleeper", "--now").ok()
 
 
+@needs_kubectl
+def test_a_kind_that_is_not_served(kubectl: Any) -> None:
+    manifest = b'{"apiVersion": "nobody.has/v1", "kind": "Thing", "metadata": {"name": "it"}}'
+    refused = kubectl("apply", "-f", "-", stdin=manifest)
+    assert refused.code == 1
+    assert 'no matches for kind "Thing" in version "nobody.has/v1"' in refused.talk
+
+
 def test_the_official_client(api: k8s.ApiClient, cluster: Any, namespace: str) -> None:
     batch, core = k8s.BatchV1Api(api), k8s.CoreV1Api(api)
     name = f"typed-{uuid.uuid4().hex[:6]}"

@@ -20,7 +20,7 @@ from jobman.local.api.registry import Registry
 from jobman.local.api.users import AUTHENTICATED, MASTERS, User
 from jobman.local.controllers import basics
 from jobman.local.listener import HEADERS_S, Listener
-from jobman.local.server import application
+from jobman.local.server import BODY_S, application
 from jobman.local.store import Key, Store
 
 Object = dict[str, Any]
@@ -102,12 +102,14 @@ class ApiServer:
         directory: Path,
         *,
         headers_s: float = HEADERS_S,
+        body_s: float = BODY_S,
         users: Mapping[str, User] = USERS,
         node: NodeAgent | None = None,
     ) -> None:
         self._users = users
         self._node = node
         self._headers_s = headers_s
+        self._body_s = body_s
         self.agent = ScriptedAgent()
         self.port = 0
         self._directory = directory
@@ -135,6 +137,7 @@ class ApiServer:
             tokens={f"token-of-{name}": user for name, user in self._users.items()},
             node_agent=self._node or self.agent,
             version="1",
+            body_s=self._body_s,
         )
         self._listener = Listener(app, shutdown_s=0.1, headers_s=self._headers_s)
         self.port = await self._listener.start("127.0.0.1")

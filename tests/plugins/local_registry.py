@@ -51,6 +51,13 @@ def pod(name: str, requests: dict[str, str] | None = None, **spec: Any) -> Objec
     }
 
 
+def claim(name: str) -> Object:
+    """A PersistentVolumeClaim."""
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    kind = "PersistentVolumeClaim"
+    return {"kind": kind, "apiVersion": "v1", "metadata": {"name": name}, "spec": wanted}
+
+
 def node(name: str, allocatable: dict[str, str] | None = None, **spec: Any) -> Object:
     """A Node that is ready."""
     amounts = {"cpu": "4", "memory": "8Gi", "pods": "110", **(allocatable or {})}

@@ -90,6 +90,23 @@ def test_each_document_of_the_index_is_there_and_tells_what_kubectl_looks_for() 
                 _check_kind(document, resource.kind)
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind", "begin"),
+    [
+        ("application/json", "application/json", b'{"swagger":"2.0",'),
+        (
+            "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+            "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+            b"\x0a\x032.0",
+        ),
+    ],
+)
+def test_the_older_document_describes_nothing(accept: str, kind: str, begin: bytes) -> None:
+    body, told = openapi.v2(accept)
+    assert told == kind
+    assert body.startswith(begin)
+
+
 def _check_references(document: dict[str, Any]) -> None:
     text = json.dumps(document)
     for name in document["components"]["schemas"]:

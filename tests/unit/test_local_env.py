@@ -248,6 +248,25 @@ def test_mounts(tmp_path: Path) -> None:
     assert (tmp_path / "a/b").is_dir()
 
 
+@pytest.mark.parametrize(
+    ("kind", "read_only"),
+    [
+        ("configMap", True),
+        ("secret", True),
+        ("downwardAPI", True),
+        ("projected", True),
+        ("emptyDir", False),
+        ("hostPath", False),
+        ("persistentVolumeClaim", False),
+    ],
+)
+def test_what_the_cluster_gives_is_read_only(tmp_path: Path, kind: str, read_only: bool) -> None:
+    pod = {"spec": {"volumes": [{"name": "v", kind: {}}]}}
+    container = {"volumeMounts": [{"name": "v", "mountPath": "/x"}]}
+    found = volumes.mounts(container, {"v": tmp_path}, {}, volumes.given(pod))
+    assert found == [(str(tmp_path), "/x", read_only)]
+
+
 def test_a_sub_path_stays_inside(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to("/etc")
     mount = {"name": "v", "mountPath": "/x", "subPath": "out/here"}

@@ -239,4 +239,4 @@ def test_message(wanted: Demand, nodes: list[NodeRoom], text: str) -> None:
 
 def test_a_missing_claim() -> None:
     text = '0/1 nodes are available: persistentvolumeclaim "nope" not found. not found'
-    assert fit.claim_message("nope", 1) == text
+    assert fit.claim_missing("nope", 1) == text

@@ -733,3 +733,41 @@ def test_a_caller_that_never_asks_is_let_go(tmp_path: Path) -> None:
             assert sock.recv(100) == b""
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 90", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_body_that_never_ends_is_cut(tmp_path: Path, method: str, length: str) -> None:
+    server = ApiServer(tmp_path, body_s=0.2)
+    server.start()
+    place = f"{NS}/configmaps" if method == "POST" else f"{NS}/configmaps/x"
+    head = _POST.replace(f"POST {NS}/configmaps", f"{method} {place}")
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), ANSWER_S) as sock:
+            sock.sendall(f"{head}{length}\r\n\r\n".encode())
+            answer = http.client.HTTPResponse(sock)
+            answer.begin()
+            status = json.loads(answer.read())
+    finally:
+        server.stop()
+    assert (answer.status, status["code"], status["reason"]) == (504, 504, "Timeout")
+    assert status["message"] == "Timeout: request did not complete within the allotted timeout"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_3_mb_is_refused_as_such(target: Target, chunked: bool) -> None:
+    size = 3 * 2**20 + 1
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (size, b" " * size) if chunked else b" " * size
+    got = target.raw(f"{_POST}Connection: close\r\n{length}\r\n\r\n".encode() + body)
+    head, _, told = got.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(told) == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "Request entity too large: limit is 3145728",
+        "reason": "RequestEntityTooLarge",
+        "code": 413,
+    }

@@ -286,11 +286,12 @@ def test_a_container_whose_files_are_lost_is_not_run_again(tmp_path: Path) -> No
 
     async def body() -> dict[str, Any]:
         async with kubelet(tmp_path) as world:
-            pod = world.create(spec(f"echo >> {count}; sleep 0.1"))
+            pod = world.create(spec(f"echo >> {count}; sleep 60"))
             await world.until(lambda p: p["status"]["phase"] == "Running")
+            while not count.exists():
+                await asyncio.sleep(0.01)
             directory = world.log(pod)
             (container,) = world.supervisor.running.values()
-            world.registry.store.subscribe(lambda _: None, "pods")
             container.kill()
             await container.exit
         for path in directory.iterdir():

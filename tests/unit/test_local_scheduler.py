@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from plugins.local_registry import node, pod
+from plugins.local_registry import claim, node, pod
 
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.scheduler import Scheduler
@@ -177,26 +177,46 @@ def test_an_opened_gate(registry: Registry) -> None:
     assert where(registry) == {"a": "n"}
 
 
+VOLUME = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+
+
 def test_a_missing_claim_is_waited_for(registry: Registry) -> None:
-    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
-    claim = {
-        "kind": "PersistentVolumeClaim",
-        "apiVersion": "v1",
-        "metadata": {"name": "data"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    }
     seen = []
     scheduled(
         registry,
         create(registry, node("n")),
-        create(registry, full("a", volumes=[volume])),
+        create(registry, full("a", volumes=[VOLUME])),
         lambda: seen.append(condition(registry, "a")["message"]),
-        create(registry, claim),
+        create(registry, claim("data")),
     )
     assert seen == ['0/1 nodes are available: persistentvolumeclaim "data" not found. not found']
+    assert where(registry) == {"a": "n"}
+
+
+def test_a_claim_that_is_being_deleted_takes_no_more_pods(registry: Registry) -> None:
+    registry.create("persistentvolumeclaims", "default", claim("data"))
+    registry.delete("persistentvolumeclaims", "default", "data")
+    seen = []
+
+    def let_go() -> None:
+        seen.append(condition(registry, "a")["message"])
+        registry.modify(
+            "persistentvolumeclaims", "default", "data", lambda c: c["metadata"].pop("finalizers")
+        )
+        registry.create("persistentvolumeclaims", "default", claim("data"))
+
+    scheduled(
+        registry,
+        create(registry, node("n")),
+        create(registry, full("a", volumes=[VOLUME])),
+        let_go,
+    )
+    (message,) = seen
+    assert message == (
+        '0/1 nodes are available: persistentvolumeclaim "data" is being deleted. no new claims to '
+        "deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for "
+        "scheduling."
+    )
     assert where(registry) == {"a": "n"}
 
 

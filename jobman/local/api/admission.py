@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 DEFAULT_SERVICE_ACCOUNT = "default"
+CLAIM_PROTECTION = "kubernetes.io/pvc-protection"
 _UNKILLABLE = frozenset({"default", "kube-system", "kube-public"})
 _TOLERATED_S = 300
 _CLASSES = "priorityclasses.scheduling.k8s.io"
@@ -32,6 +33,8 @@ def mutate(registry: Registry, resource: Resource, obj: Object, user: User) -> N
         obj["status"]["qosClass"] = defaults.qos_class(obj["spec"])
         if obj["spec"].get("schedulingGates"):
             obj["status"]["conditions"] = [_gated()]
+    if resource.kind == "PersistentVolumeClaim":
+        _protect(obj)
     if resource.kind == "Node" and user != SYSTEM:
         _set_not_ready(obj)  # the cluster's own are ready when it makes them
 
@@ -100,6 +103,13 @@ def _set_priority(registry: Registry, pod: Object) -> None:
     found = found or {"value": 0}
     spec["priority"] = found["value"]
     spec.setdefault("preemptionPolicy", found.get("preemptionPolicy", "PreemptLowerPriority"))
+
+
+def _protect(claim: Object) -> None:
+    """A claim stays while pods use it."""
+    finalizers = claim["metadata"].setdefault("finalizers", [])
+    if CLAIM_PROTECTION not in finalizers:
+        finalizers.append(CLAIM_PROTECTION)
 
 
 def _set_not_ready(node: Object) -> None:

@@ -11,7 +11,7 @@ from jobman.local.api import decode, protobuf, status
 from jobman.local.api.resources import Resource
 
 BODY_MAX = 3 * 1024 * 1024
-READ_S = 30.0
+READ_S = web.AppKey("read_s", float)
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 ACCEPTED = (
     "application/json",
@@ -27,14 +27,14 @@ PATCHES = (
 
 
 async def read(request: web.Request) -> bytes:
-    """The body. Raises 413 over 3 MiB, and 400 for one that does not come."""
+    """The body. Raises 413 over 3 MiB, 504 where it does not come in time, 400 where it is cut."""
     if (request.content_length or 0) > BODY_MAX:
         raise status.too_large()
     try:
-        async with asyncio.timeout(READ_S):
+        async with asyncio.timeout(request.app[READ_S]):
             return await request.read()
     except TimeoutError:
-        raise status.bad_request("the request's body did not come in time") from None
+        raise status.timed_out() from None
     except web.HTTPRequestEntityTooLarge:
         raise status.too_large() from None
     except (web.RequestPayloadError, ValueError) as error:

@@ -90,7 +90,15 @@ def _all_paths() -> list[str]:
     for group, number in groups().items():
         if group:
             paths += [f"/apis/{group}", f"/apis/{group}/{number}"]
-    more = ["/healthz", "/livez", "/openapi/v3", "/openapi/v3/", "/readyz", "/version"]
+    more = [
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/",
+        "/readyz",
+        "/version",
+    ]
     return sorted(paths + more)
 
 

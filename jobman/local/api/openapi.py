@@ -1,6 +1,8 @@
 """OpenAPI v3: what `kubectl explain` shows and what tells kubectl that the server validates.
 
-The schemas are read from `data/schemas.json.gz` for each document; the finished documents are kept.
+Of v2, which it replaces, there is a document that describes nothing: kubectl looks there for kinds
+that v3 has not, and then says that the server does not have the kind. The schemas are read from
+`data/schemas.json.gz` for each document; the finished documents are kept.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from jobman.local.api.resources import RESOURCES, Resource
 Schema = dict[str, Any]
 
 CONTENT_TYPE = "application/json"
+V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_V2_PROTOBUF_ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 _REF = "#/components/schemas/"
 _PACKAGES = {
     "": "io.k8s.api.core.v1",
@@ -68,6 +72,14 @@ def document(group_version: str) -> bytes | None:
             "components": {"schemas": {name: schemas[name] for name in sorted(needed)}},
         }
     )
+
+
+def v2(accept: str) -> tuple[bytes, str]:
+    """`/openapi/v2` with its content type: a document that describes nothing."""
+    if _V2_PROTOBUF_ASKED in accept:
+        return b"\x0a\x032.0", V2_PROTOBUF  # field 1, swagger
+    about = {"title": "Kubernetes", "version": "unversioned"}
+    return _encoded({"swagger": "2.0", "info": about, "paths": {}}), CONTENT_TYPE
 
 
 def descriptions(wanted: frozenset[str]) -> dict[str, str]:

@@ -204,6 +204,12 @@ def internal(message: str) -> ApiError:
     return ApiError(500, "InternalError", f"Internal error occurred: {message}")
 
 
+def timed_out() -> ApiError:
+    """504 for a request that goes on for too long."""
+    message = "Timeout: request did not complete within the allotted timeout"
+    return ApiError(504, "Timeout", message, details={})
+
+
 def version_too_large(asked: int, current: int) -> ApiError:
     """504 for a resourceVersion that is still to come."""
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}

@@ -15,7 +15,7 @@ from jobman.local.api.status import expired
 from jobman.local.store import Change, ChangeType, CompactedError, Record, Store
 
 BOOKMARK_S = 60.0
-_BACKLOG_MAX = 20_000
+BACKLOG_MAX = 20_000
 _LINES_KEPT = 2_000
 _EMPTY_PARTS: dict[str, dict[str, Any]] = {
     "Job": {
@@ -124,11 +124,12 @@ class Watch:
                     self._waiting.append(self._bookmark())
 
     def _changed(self, change: Change) -> None:
-        line = self._line_of(change)
+        line = None if self._too_slow else self._line_of(change)
         if line is None:
             return
-        if len(self._waiting) >= _BACKLOG_MAX:
+        if len(self._waiting) >= BACKLOG_MAX:
             self._too_slow = True
+            self._waiting.clear()  # it may be long before its caller reads again
         else:
             self._waiting.append(line)
         self._wake.set()
