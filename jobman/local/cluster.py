@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from aiohttp import web
-
 from jobman import __version__
 from jobman.local import certs, kubeconfig, node
+from jobman.local.api.bodies import BODY_MAX
 from jobman.local.api.registry import Registry
 from jobman.local.certs import Certificates
 from jobman.local.claims import ClaimKeeper
@@ -31,7 +30,7 @@ from jobman.local.node_agent import MachineAgent
 from jobman.local.notify import DirectoryWatcher
 from jobman.local.places import State
 from jobman.local.scheduler import Scheduler
-from jobman.local.server import application
+from jobman.local.server import Server
 from jobman.local.simulated import Simulator
 from jobman.local.store import Store
 from jobman.local.supervisor import Supervisor
@@ -94,8 +93,8 @@ class Cluster:
         self._exit.push_async_callback(supervisor.close)
         agent = self._agent(machine, supervisor)
         tokens = self._tokens(registry, certificates)
-        app = application(registry, tokens=tokens, node_agent=agent, version=__version__)
-        tokens.address = await self._listen(app, certificates)
+        server = Server(registry, tokens=tokens, node_agent=agent, version=__version__)
+        tokens.address = await self._listen(server, certificates)
         tokens.follow()
         self._run_parts(registry, machine, supervisor, certificates.ca.read_text())
         self._publish(tokens)
@@ -148,9 +147,9 @@ class Cluster:
 
         self._exit.push_async_callback(end)
 
-    async def _listen(self, app: web.Application, certificates: Certificates) -> str:
+    async def _listen(self, server: Server, certificates: Certificates) -> str:
         """Serve on a port that the system chooses; the server's URL."""
-        listener = Listener(app, shutdown_s=_SHUTDOWN_S)
+        listener = Listener(server.serve, body_max=BODY_MAX, shutdown_s=_SHUTDOWN_S)
         self._exit.push_async_callback(listener.stop)
         port = await listener.start(_HOST, certificates.server_context())
         return f"https://{_HOST}:{port}"

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from jobman.local.api import answers, authn, authz, discovery, handlers, openapi, pods, status
 from jobman.local.api.agent import NodeAgent
-from jobman.local.api.bodies import BODY_MAX, READ_S
+from jobman.local.api.bodies import READ_S
 from jobman.local.api.call import Call, act_of
 from jobman.local.api.discovery import Document
 from jobman.local.api.paths import Target, named, target
@@ -37,40 +37,30 @@ _POD_PARTS: Mapping[str, Callable[[Call, NodeAgent], Awaitable[web.StreamRespons
 }
 
 
-def application(
-    registry: Registry,
-    *,
-    tokens: Mapping[str, User],
-    node_agent: NodeAgent,
-    version: str,
-    body_s: float = BODY_S,
-) -> web.Application:
+class Server:
     """The server of a registry. `tokens` are looked up at each request; they may change.
 
     `body_s` is how long a request's body may take to come.
     """
-    server = _Server(registry, tokens, node_agent, version)
-    app = web.Application(client_max_size=BODY_MAX)
-    app[READ_S] = body_s
-    app.router.add_route("*", "/{path:.*}", server.serve)
-    return app
 
-
-class _Server:
     def __init__(
         self,
         registry: Registry,
+        *,
         tokens: Mapping[str, User],
         node_agent: NodeAgent,
         version: str,
+        body_s: float = BODY_S,
     ) -> None:
         self._registry = registry
         self._tokens = tokens
         self._agent = node_agent
         self._version = version
+        self._body_s = body_s
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; what goes wrong inside is a Status of its own."""
+        request[READ_S] = self._body_s
         try:
             return await self._answer(request)
         except ApiError as error:
@@ -85,7 +75,7 @@ class _Server:
                 request, status.internal("see the log of the embedded cluster")
             )
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self._registry.turns.request()
         found = named(request.rel_url.raw_path)
         user = authn.caller(request, self._tokens)
@@ -111,7 +101,7 @@ class _Server:
             return handlers.get if found.name and not found.watch else handlers.collection
         return _METHODS[method]
 
-    async def _document(self, request: web.Request, user: User) -> web.StreamResponse:
+    async def _document(self, request: web.BaseRequest, user: User) -> web.StreamResponse:
         """What is not a resource: health, version, discovery, OpenAPI."""
         path = request.rel_url.raw_path
         authz.check_path(self._registry, user, request.method.lower(), path)

@@ -199,6 +199,8 @@ class Store:
     ) -> Records:
         """The objects by namespace and name, those behind `after` alone, at most `limit`."""
         kind = self._kinds[resource]
+        if not kind.order:
+            return []
         start, stop = _span(kind.order, namespace, after)
         if limit is not None:
             stop = min(stop, start + limit)

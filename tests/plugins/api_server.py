@@ -16,11 +16,12 @@ from urllib.parse import urlencode
 import pytest
 
 from jobman.local.api.agent import Channels, ExecOptions, LogOptions, NodeAgent
+from jobman.local.api.bodies import BODY_MAX
 from jobman.local.api.registry import Registry
 from jobman.local.api.users import AUTHENTICATED, MASTERS, User
 from jobman.local.controllers import basics
 from jobman.local.listener import HEADERS_S, Listener
-from jobman.local.server import BODY_S, application
+from jobman.local.server import BODY_S, Server
 from jobman.local.store import Key, Store
 
 Object = dict[str, Any]
@@ -132,14 +133,16 @@ class ApiServer:
         self.store = Store(self._directory / "store.db")
         self.registry = Registry(self.store)
         basics.ensure(self.registry)
-        app = application(
+        server = Server(
             self.registry,
             tokens={f"token-of-{name}": user for name, user in self._users.items()},
             node_agent=self._node or self.agent,
             version="1",
             body_s=self._body_s,
         )
-        self._listener = Listener(app, shutdown_s=0.1, headers_s=self._headers_s)
+        self._listener = Listener(
+            server.serve, body_max=BODY_MAX, shutdown_s=0.1, headers_s=self._headers_s
+        )
         self.port = await self._listener.start("127.0.0.1")
 
     async def _stop(self) -> None:
@@ -207,7 +210,7 @@ class ApiServer:
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[ApiServer]:
     """An API server with an empty cluster."""
-    server = ApiServer(tmp_path)
+    server = Server(tmp_path)
     server.start()
     yield server
     server.stop()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-import uuid
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import yaml
 from aiohttp import web
 
-from jobman.local.api import status
+from jobman.local.api import metadata, status
 from jobman.local.api.resources import Resource
 from jobman.local.store import Record
 
@@ -62,18 +62,23 @@ def _clause(text: str) -> tuple[str, str]:
     return kind.strip(), parameters.get("as", "")
 
 
-def accept_of(request: web.Request) -> Accept:
+def accept_of(request: web.BaseRequest) -> Accept:
     """What a request's caller accepts. Raises a 406."""
-    return Accept(",".join(request.headers.getall("Accept", [])))
+    return _accept(",".join(request.headers.getall("Accept", [])))
 
 
-def warn(request: web.Request, *texts: str) -> None:
+@lru_cache(maxsize=256)
+def _accept(header: str) -> Accept:
+    return Accept(header)
+
+
+def warn(request: web.BaseRequest, *texts: str) -> None:
     """Send warnings with the answer, whatever it will be."""
     request.setdefault(_WARNINGS, []).extend(texts)
 
 
 async def answer(
-    request: web.Request,
+    request: web.BaseRequest,
     value: Any,
     *,
     code: int = 200,
@@ -85,7 +90,7 @@ async def answer(
     return await answer_bytes(request, body, kind, code=code, headers=headers)
 
 
-async def refusal(request: web.Request, error: status.ApiError) -> web.Response:
+async def refusal(request: web.BaseRequest, error: status.ApiError) -> web.Response:
     """A Status, in YAML for who asked for that."""
     try:
         kind = accept_of(request).type
@@ -95,7 +100,7 @@ async def refusal(request: web.Request, error: status.ApiError) -> web.Response:
 
 
 async def answer_bytes(
-    request: web.Request,
+    request: web.BaseRequest,
     body: bytes,
     kind: str,
     *,
@@ -121,16 +126,16 @@ def plain(text: str, code: int = 200) -> web.Response:
 
 def common_headers() -> dict[str, str]:
     """What every answer carries."""
-    return {"Audit-Id": str(uuid.uuid4()), "Cache-Control": "no-cache, private"}
+    return {"Audit-Id": metadata.new_uid(), "Cache-Control": "no-cache, private"}
 
 
-def encoded(request: web.Request, value: Any) -> bytes:
+def encoded(request: web.BaseRequest, value: Any) -> bytes:
     """JSON in one line, or indented for people."""
     body = msgspec.json.encode(value)
     return (msgspec.json.format(body, indent=2) if is_pretty(request) else body) + b"\n"
 
 
-def is_pretty(request: web.Request) -> bool:
+def is_pretty(request: web.BaseRequest) -> bool:
     """Whether a person reads the answer."""
     asked = request.query.get("pretty")
     if asked is not None:

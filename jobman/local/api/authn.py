@@ -18,7 +18,7 @@ from jobman.local.api.users import ANONYMOUS, AUTHENTICATED, User
 _FOR_USER, _FOR_GROUP = "Impersonate-User", "Impersonate-Group"
 
 
-def caller(request: web.Request, tokens: Mapping[str, User]) -> User:
+def caller(request: web.BaseRequest, tokens: Mapping[str, User]) -> User:
     """Who holds the request's bearer token. Raises a 401 for one that nobody holds."""
     header = request.headers.get("Authorization", "")
     if not header:
@@ -35,7 +35,7 @@ def caller(request: web.Request, tokens: Mapping[str, User]) -> User:
     return user
 
 
-def speaker(registry: Registry, request: web.Request, found: Named | None, user: User) -> User:
+def speaker(registry: Registry, request: web.BaseRequest, found: Named | None, user: User) -> User:
     """For whom the caller speaks (`kubectl --as`). Raises a 403 unless that is allowed."""
     name, groups = request.headers.get(_FOR_USER, ""), request.headers.getall(_FOR_GROUP, [])
     if not name:
@@ -48,7 +48,7 @@ def speaker(registry: Registry, request: web.Request, found: Named | None, user:
     return User(name, (*groups, AUTHENTICATED))
 
 
-def _may_not_speak(request: web.Request, found: Named | None, user: User) -> status.ApiError:
+def _may_not_speak(request: web.BaseRequest, found: Named | None, user: User) -> status.ApiError:
     if found is None:
         verb = f"impersonate-on:user-info:{request.method.lower()}"
         return authz.refused_path(user, verb, request.rel_url.raw_path)

@@ -11,7 +11,7 @@ from jobman.local.api import decode, protobuf, status
 from jobman.local.api.resources import Resource
 
 BODY_MAX = 3 * 1024 * 1024
-READ_S = web.AppKey("read_s", float)
+READ_S = web.RequestKey("read_s", float)
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 ACCEPTED = (
     "application/json",
@@ -26,12 +26,14 @@ PATCHES = (
 )
 
 
-async def read(request: web.Request) -> bytes:
+async def read(request: web.BaseRequest) -> bytes:
     """The body. Raises 413 over 3 MiB, 504 where it does not come in time, 400 where it is cut."""
     if (request.content_length or 0) > BODY_MAX:
         raise status.too_large()
     try:
-        async with asyncio.timeout(request.app[READ_S]):
+        if request.content.is_eof():  # all of it is here: there is nothing to wait for
+            return await request.read()
+        async with asyncio.timeout(request[READ_S]):
             return await request.read()
     except TimeoutError:
         raise status.timed_out() from None
@@ -41,7 +43,7 @@ async def read(request: web.Request) -> bytes:
         raise status.bad_request(f"the request's body cannot be read: {error}") from None
 
 
-async def decoded(request: web.Request, resource: Resource) -> Any:
+async def decoded(request: web.BaseRequest, resource: Resource) -> Any:
     """The object in the body. Raises 400 and 415."""
     kind = content_type(request)
     body = await read(request)
@@ -56,7 +58,7 @@ async def decoded(request: web.Request, resource: Resource) -> Any:
         raise _unrecognized(resource, error) from None
 
 
-async def patch(request: web.Request) -> tuple[str, Any]:
+async def patch(request: web.BaseRequest) -> tuple[str, Any]:
     """The patch's content type and its decoded body. Raises 400 and 415."""
     kind = content_type(request)
     body = await read(request)
@@ -69,7 +71,7 @@ async def patch(request: web.Request) -> tuple[str, Any]:
     return kind, value
 
 
-async def options(request: web.Request) -> dict[str, Any] | None:
+async def options(request: web.BaseRequest) -> dict[str, Any] | None:
     """The DeleteOptions in the body; None without one. Raises 400 and 415."""
     kind, body = content_type(request), await read(request)
     if not body:
@@ -88,7 +90,7 @@ async def options(request: web.Request) -> dict[str, Any] | None:
     return value
 
 
-def content_type(request: web.Request) -> str:
+def content_type(request: web.BaseRequest) -> str:
     """The body's type without parameters; JSON where none is given."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip() or "application/json"
 

@@ -34,7 +34,7 @@ class Call:
     """One request to the API: what it is about, who asks."""
 
     registry: Registry
-    request: web.Request
+    request: web.BaseRequest
     target: Target
     user: User
 
@@ -83,7 +83,7 @@ class Call:
         return Write(self.user, bool(asked), cast(Mode, mode))
 
 
-def verb_of(request: web.Request, *, named: bool, watch: bool) -> str:
+def verb_of(request: web.BaseRequest, *, named: bool, watch: bool) -> str:
     """The verb of a request to an object, or to a collection."""
     method = request.method
     if method == "DELETE":
@@ -95,7 +95,7 @@ def verb_of(request: web.Request, *, named: bool, watch: bool) -> str:
     return "watch" if asked else "list"
 
 
-def act_of(request: web.Request, found: Named) -> Act:
+def act_of(request: web.BaseRequest, found: Named) -> Act:
     """What a request wants to do, as roles see it."""
     verb = verb_of(request, named=found.name is not None, watch=found.watch)
     name = found.name or ""

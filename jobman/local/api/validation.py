@@ -83,7 +83,7 @@ def _no_change(old: Object, new: Object) -> Iterator[Cause]:  # noqa: ARG001
 
 
 def _pod(pod: Object) -> Iterator[Cause]:
-    yield from pod_rules.spec(pod.get("spec", {}), "spec")
+    yield from pod_rules.spec_problems(pod.get("spec", {}), "spec")
 
 
 def _pod_change(old: Object, new: Object) -> Iterator[Cause]:

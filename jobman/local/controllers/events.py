@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-import uuid
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from jobman.local.api.metadata import now
+from jobman.local.api.metadata import new_uid, now
 from jobman.local.api.registry import Registry
 from jobman.local.api.status import ApiError, internal, not_found
 from jobman.local.controllers.clock import Clock, SystemClock, stamp
@@ -255,7 +254,7 @@ def _create(registry: Registry, obj: Object, event: Object) -> tuple[str, str]:
     event["metadata"] = {
         "name": name,
         "namespace": namespace,
-        "uid": str(uuid.uuid4()),
+        "uid": new_uid(),
         "resourceVersion": "",
         "creationTimestamp": now(),
     }
