@@ -7,7 +7,8 @@ A command that has `forms` also takes `-o` with just those forms.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -109,10 +110,25 @@ def app_context(ctx: typer.Context) -> AppContext:
     return cast(AppContext, root.obj)
 
 
+@contextmanager
+def _plainly() -> Iterator[None]:
+    try:
+        yield
+    except typer.BadParameter as error:
+        plain = error.message.removeprefix("Value error, ")
+        error.message = plain.replace("Input should be ", "it must be ")
+        raise
+
+
 class Command(TyperCommand):
     """A command that takes the global options."""
 
     forms: tuple[Output, ...] = ()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; what is wrong is said without the checking library's own words."""
+        with _plainly():
+            return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The command's own parameters and the global ones."""
@@ -135,6 +151,11 @@ class Group(TyperGroup):
     """
 
     forms: tuple[Output, ...] = tuple(Output)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; what is wrong is said without the checking library's own words."""
+        with _plainly():
+            return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The group's own parameters and the global ones."""

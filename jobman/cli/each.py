@@ -258,8 +258,10 @@ def report(
         _say(app, problems[1:], told={problems[0].hint})
         raise problems[0]
     _say(app, problems, told=set())
-    others = "" if len(problems) == total else "; the others were"
-    raise JobmanError(f"{len(problems)} of {total} were not {failed}{others}")
+    done = total - len(problems)
+    others = {0: "", 1: "; the other was"}.get(done, "; the others were")
+    were = "was" if len(problems) == 1 else "were"
+    raise JobmanError(f"{len(problems)} of {total} {were} not {failed}{others}")
 
 
 def _say(app: AppContext, problems: Sequence[JobmanError], *, told: set[str | None]) -> None:

@@ -196,9 +196,11 @@ def no_log(app: AppContext, job: Job, excerpt: Excerpt | None = None) -> JobmanE
     if excerpt and excerpt.previous and any(pod.has_started for pod in view.pods):
         return JobmanError(f"job {name} has no log of an earlier run: no container was restarted")
     if view.finished and not view.pods:
+        gone = "its pods are gone, and their logs with them"
+        if view.state is State.CANCELLED:
+            gone = "it was cancelled before it began, or its pods were deleted since"
         return JobmanError(
-            f"job {name} has no log: its pods are gone, and their logs with them"
-            + _what_is_left(view, events),
+            f"job {name} has no log: {gone}" + _what_is_left(view, events),
             hint=f"jobman details {name}",
         )
     yet = "" if view.finished or view.state is State.STUCK else " yet"

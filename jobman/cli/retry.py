@@ -118,11 +118,15 @@ class _Again:
             )
 
     def _check(self, old: Standing, failed: bool) -> None:
+        from jobman.jobs import retry
+
         name, state = old.job.metadata.name, old.view.state
         if self._failed and not failed:
             raise JobmanError(f"job {name} is {state}: nothing of it failed")
         if not self._failed and not (state.finished or state is State.DELETING):
-            hint = f"jobman cancel {name} stops it; --failed does the failed indexes of an array"
+            hint = f"jobman cancel {name} stops it"
+            if retry.is_array(old.job):
+                hint += "; --failed does its failed indexes while the rest goes on"
             raise JobmanError(f"job {name} is {state}: it is not over", hint=hint)
 
     def _flavor(self, old: Standing) -> Flavor | None:

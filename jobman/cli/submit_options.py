@@ -103,7 +103,9 @@ class PodOptions:
     time_limit: Annotated[
         str | None,
         typer.Option(
-            "--time-limit", metavar="DURATION", help="Stop the pod after 90, 2h30m, 1-12:00:00."
+            "--time-limit",
+            metavar="DURATION",
+            help="Stop the pod after 90 (seconds), 2h30m, 1-12:00:00; its log stays.",
         ),
     ] = None
     priority_class: Annotated[

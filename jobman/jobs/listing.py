@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
@@ -295,7 +295,7 @@ def _row(draft: _Draft, view: JobView, now: datetime) -> JobRow:
         submitted_at=draft.marked_at or draft.created_at,
         started_at=view.started_at,
         finished_at=view.finished_at,
-        duration_seconds=duration_s(view, now),
+        duration_seconds=duration_s(view, now, draft.marked_at),
         completions=view.completions,
         succeeded=view.succeeded,
         failed=view.failed,
@@ -304,12 +304,17 @@ def _row(draft: _Draft, view: JobView, now: datetime) -> JobRow:
     )
 
 
-def duration_s(view: JobView, now: datetime) -> int | None:
-    """Whole seconds from the start to the end, or to `now`; None while it has not started."""
-    if view.started_at is None:
+def duration_s(view: JobView, now: datetime, submitted: datetime | None = None) -> int | None:
+    """Whole seconds from the start to the end, or to `now`; None while it has not started.
+
+    Kubernetes cuts the start to the second: what still runs would seem older than `submitted`.
+    """
+    start, end = view.started_at, view.finished_at
+    if start is None:
         return None
-    end = view.finished_at or now
-    return max(int((end - view.started_at).total_seconds()), 0)
+    if end is None and submitted and start < submitted < start + timedelta(seconds=1):
+        start = submitted
+    return max(int(((end or now) - start).total_seconds()), 0)
 
 
 def gpus(job: Job, gpu_resources: frozenset[str] | None) -> int:

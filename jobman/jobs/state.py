@@ -260,12 +260,16 @@ def _node(pods: list[PodView], total: int) -> str:
 
 
 def _started_at(job: Job, pods: list[PodView]) -> datetime | None:
-    """When the first container started; without its pod, when the Job did."""
+    """When the first container started; without its pod, when the Job did.
+
+    A cancel keeps the pods that have begun: where there is none, none has.
+    """
     starts = [pod.started_at for pod in pods if pod.started_at]
     if starts or (pods and not job.status.completion_time):
         return min(starts, default=None)
     ran = job.status.ready or job.status.succeeded or job.status.failed
-    return job.status.start_time if ran else None
+    stopped = labels.cancelled_at(job.metadata.annotations) is not None
+    return job.status.start_time if ran and not stopped else None
 
 
 def _finished_at(job: Job, pods: list[PodView]) -> datetime | None:

@@ -58,11 +58,15 @@ class Waiting:
             patience = 0.2 if self._over_since.keys() - self.views.keys() else LOOK_AGAIN_S
             left_s = patience if end is None else end - time.monotonic()
             if left_s <= 0:
-                raise WaitTimeoutError(
-                    f"{left} of {len(self._jobs)} jobs have not {self._goal} after"
-                    f" {format_age(timeout_s or 0)}; they go on"
-                )
+                raise WaitTimeoutError(self._out_of_time(left, timeout_s or 0))
             self._live.wait(min(patience, left_s))
+
+    def _out_of_time(self, left: int, timeout_s: float) -> str:
+        after = f"not {self._goal} after {format_age(timeout_s)}"
+        if len(self._jobs) == 1:
+            return f"job {self._jobs[0].metadata.name} has {after}; it goes on"
+        has, goes = ("has", "it goes") if left == 1 else ("have", "they go")
+        return f"{left} of {len(self._jobs)} jobs {has} {after}; {goes} on"
 
     def _now_through(self) -> list[Job]:
         waiting = [job for job in self._jobs if job.metadata.uid not in self.views]

@@ -9,7 +9,7 @@ MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 _UNITS_S = {"s": 1, "m": MINUTE_S, "h": HOUR_S, "d": DAY_S, "w": 7 * DAY_S}
 _PARTS = re.compile(r"(?:\d+(?:\.\d+)?[wdhms])+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
-_SLURM = re.compile(r"(?:(?P<d>\d+)-)?(?P<h>\d+):(?P<m>\d{1,2})(?::(?P<s>\d{1,2}))?", re.ASCII)
+_SLURM = re.compile(r"(?:(?P<d>\d+)-)?(?P<h>\d+)(?::(?P<m>\d{1,2})(?::(?P<s>\d{1,2}))?)?", re.ASCII)
 _LONGEST_S = 100 * 365 * DAY_S
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -17,7 +17,7 @@ _RFC3339 = re.compile(
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `90`, `2h30m`, `7d`, or Slurm's `D-HH:MM:SS` and `HH:MM:SS`.
+    """Seconds of `90`, `2h30m`, `7d`, or Slurm's `D-HH`, `D-HH:MM:SS` and `HH:MM:SS`.
 
     Raises ValueError with a plain reason.
     """
@@ -35,7 +35,7 @@ def _seconds(text: str) -> float | None:
     if _PARTS.fullmatch(text):
         return sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
     slurm = _SLURM.fullmatch(text)
-    if slurm is None or int(slurm["m"]) > 59 or int(slurm["s"] or 0) > 59:
+    if slurm is None or int(slurm["m"] or 0) > 59 or int(slurm["s"] or 0) > 59:
         return None
     days, hours, minutes, rest = (int(slurm[part] or 0) for part in "dhms")
     if slurm["d"] is None and slurm["s"] is None:

@@ -49,7 +49,11 @@ def test_cancel_of_what_has_not_begun(jobman: Any) -> None:
     assert sorted(done.text.splitlines()) == sorted(
         f"{name} cancelled before it began" for name in (held, waiting)
     )
-    assert state(jobman, held) == state(jobman, waiting) == "Cancelled"
+    for name in (held, waiting):
+        found = row(jobman, name)
+        assert (found["state"], found["durationSeconds"]) == ("Cancelled", None)
+        assert re.search(rf"^{name} +Cancelled +by \S", jobman("list", name).text, re.MULTILINE)
+        assert "it was cancelled before it began" in jobman("logs", name).talk
     assert jobman("release", held).code == 1
 
 
@@ -107,7 +111,7 @@ def test_cancel_says_what_it_did_for_each(jobman: Any) -> None:
         [f"{good} is Succeeded already", f"{held} cancelled before it began"]
     )
     assert "job nope not found" in done.talk
-    assert "1 of 3 were not cancelled; the others were" in done.talk
+    assert "1 of 3 was not cancelled; the others were" in done.talk
 
 
 def test_somebody_elses_job(jobman: Any) -> None:

@@ -19,7 +19,11 @@ def test_waiting(jobman: Any) -> None:
     assert (both.code, sorted(both.text.split())) == (1, ["w0", "w3"])
     assert jobman("wait", "long", "--for", "started").ok().text == "long\n"
     assert jobman("wait", "long", "w0", "--any").ok().text == "w0\n"
-    assert jobman("wait", "LAST", "--timeout", "1s").code == 124
+    late = jobman("wait", "LAST", "--timeout", "1s")
+    assert (late.code, "job long has not finished after 1s; it goes on" in late.talk) == (124, True)
+    late = jobman("wait", "long", "w0", "--timeout", "1s")
+    assert (late.code, late.text) == (124, "w0\n")
+    assert "1 of 2 jobs has not finished after 1s; it goes on" in late.talk
     some = jobman("wait", "nope", "w0")
     assert (some.code, some.text) == (1, "w0\n")
 

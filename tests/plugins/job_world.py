@@ -60,9 +60,9 @@ def creating() -> Object:
     return _status("Pending", {"waiting": {"reason": "ContainerCreating"}})
 
 
-def running() -> Object:
+def running(*, started: str = ago(500)) -> Object:
     """The status of a pod whose container runs."""
-    return _status("Running", {"running": {"startedAt": ago(500)}})
+    return _status("Running", {"running": {"startedAt": started}})
 
 
 def exited(code: int, reason: str | None = None, *, ran_s: int = 60) -> Object:

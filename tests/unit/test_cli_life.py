@@ -255,7 +255,7 @@ def test_clean_does_the_rest(run: Run, world: JobWorld, left: Left) -> None:
     world.server.script("DELETE", f"{BATCH}/a", DENIED)
     done = run("clean", "a", "b", "nope", "-y")
     assert (done.code, done.lines) == (1, ["job/b"])
-    assert "2 of 3 were not deleted; the others were" in done.talk
+    assert "2 of 3 were not deleted; the other was" in done.talk
 
 
 @pytest.mark.parametrize(("answer", "left_over"), [("y", set()), ("n", {"a"})])

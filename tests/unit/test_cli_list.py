@@ -273,3 +273,39 @@ def test_everywhere(run: Run, world: JobWorld) -> None:
     lines = run("list", "-A").lines
     assert lines[0].split()[:2] == ["NAMESPACE", "NAME"]
     assert lines[1].split()[:2] == ["team", "held"]
+
+
+def test_who_cancelled(run: Run, world: JobWorld) -> None:
+    marks = {"jobman/cancelled-by": "bob at sea", "jobman/cancelled-at": ago(60)}
+    failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+    stopped = {"conditions": [failed], "failed": 1, "startTime": ago(90)}
+    world.jobs.put(a_job("a", meta={"annotations": marks}, status=stopped))
+    (line,) = run("list", "--all-users").lines[1:]
+    # of its pods none is there: a cancel leaves those that have begun
+    assert "Cancelled  by bob at sea" in line
+    assert line.split()[-1] == "-"
+
+
+def test_no_job_runs_longer_than_it_is_there(run: Run, world: JobWorld) -> None:
+    """Kubernetes cuts the start to the second."""
+    marks = {"jobman/user": "alice", "jobman/submitted-at": ago(3.25)}
+    world.jobs.put(a_job("a", meta={"annotations": marks}))
+    world.pods.put(a_pod("a", **running(started=ago(4))))
+    (line,) = run("list").lines[1:]
+    assert line.split()[-2:] == ["3s", "3s"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["list", "-o", "yml"], "'-o' / '--output': 'yml' is not one of 'table', 'wide',"),
+        (["-o", "yml", "list"], "'-o' / '--output': 'yml' is not one of 'table', 'wide',"),
+        (["wait", "a", "--for", "over"], "'--for': 'over' is not one of 'started', 'finished',"),
+        (["list", "--limit", "-1"], "'--limit': it must be greater than or equal to 0"),
+    ],
+)
+def test_a_value_that_is_none(
+    run: Run, capsys: pytest.CaptureFixture[str], args: list[str], said: str
+) -> None:
+    assert run(*args).code == 2
+    assert said in capsys.readouterr().err

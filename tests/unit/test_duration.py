@@ -25,6 +25,8 @@ from jobman.values.duration import format_age, format_rfc3339, parse_duration, p
         ("02:00:00", 7200),
         ("10:30", 630),
         ("1-12:00", 129600),
+        ("1-12", 129600),
+        ("0-00:10", 600),
         (" 5m ", 300),
     ],
 )
@@ -32,7 +34,9 @@ def test_parse(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "-5", "5x", "h", "1:99", "1e3", "5 m", "m5", "٣", "9" * 40])
+@pytest.mark.parametrize(
+    "text", ["", "-5", "5x", "h", "1:99", "1e3", "1-", "1-2-3", "1-5:", "5 m", "m5", "٣", "9" * 40]
+)
 def test_refused(text: str) -> None:
     with pytest.raises(ValueError, match="'"):
         parse_duration(text)

@@ -121,6 +121,11 @@ JOBS: dict[str, tuple[Job, list[Pod], tuple[str, str, int | None]]] = {
     ),
     "cancelled, still stopping": (a_job(CANCELLED), [a_pod(**running())], ("Running", "", None)),
     "cancelled while it waited": (a_job(CANCELLED, suspend=True), [], ("Cancelled", "", None)),
+    "cancelled before its pod began": (
+        a_job(CANCELLED, status={"conditions": [BAD], "failed": 1, "startTime": stamp(NOW)}),
+        [],
+        ("Cancelled", "", None),
+    ),
     "cancelled too late": (a_job(CANCELLED), [a_pod(**ended(0))], ("Succeeded", "", 0)),
     "cancelled by nonsense": (
         a_job({"annotations": {"jobman/cancelled-at": "\x1b[31m"}}),

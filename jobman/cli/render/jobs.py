@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobman.cli.render.table import Column
 from jobman.values.duration import format_age
+from jobman.values.enums import State
 
 if TYPE_CHECKING:
     from jobman.jobs.listing import JobRow
@@ -53,8 +54,9 @@ def cells(row: JobRow, now: datetime, *, namespaces: bool, users: bool, wide: bo
 
 
 def reason(row: JobRow) -> str:
-    """Kubernetes' own term; of several completions, how many are done."""
-    parts = [row.reason] if row.reason else []
+    """Kubernetes' own term, or who cancelled it; of several completions, how many are done."""
+    why = row.message.rpartition(" at ")[0] if row.state is State.CANCELLED else row.reason
+    parts = [why] if why else []
     if row.completions > 1:
         parts.append(f"{row.succeeded}/{row.completions} done")
         parts += [f"{row.failed} failed"] if row.failed else []
