@@ -19,13 +19,14 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.incluster_config import InClusterConfigLoader
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
-from yaml import YAMLError
+from yaml import YAMLError, safe_dump
 
 from jobman import __version__
 from jobman.errors import ConfigError, UnauthorizedError, UnreachableError, UsageError
 from jobman.kube import impersonation
 from jobman.kube.connect import Connection
 from jobman.kube.credentials import Credentials
+from jobman.values.files import replace_file
 
 MOST_CONNECTIONS = 64
 _MALFORMED = (ConfigException, YAMLError, ValueError, TypeError, AttributeError, KeyError)
@@ -78,7 +79,7 @@ class _Source:
     def read(self) -> None:
         """Put address and credentials into the configuration."""
         with _reading(self.named):
-            merged = KubeConfigMerger(":".join(self._files))
+            merged = _Merger(":".join(self._files))
             self.context = self.context or _current_context(merged, self.named)
             self.entry = _context(merged, self.context, self.named)
             self.cluster = _cluster(merged, self.entry["cluster"], self.named)
@@ -114,6 +115,19 @@ def in_cluster(
         server=configuration.host,
         proxy=configuration.proxy,
     )
+
+
+class _Merger(KubeConfigMerger):
+    """Kubeconfig files, which the package writes back when it has renewed a login."""
+
+    def save_config(self, path: str) -> None:
+        """Write a file in one go: another process of the user's may read it at this moment."""
+        file = Path(path).resolve()
+        text = safe_dump(self.config_files[path])
+        try:
+            replace_file(file, text.encode(), mode=file.stat().st_mode & 0o777)
+        except OSError:
+            super().save_config(path)  # a file alone that may be written, or is mounted
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import re
 import signal
 import sys
@@ -59,6 +60,44 @@ def test_every_byte_through_a_proxy_that_cuts(cluster: Any, jobman: Any, tmp_pat
         assert following.finish() == 0, following.err
     assert bytes(following.out) == copy.read_bytes()
     assert jobman("logs", "odd").ok().out == copy.read_bytes()
+
+
+NOISE = """
+import os, random, sys, time
+index = int(os.environ["JOB_COMPLETION_INDEX"])
+dice = random.Random(index)
+for _ in range(30):
+    sys.stdout.buffer.write(dice.randbytes(4000))
+    sys.stdout.buffer.flush()
+    time.sleep(0.1)
+"""
+"""A program that writes other bytes for each index, the same each time."""
+
+
+def noise(index: int) -> bytes:
+    dice = random.Random(index)
+    return b"".join(dice.randbytes(4000) for _ in range(30))
+
+
+def test_every_byte_of_several_pods_through_a_proxy_that_cuts(
+    cluster: Any, jobman: Any, tmp_path: Path
+) -> None:
+    with cutting(cluster.kubeconfig, tmp_path, 0.3) as (proxy, through):
+        env = {"KUBECONFIG": str(through)}
+        jobman.submit("-j", "noisy", "--array", "3", "--hold", "--", "python3", "-c", NOISE)
+        together = jobman.start("logs", "-f", "noisy", "--all-pods", env=env)
+        one = jobman.start("logs", "-f", "noisy", "--index", "1", env=env)
+        files = jobman.start("logs", "-f", "noisy", "--save", "logs/", env=env)
+        jobman("release", "noisy").ok()
+        assert [each.finish(120) for each in (together, one, files)] == [0, 0, 0], together.err
+    assert proxy.cuts > 6
+    assert bytes(one.out) == noise(1)
+    saved = [tmp_path / name for name in files.out.decode().split()]
+    assert [file.read_bytes() for file in saved] == [noise(index) for index in range(3)]
+    prefixed = [line.partition(b"] ") for line in bytes(together.out).split(b"\n")[:-1]]
+    for index in range(3):
+        lines = [text for pod, _, text in prefixed if pod.endswith(b"/%d" % index)]
+        assert lines == noise(index).split(b"\n")
 
 
 def test_a_long_log_through_a_slow_proxy_that_cuts(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from plugins.scripted_server import Reply, ScriptedServer
 
 from jobman.errors import ConfigError, JobmanError, UsageError
 from jobman.kube.connect import (
@@ -292,3 +295,40 @@ def test_the_files_of_a_pod_without_its_variables(
     local = write_kubeconfig("https://127.0.0.1:1", name="local")
     account = service_account(tmp_path / "account")
     assert connected(tmp_path, service_account=account, start_local=lambda: local).embedded
+
+
+def id_token(expires: int) -> str:
+    head, claims = (
+        urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+        for part in ({"alg": "none"}, {"exp": expires, "sub": "alice"})
+    )
+    return f"{head}.{claims}.x"
+
+
+def test_a_renewed_login_is_written_in_one_go(
+    tmp_path: Path,
+    write_kubeconfig: Callable[..., Path],
+    scripted_https: ScriptedServer,
+    certificate: tuple[Path, Path],
+) -> None:
+    """Also through a link; who reads the file at that moment still has the old one, whole."""
+    issuer, fresh = scripted_https.url, id_token(2**34)
+    tokens = {"access_token": "a", "token_type": "bearer", "id_token": fresh, "refresh_token": "r2"}
+    discovery = {"token_endpoint": f"{issuer}/token"}
+    scripted_https.script("GET", "/.well-known/openid-configuration", Reply(200, discovery))
+    scripted_https.script("POST", "/token", Reply(200, tokens))
+    settings = {"client-id": "c", "client-secret": "s", "idp-issuer-url": issuer}
+    settings |= {"idp-certificate-authority": str(certificate[0])}
+    settings |= {"id-token": id_token(1), "refresh-token": "r1"}
+    user = {"auth-provider": {"name": "oidc", "config": settings}}
+    file, link = write_kubeconfig("https://c", user=user), tmp_path / "link"
+    file.chmod(0o640)
+    link.symlink_to(file)
+    with file.open() as opened_before:
+        api = connected(tmp_path, environ={"KUBECONFIG": str(link)}).api
+        assert yaml.safe_load(opened_before)["users"][0]["user"] == user
+    assert f"Bearer {fresh}" in api.configuration.api_key.values()
+    kept = yaml.safe_load(file.read_text())["users"][0]["user"]["auth-provider"]["config"]
+    assert (kept["id-token"], kept["refresh-token"]) == (fresh, "r2")
+    assert link.is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o640
