@@ -135,7 +135,7 @@ def oom_kills() -> int:
 @cache
 def _oom_counter() -> str | None:
     """The first file that counts; a holder inherits what its zygote has found."""
-    for path in _oom_counters():
+    for path in oom_counters():
         try:
             text = Path(path).read_text()
         except OSError:
@@ -145,7 +145,8 @@ def _oom_counter() -> str | None:
     return None
 
 
-def _oom_counters() -> Iterator[str]:
+def oom_counters() -> Iterator[str]:
+    """Where this process' cgroups count what was killed for want of memory."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         number, controllers, path = line.split(":", 2)
         if number == "0" and not controllers:

@@ -33,6 +33,8 @@ from jobman.local.layout import CLAIM, CTL, EXIT, KILL, LOG, SPEC
 from jobman.local.mounts import Mount
 
 START_ERROR_CODE = 128
+# What a shell ends with whose command was killed.
+_TOLD_KILLED = 128 + signal.SIGKILL
 
 _READ_BYTES = 1 << 16
 _EXIT_BYTES = 4096
@@ -214,7 +216,7 @@ class Shim:
 
     def _outcome(self) -> dict[str, Any]:
         code = os.waitstatus_to_exitcode(self._status or 0)
-        killed = code == -signal.SIGKILL and not self._stopped
+        killed = code in (-signal.SIGKILL, _TOLD_KILLED) and not self._stopped
         return {
             "code": 128 - code if code < 0 else code,
             "signal": -code if code < 0 else None,
