@@ -118,7 +118,7 @@ class Server:
         return await answers.answer_bytes(request, found.body, found.content_type, headers=headers)
 
     def _found(self, path: str, accept: str) -> Document | None:
-        if path == "/version":
+        if path in ("/version", "/version/"):
             return Document(discovery.version(self._version), answers.JSON, None)
         if path == "/openapi/v2":
             return Document(*openapi.v2(accept), None)

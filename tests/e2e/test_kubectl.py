@@ -11,6 +11,7 @@ import lightkube
 import pytest
 from kubernetes import client as k8s
 from kubernetes import watch as k8s_watch
+from kubernetes.stream import stream
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod
 
@@ -113,6 +114,7 @@ def test_a_kind_that_is_not_served(kubectl: Any) -> None:
 
 def test_the_official_client(api: k8s.ApiClient, cluster: Any, namespace: str) -> None:
     batch, core = k8s.BatchV1Api(api), k8s.CoreV1Api(api)
+    assert k8s.VersionApi(api).get_code().major == "1"
     name = f"typed-{uuid.uuid4().hex[:6]}"
     container = k8s.V1Container(
         name="main", image=cluster.image, command=["sh", "-c", "echo typed"]
@@ -143,6 +145,34 @@ def test_the_official_client(api: k8s.ApiClient, cluster: Any, namespace: str) -
     with pytest.raises(k8s.ApiException) as gone:
         batch.read_namespaced_job(name, namespace)
     assert gone.value.status == 404
+
+
+def test_a_command_of_the_official_client(api: k8s.ApiClient, cluster: Any, namespace: str) -> None:
+    core, name = k8s.CoreV1Api(api), "typed-to"
+    container = k8s.V1Container(name="main", image=cluster.image, command=["sleep", "60"])
+    pod = k8s.V1PodSpec(restart_policy="Never", containers=[container])
+    core.create_namespaced_pod(namespace, k8s.V1Pod(metadata=k8s.V1ObjectMeta(name=name), spec=pod))
+    watcher = k8s_watch.Watch()
+    chosen = {"field_selector": f"metadata.name={name}", "timeout_seconds": 60}
+    for event in watcher.stream(core.list_namespaced_pod, namespace, **chosen):
+        if event["object"].status.phase == "Running":
+            watcher.stop()
+    session = stream(
+        core.connect_get_namespaced_pod_exec,
+        name,
+        namespace,
+        command=["sh", "-c", "read line; echo got $line; exit 5"],
+        stdin=True,
+        stdout=True,
+        stderr=True,
+        tty=False,
+        _preload_content=False,
+    )
+    session.write_stdin("text\n")
+    assert session.readline_stdout(timeout=30) == "got text"
+    session.run_forever(timeout=30)
+    assert session.returncode == 5
+    core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
 
 
 # lightkube has no way to close the connections of a watch that it left

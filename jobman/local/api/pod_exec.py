@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from jobman.local.api import answers, status
 from jobman.local.api.agent import ExecError, ExecOptions, NodeAgent
@@ -68,9 +68,10 @@ class _Session:
     async def read(self) -> None:
         """Sort the caller's frames to their channels until it goes."""
         async for message in self._socket:
-            if message.type is not WSMsgType.BINARY or not message.data:
+            frame = _frame(message)
+            if not frame:
                 continue
-            channel, data = message.data[0], message.data[1:]
+            channel, data = frame[0], frame[1:]
             if channel == _STDIN and data:
                 await self._stdin.put(data)
             elif channel == _CLOSE and data[:1] == bytes([_STDIN]):
@@ -99,6 +100,13 @@ class _Session:
             return
         if columns > 0 and rows > 0 and not self._sizes.full():
             self._sizes.put_nowait((columns, rows))
+
+
+def _frame(message: WSMessage) -> bytes:
+    """A frame's bytes; some clients send text as such."""
+    if message.type is WSMsgType.TEXT:
+        return message.data.encode()
+    return message.data if message.type is WSMsgType.BINARY else b""
 
 
 async def _outcome(
