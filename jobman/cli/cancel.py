@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jobman.cli import each
+from jobman.cli import each, map_one
 from jobman.cli.command import app_context, command
 from jobman.cli.named import Changed
 from jobman.cli.options import takes
@@ -38,6 +38,11 @@ def cancel(ctx: typer.Context, options: Changed) -> None:
 
     def act(job: Job) -> str:
         done = cancelling.cancel(client, job, user=user, now=app.now())
+        if map_one.carries_run(job):
+            from jobman.map import reach
+
+            gone = reach.cancel_carried(client, job, user=user, now=app.now())
+            done += f"; {gone} of its pods deleted"
         return f"{job.metadata.name} {done}"
 
     def of_run(run: Presence) -> str:

@@ -34,12 +34,25 @@ def logs(ctx: typer.Context, options: LogOptions) -> None:
     app = app_context(ctx)
     excerpt = options.reading()
     found = each.chosen(app, options.asked(), "logs")
+    if excerpt.indexes is not None:
+        _take_items(app, found)
     if found.runs and (options.save is not None or options.all_pods):
         raise UsageError("of a run of jobman map: leave out --save and --all-pods")
     for problem in found.missing:
         app.say(f"error: {visible(problem.message, newlines=True)}")
     problems = _of_jobs(app, found.jobs, excerpt, options) if found.jobs else []
     _report(app, [*problems, *_of_runs(app, found.runs, excerpt)], found)
+
+
+def _take_items(app: AppContext, found: Chosen) -> None:
+    """The indexes of a run that a Job carries out are those of its items."""
+    carried = [job for job in found.jobs if map_one.carries_run(job)]
+    if not carried:
+        return
+    from jobman.map import reach
+
+    found.jobs = [job for job in found.jobs if job not in carried]
+    found.runs += [reach.carried_by(app.client, job, now=app.now()) for job in carried]
 
 
 def log() -> None:

@@ -12,7 +12,7 @@ import typer
 
 from jobman import __version__
 from jobman.cli.command import app_context, command
-from jobman.errors import ApiNotFoundError, ConfigError, JobmanError
+from jobman.errors import ApiNotFoundError, ConfigError, ForbiddenError, JobmanError
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -48,15 +48,40 @@ def begin(app: AppContext, plan: Plan) -> None:
         for manifest in detached.config_maps(plan.run, files, stamp.labels):
             app.client.create(CONFIGMAPS, manifest)
     job = detached.job(plan.run, pod, stamp.labels, stamp.annotations)
-    service.submit(app.client, job)
+    made = service.submit(app.client, job)
+    if site is not None:
+        _give_to_job(app, plan.run, made["metadata"]["uid"])
     app.write(plan.run)
     app.say(f"the run goes on inside the cluster: jobman map status {plan.run}")
+
+
+def _give_to_job(app: AppContext, run: str, uid: str) -> None:
+    """Have the ConfigMaps go when the Job goes; its pod needed them before it was there."""
+    from jobman.kube.resources import CONFIGMAPS
+    from jobman.map import detached
+
+    owned = {"metadata": {"ownerReferences": [detached.owner(detached.job_name(run), uid)]}}
+    with contextlib.suppress(ForbiddenError, ApiNotFoundError):
+        for page in app.client.pages(CONFIGMAPS, labels=f"{detached.MAP}={run}"):
+            for found in page.items:
+                app.client.patch(CONFIGMAPS, found.metadata.name, owned)
+
+
+def remove_parcel(app: AppContext, run: str) -> None:
+    """Delete the ConfigMaps of a run."""
+    from jobman.kube.resources import CONFIGMAPS
+    from jobman.map import detached
+
+    for page in app.client.pages(CONFIGMAPS, labels=f"{detached.MAP}={run}"):
+        for found in page.items:
+            with contextlib.suppress(ApiNotFoundError):
+                app.client.delete(CONFIGMAPS, found.metadata.name)
 
 
 def _make_room(app: AppContext, plan: Plan) -> None:
     """Delete what an earlier runner of the run left, which has ended; JobmanError if it has not."""
     from jobman.jobs import state
-    from jobman.kube.resources import CONFIGMAPS, JOBS
+    from jobman.kube.resources import JOBS
     from jobman.map import detached
     from jobman.map.status import runners
 
@@ -69,9 +94,7 @@ def _make_room(app: AppContext, plan: Plan) -> None:
                 hint=f"jobman map status {plan.run}; jobman map cancel {plan.run} ends it",
             )
         app.client.delete(JOBS, job.metadata.name, uid=job.metadata.uid)
-    for page in app.client.pages(CONFIGMAPS, labels=f"{detached.MAP}={plan.run}"):
-        for found_map in page.items:
-            app.client.delete(CONFIGMAPS, found_map.metadata.name)
+    remove_parcel(app, plan.run)
 
 
 def _site(app: AppContext) -> Any:

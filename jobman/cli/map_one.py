@@ -14,10 +14,16 @@ from jobman.values.text import visible
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.cli.log_options import Excerpt
+    from jobman.kube.objects import Job
     from jobman.map.presence import Presence
     from jobman.map.record import Record
 
-_LABEL_WIDTH = 11
+
+def carries_run(job: Job) -> bool:
+    """Whether the Job carries out a run inside the cluster."""
+    from jobman.map.detached import MAP
+
+    return MAP in job.metadata.labels
 
 
 def details(app: AppContext, run: Presence) -> Block:
@@ -26,8 +32,10 @@ def details(app: AppContext, run: Presence) -> Block:
 
 
 def _lines(run: Presence) -> Iterator[str]:
-    for label, value in _facts(run):
-        yield f"{label + ':':<{_LABEL_WIDTH}} {visible(value)}"
+    facts = [(f"{label}:", value) for label, value in _facts(run)]
+    width = max(len(label) for label, _ in facts)
+    for label, value in facts:
+        yield f"{label:<{width}} {visible(value)}"
 
 
 def _document(app: AppContext, run: Presence) -> dict[str, object]:

@@ -14,16 +14,8 @@ from jobman.values.text import visible
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.cli.each import Chosen
-    from jobman.kube.objects import Job
     from jobman.map.ledger import RunFile
     from jobman.map.record import Record
-
-
-def is_of_run(job: Job) -> bool:
-    """Whether the Job carries out a run."""
-    from jobman.map.detached import MAP
-
-    return MAP in job.metadata.labels
 
 
 def carry_out_again(app: AppContext, found: Chosen) -> NoReturn:

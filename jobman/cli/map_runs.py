@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobman.cli import map_detach
 from jobman.cli.command import app_context, command
 from jobman.cli.map_one import counted
 from jobman.errors import (
@@ -158,8 +159,8 @@ def cancel(ctx: typer.Context, run: _Run) -> None:
 
 def _cancel_detached(app: AppContext, job: Job) -> int:
     """How many pods were deleted."""
-    from jobman.kube.resources import CONFIGMAPS, JOBS, PODS
-    from jobman.map import detached, homecoming, pods
+    from jobman.kube.resources import JOBS, PODS
+    from jobman.map import homecoming, pods
 
     run = job.metadata.name.removeprefix("map-")
     app.client.delete(JOBS, job.metadata.name, uid=job.metadata.uid)
@@ -171,9 +172,7 @@ def _cancel_detached(app: AppContext, job: Job) -> int:
             gone += 1
         if not fresh:
             break
-    for page in app.client.pages(CONFIGMAPS, labels=f"{detached.MAP}={run}"):
-        for found_map in page.items:
-            app.client.delete(CONFIGMAPS, found_map.metadata.name)
+    map_detach.remove_parcel(app, run)
     return gone
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobman.cli import each, map_retry, submission
+from jobman.cli import each, map_one, map_retry, submission
 from jobman.cli.command import app_context, command
 from jobman.cli.named import Changed
 from jobman.cli.options import takes
@@ -58,7 +58,7 @@ def retry(
     changes = _changes(set_resource)
     asked = options.asked()
     found = each.chosen(app, asked, "retry")
-    if found.runs or any(map_retry.is_of_run(job) for job in found.jobs):
+    if found.runs or any(map_one.carries_run(job) for job in found.jobs):
         if flavor or set_resource:
             raise UsageError("a run of jobman map is done over as it was: no -r, no --set-resource")
         map_retry.carry_out_again(app, found)

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from jobman.map.items import Items
 from jobman.map.template import Template
 from jobman.values.names import dns_subdomain_problem
+from jobman.values.text import visible
 
 LONGEST = 249
 """A pod's name is also that of its log, with an ending."""
 _EXAMPLES = 5
+_SHOWN = 80
 _PARTS = 256
 
 
@@ -48,7 +50,7 @@ def problems(items: Items, template: Template) -> list[str]:
             continue
         name = template.name(item)
         if problem := dns_subdomain_problem(name, longest=LONGEST):
-            invalid.add(f"'{name}' of item {item.index}: {problem}")
+            invalid.add(f"'{visible(name, limit=_SHOWN)}' of item {item.index}: {problem}")
         digest = hash(name)
         hashes[digest % _PARTS].append(digest)
     doubtful = _twice(hashes)

@@ -35,7 +35,8 @@ class Rows:
                 continue
             if len(row) != len(self.columns):
                 raise UsageError(
-                    f"{self._where}: {len(row)} values for {len(self.columns)} columns"
+                    f"{self._where}: {_counted(len(row), 'value')} for"
+                    f" {_counted(len(self.columns), 'column')}"
                     f" ({', '.join(self.columns)}){self._as_read()}"
                 )
             yield _line(row), dict(zip(self.columns, row, strict=True))
@@ -104,6 +105,10 @@ def _doubled(found: Any) -> type[csv.Dialect]:
     found.doublequote = True
     result: type[csv.Dialect] = found
     return result
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _line(row: list[str]) -> str:

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobman.errors import ApiNotFoundError, ConflictError, ForbiddenError
+from jobman.jobs import pods as pod_views
 from jobman.jobs.listing import JobRow, ListQuery
 from jobman.jobs.order import ordered
 from jobman.jobs.tasks import TaskRow
 from jobman.kube import labels
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
-from jobman.kube.objects import Lease, Pod
+from jobman.kube.objects import Job, Lease, Pod
 from jobman.kube.resources import LEASES, PODS
 from jobman.map import presence
 from jobman.map.detached import job_name
@@ -42,6 +43,20 @@ def find(client: Client, name: str, *, now: datetime) -> Presence | None:
         known = {(client.namespace, run): (lease, lives(lease, now=now))}
     found = presence.grouped(pods, known, now=now)
     return found[0] if found else None
+
+
+def carried_by(client: Client, job: Job, *, now: datetime) -> Presence:
+    """The run that a Job carries out inside the cluster: the pods of its items, and its lease."""
+    run = job.metadata.name.removeprefix(job_name(""))
+    pods = client.list(PODS, labels=selector(run)).items
+    lease = lease_of(client, run)
+    return Presence(
+        run,
+        job.metadata.namespace,
+        [(pod, pod_views.view(pod, now=now)) for pod in pods],
+        lease,
+        lease is not None and lives(lease, now=now),
+    )
 
 
 def lease_of(client: Client, run: str) -> Lease | None:
@@ -186,9 +201,18 @@ def cancel(client: Client, run: Presence, *, user: str, now: datetime) -> int:
     """Stop the run: its runner first, then its pods that have not ended; how many those were."""
     stop_runner(client, run, user=user, now=now)
     found = find(client, run.name, now=now)
-    active = found.active if found else []
-    _remove(client, active)
-    return len(active)
+    return _remove_active(client, found) if found else 0
+
+
+def cancel_carried(client: Client, job: Job, *, user: str, now: datetime) -> int:
+    """The same of a run whose Job was cancelled."""
+    stop_runner(client, carried_by(client, job, now=now), user=user, now=now)
+    return _remove_active(client, carried_by(client, job, now=now))
+
+
+def _remove_active(client: Client, run: Presence) -> int:
+    _remove(client, run.active)
+    return len(run.active)
 
 
 def delete(

@@ -171,7 +171,11 @@ def test_what_failed_of_one_cause_is_run_again(jobman: Any, write: Callable[...,
 
 
 def test_inside_the_cluster(
-    jobman: Any, write: Callable[..., None], api: k8s.ApiClient, namespace: str
+    jobman: Any,
+    write: Callable[..., None],
+    kubectl: Callable[..., Any],
+    api: k8s.ApiClient,
+    namespace: str,
 ) -> None:
     """A run that goes on by itself, where jobman needs no image for it."""
     if not jobman.cluster.embedded:
@@ -201,9 +205,24 @@ def test_inside_the_cluster(
         lambda: not [n for n in names(api, namespace) if n.startswith("process")],
         20 * jobman.cluster.scale,
     )
+    write("echo {{.Index}}; sleep 100", 2)
     run = jobman("map", "-i", "list", "process.yaml", "--detach", "--log-dir", "c").ok().text
+    name = f"map-{run.strip()}"
     _until(lambda: len(names(api, namespace)) >= 4, 60 * jobman.cluster.scale)
-    jobman("delete", "-y", f"map-{run.strip()}").ok()
+    kubectl("wait", "--for=condition=Ready", "pod", "process-001", "--timeout=60s").ok()
+    _until(lambda: jobman("logs", name, "--index", "1").out == b"1\n", 20 * jobman.cluster.scale)
+    assert jobman("logs", name, "--index", "2").code == 3
+    assert jobman("cancel", name).ok().text == f"{name} cancelled; 2 of its pods deleted\n"
+    _until(
+        lambda: not [n for n in names(api, namespace) if n.startswith("process")],
+        20 * jobman.cluster.scale,
+    )
+    assert jobman("list", name, "--state", "cancelled", "-o", "name").ok().text.split() == [name]
+    assert (
+        jobman("map", "-i", "list", "process.yaml", "--detach", "--log-dir", "c").ok().text == run
+    )
+    _until(lambda: len(names(api, namespace)) >= 3, 60 * jobman.cluster.scale)
+    jobman("delete", "-y", name).ok()
     _until(
         lambda: not [n for n in names(api, namespace) if n.startswith("process")],
         20 * jobman.cluster.scale,
