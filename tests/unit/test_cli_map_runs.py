@@ -333,3 +333,37 @@ def test_the_status_of_a_directory_without_a_cluster(
 def test_a_directory_without_a_run(run: Run, word: str) -> None:
     done = run("map", word, "./nothing")
     assert (done.code, "holds no run" in done.talk) == (3, True)
+
+
+def test_a_run_handed_to_a_cluster(run: Run, world: JobWorld) -> None:
+    """Its ConfigMaps are there before its Job, whose pod needs them, and go when the Job goes."""
+    maps: dict[str, dict[str, Any]] = {}
+    path, jobs = "/api/v1/namespaces/team/configmaps", "/apis/batch/v1/namespaces/team/jobs"
+
+    def create(asked: Any) -> Reply:
+        assert not world.server.asked("POST", jobs)
+        maps[asked.body["metadata"]["name"]] = asked.body
+        return Reply(201, asked.body)
+
+    def listed(_: Any) -> Reply:
+        return Reply(200, {"kind": "List", "metadata": {}, "items": [*maps.values()]})
+
+    def submitted(asked: Any) -> Reply:
+        meta = asked.body["metadata"] | {"uid": "of the job"}
+        for name in maps:
+            world.server.script("PATCH", f"{path}/{name}", Reply(200, {}))
+        return Reply(201, asked.body | {"metadata": meta})
+
+    world.server.script("POST", path, create)
+    world.server.script("GET", path, listed)
+    world.server.script("POST", jobs, submitted)
+    Path("site.json").write_text('{"map": {"image": "jobman:1", "claim": "logs"}}')
+    words = ("map", "-b", "{a,b}", "--detach", "--image", "busybox", "--", "echo", "{{.Item}}")
+    assert "the settings lack map.image, map.claim" in run(*words).talk
+    done = run("-s", "site.json", *words)
+    (name,) = done.lines
+    assert sorted(maps) == [f"map-{name}-0", f"map-{name}-1"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": f"map-{name}", "uid": "of the job"}
+    for each in maps:
+        (patch,) = world.server.asked("PATCH", f"{path}/{each}")
+        assert patch.body == {"metadata": {"ownerReferences": [owner]}}
