@@ -241,7 +241,7 @@ def test_names_are_checked_before_anything_is_made() -> None:
             "names that no pod can have: 'p-B' of item 1: only lower case letters, digits, '-' and"
             " '.' are allowed, with a letter or digit at both ends of each part; 'p-x_y' of item 4:"
             " only lower case letters, digits, '-' and '.' are allowed, with a letter or digit at"
-            f" both ends of each part; 'p-{'z' * 250}' of item 7: it has 252 characters,"
+            f" both ends of each part; 'p-{'z' * 77}…' of item 7: it has 252 characters,"
             " at most 249 are allowed"
         ),
         "names that several items have: 'p-a' (items 0, 3, 5); 'p-c' (items 2, 6)",
