@@ -104,9 +104,10 @@ class _Session:
 
 def _frame(message: WSMessage) -> bytes:
     """A frame's bytes; some clients send text as such."""
-    if message.type is WSMsgType.TEXT:
-        return message.data.encode()
-    return message.data if message.type is WSMsgType.BINARY else b""
+    data: str | bytes = message.data
+    if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+        return b""
+    return data.encode() if isinstance(data, str) else data
 
 
 async def _outcome(
