@@ -43,7 +43,7 @@ def why(ctx: typer.Context, options: Named) -> None:
     def look(job: Job) -> Block:
         found = gathered(app, job.metadata.name, job.metadata.namespace)
         told = diagnosis(found)
-        return Block(lambda: _document(found, told), lambda: _lines(found, told))
+        return Block(lambda: _document(found, told), lambda: _lines(app, found, told))
 
     looking.show(app, options.asked(), "why", look)
 
@@ -100,7 +100,9 @@ def _document(found: Evidence, why: Diagnosis) -> dict[str, Any]:
     }
 
 
-def _lines(found: Evidence, why: Diagnosis) -> Iterable[str]:
+def _lines(app: AppContext, found: Evidence, why: Diagnosis) -> Iterable[str]:
     from jobman.cli.render import why as render
+    from jobman.cli.render.prose import broken
 
-    return render.lines(found.job.metadata.name, found.view.state, why)
+    lines = render.lines(found.job.metadata.name, found.view.state, why)
+    return (broken(app, line, indent="    ") for line in lines)

@@ -129,11 +129,13 @@ def _in_thousands(value: Decimal) -> tuple[int, int]:
     return int(value.scaleb(-exponent, context=_EXACT)), exponent
 
 
-def format_bytes(count: float) -> str:
-    """A size for people: `512 B`, `1.5 KiB`, `20 MiB`."""
+def format_bytes(count: float, *, digits: int | None = None) -> str:
+    """A size for people: `512 B`, `1.5 KiB`, `20 MiB`; with four digits `503.6 GiB`."""
     units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
     amount, unit = float(count), 0
     while abs(amount) >= 1024 and unit < len(units) - 1:
         amount, unit = amount / 1024, unit + 1
+    if digits is not None:
+        return f"{amount:.{digits}g} {units[unit]}"
     shown = f"{amount:.0f}" if unit == 0 or abs(amount) >= 10 else f"{amount:.1f}"
     return f"{shown} {units[unit]}"

@@ -7,7 +7,7 @@ In order: no node would even if it were empty (its rules, or its size), nodes wo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -219,24 +219,55 @@ def _main_resource(wanted: Wanted) -> str | None:
 
 
 def _smaller(wanted: Wanted, nodes: Sequence[NodeView]) -> list[str]:
-    """The smallest change of one amount that lets it start now."""
-    found = []
-    allowed = [node for node in nodes if not against(wanted, node)]
-    for resource, asked in wanted.amounts.items():
-        rest = replace(wanted, amounts={k: v for k, v in wanted.amounts.items() if k != resource})
-        free = [
-            (node.free.get(resource, 0), node.name)
-            for node in allowed
-            if not shortages(rest.amounts, node)
-        ]
-        if resource == amounts.PODS or not free:
-            continue
-        most, best = max(free)
-        left = most // UNIT * UNIT if is_gpu(resource) else most
-        if 0 < left < asked:
-            one, other = words.amount(resource, left), words.amount(resource, asked)
-            found.append(f"with {one} instead of {other} it fits now on {words.node(best)}")
-    return found
+    """The smallest change that lets it start now: of one amount, else of several on one node."""
+    cuts = [cut for node in nodes if not against(wanted, node) and (cut := _cut(wanted, node))]
+    cuts.sort(key=_by_size)
+    alone: dict[str, _Cut] = {}
+    for cut in cuts:
+        if len(cut.left) == 1:
+            alone.setdefault(next(iter(cut.left)), cut)
+    return [_smaller_text(wanted, cut) for cut in [*alone.values()] or cuts[:1]]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What there is instead of each amount that the node is short of; `share` is what is lost."""
+
+    node: str
+    left: Mapping[str, int]
+    share: float
+
+
+def _cut(wanted: Wanted, node: NodeView) -> _Cut | None:
+    """What the pod would have to make do with on the node; None where there is nothing."""
+    short = shortages(wanted.amounts, node)
+    left = {each.resource: _askable(each.resource, each.available) for each in short}
+    if amounts.PODS in left or not all(left.values()):
+        return None
+    return _Cut(node.name, left, sum(1 - left[name] / wanted.amounts[name] for name in left))
+
+
+def _by_size(cut: _Cut) -> tuple[float, str]:
+    return cut.share, cut.node
+
+
+def _askable(resource: str, available: int) -> int:
+    """As much of it as a person would ask for."""
+    step = next((step for step in _STEPS.get(resource, ()) if step <= available), UNIT)
+    return available // step * step
+
+
+_GI, _MI = 1000 * 2**30, 1000 * 2**20
+_STEPS = {"cpu": (100, 1), "memory": (_GI, _MI), "ephemeral-storage": (_GI, _MI)}
+"""How finely an amount is asked for, in thousandths, where there is that much; else by one."""
+
+
+def _smaller_text(wanted: Wanted, cut: _Cut) -> str:
+    changes = [
+        f"{words.amount(name, left)} instead of {words.amount(name, wanted.amounts[name])}"
+        for name, left in cut.left.items()
+    ]
+    return f"with {' and '.join(changes)} it fits now on {words.node(cut.node)}"
 
 
 def _flavors(wanted: Wanted, nodes: Sequence[NodeView], flavors: Sequence[Flavor]) -> list[str]:

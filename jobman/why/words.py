@@ -14,7 +14,7 @@ SHOWN = 3
 def amount(resource: str, thousandths: int) -> str:
     """`4 nvidia.com/gpu`, `1.5 cpu`, `12 GiB of memory`."""
     if resource in _BYTES or resource.startswith("hugepages-"):
-        return f"{format_bytes(thousandths // UNIT)} of {resource}"
+        return f"{format_bytes(thousandths // UNIT, digits=4)} of {resource}"
     return f"{thousandths / UNIT:g} {resource}"
 
 

@@ -128,6 +128,43 @@ def test_the_smallest_change_and_other_flavors() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "used", "ways"),
+    [
+        (
+            {GPU: "4", "cpu": "32"},
+            [{GPU: "6", "cpu": "51500m"}, {GPU: "8"}],
+            (
+                "with 2 nvidia.com/gpu instead of 4 nvidia.com/gpu and 12.5 cpu instead of 32 cpu"
+                " it fits now on n0"
+            ),
+        ),
+        (
+            {"memory": "64Gi"},
+            [{"memory": "192.04Gi"}],
+            "with 63 GiB of memory instead of 64 GiB of memory it fits now on n0",
+        ),
+        (
+            {"memory": "1Gi"},
+            [{"memory": "255.5Gi"}],
+            "with 512 MiB of memory instead of 1 GiB of memory it fits now on n0",
+        ),
+        ({GPU: "4", "cpu": "32"}, [{GPU: "8", "cpu": "60"}], None),
+    ],
+)
+def test_a_change_is_of_amounts_that_can_be_asked_for(
+    asked: dict[str, str], used: list[dict[str, str]], ways: str | None
+) -> None:
+    nodes = [node(f"n{number}", used=each) for number, each in enumerate(used)]
+    found = scheduling.diagnose(wanted(asked), nodes)
+    assert found.suggestions == ((ways,) if ways else ())
+
+
+def test_amounts_that_differ_do_not_read_alike() -> None:
+    found = scheduling.diagnose(wanted({"memory": "256.4Gi"}), [node("a")])
+    assert "asks for 256.4 GiB of memory, and the nearest has 256 GiB" in found.sentence
+
+
 def test_who_is_ahead() -> None:
     nodes = [node("a", used=FULL)]
 

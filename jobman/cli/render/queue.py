@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from jobman.cli.render.prose import broken
 from jobman.cli.render.table import Column, write_table
 from jobman.values.duration import format_age
 from jobman.values.enums import QueueBy
@@ -53,7 +54,7 @@ def write(app: AppContext, view: QueueView, *, wide: bool) -> None:
     if view.gpus:
         _write_table(app, gpus_table(view.gpus, wide=wide))
         app.write("")
-    first, *others = (visible(line) for line in footer(view))
+    first, *others = (broken(app, visible(line)) for line in footer(view))
     app.write(first)
     for line in others:
         app.write(f"{DIM}{line}{PLAIN}" if app.color else line)
