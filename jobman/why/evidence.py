@@ -5,7 +5,7 @@ What may not be read is left out and named; namespace rights alone are enough fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from jobman.kube.client import Client
 from jobman.kube.objects import Event, Job, Pod
 from jobman.queue import sources
 from jobman.queue.claims import Claim, moment
+from jobman.queue.group import Group
 from jobman.queue.nodes import NodeView
 from jobman.queue.snapshot import Origin
 from jobman.queue.sources import Query, TooManyPodsError
@@ -107,10 +108,22 @@ def _around(client: Client, query: Query, now: datetime) -> _Around:
         around.nodes = snapshot.nodes
     for source in snapshot.sources:
         if source.origin is Origin.CONFIGMAP:
+            if source.fact == "pods":
+                around.others = _published(snapshot.groups)
             around.unseen.append(f"{source.fact}: as published in {source.where}")
         elif source.origin in (Origin.NAMESPACE, Origin.NOWHERE):
             around.unseen.append(f"{source.fact} of the whole cluster may not be read")
     return around
+
+
+def _published(groups: Iterable[Group]) -> list[Waiting]:
+    """The pods that wait as it was published: when each came is not known."""
+    return [
+        waiting
+        for group in groups
+        if (shape := group.usual_shape) is not None
+        for waiting in [Waiting(shape.wanted, None)] * group.counts.waiting
+    ]
 
 
 def _log(client: Client, pods: Sequence[Pod], view: JobView) -> Sequence[str]:

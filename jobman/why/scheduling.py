@@ -26,7 +26,7 @@ _SUGGESTED = 3
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pod that waits for a node; `since` is when it came."""
+    """A pod that waits for a node; `since` is when it came, None: that is not known."""
 
     wanted: Wanted
     since: datetime | None
@@ -197,19 +197,27 @@ def _ahead(wanted: Wanted, others: Iterable[Waiting], since: datetime | None) ->
     main = _main_resource(wanted)
     if main is None or since is None:
         return []
+    rivals = [other for other in others if other.wanted.amounts.get(main, 0) > 0]
+    if any(other.since is None for other in rivals):
+        volume = _volume(main, rivals)
+        return [f"waiting in all, perhaps this one too: {volume}; since when of each is not known"]
     ahead = [
-        other.wanted.amounts.get(main, 0)
-        for other in others
+        other
+        for other in rivals
         if other.since is not None
         and other.since < since
         and other.wanted.priority >= wanted.priority
-        and other.wanted.amounts.get(main, 0) > 0
     ]
     if not ahead:
         return [f"nobody who came earlier waits for {main}"]
-    who = words.count(len(ahead), "pod")
-    volume = words.amount(main, sum(ahead))
-    return [f"ahead (earlier, of no lower priority): {who}, {volume}; Kubernetes promises no order"]
+    volume = _volume(main, ahead)
+    return [f"ahead (earlier, of no lower priority): {volume}; Kubernetes promises no order"]
+
+
+def _volume(resource: str, waiting: Sequence[Waiting]) -> str:
+    """`3 pods, 10 nvidia.com/gpu`."""
+    total = sum(each.wanted.amounts.get(resource, 0) for each in waiting)
+    return f"{words.count(len(waiting), 'pod')}, {words.amount(resource, total)}"
 
 
 def _main_resource(wanted: Wanted) -> str | None:

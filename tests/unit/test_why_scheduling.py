@@ -178,6 +178,15 @@ def test_who_is_ahead() -> None:
     assert f"{ahead}; Kubernetes promises no order" in found.evidence
 
 
+def test_who_waits_as_it_was_published() -> None:
+    others = [Waiting(wanted({GPU: gpus}), None) for gpus in ("4", "8", "64")]
+    found = scheduling.diagnose(
+        wanted({GPU: "1"}), [node("a", used=FULL)], others=others, since=NOW
+    )
+    total = "waiting in all, perhaps this one too: 2 pods, 12 nvidia.com/gpu"
+    assert found.evidence == (f"{total}; since when of each is not known",)
+
+
 AMOUNT = st.integers(0, 9)
 NODES = st.lists(
     st.builds(
