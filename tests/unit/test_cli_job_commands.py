@@ -267,7 +267,7 @@ def test_following_says_what_it_waits_for(run: Run, world: JobWorld) -> None:
         done = run("logs", "-f", "a", terminal=terminal, columns=20, on_talk=on_talk)
         assert (done.code, done.raw) == (0, b"one\n\xfftwo")
         if terminal:
-            assert done.talk == "\r\x1b[Kjob a: Starting: C…\r\x1b[K"
+            assert done.talk == "\r\x1b[Kjob a: Starting: …\r\x1b[K"
         else:
             assert done.talk == "job a: Starting: ContainerCreating\n"
         world.pods.update("a-x", status=creating())
