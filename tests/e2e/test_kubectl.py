@@ -169,9 +169,10 @@ def test_a_command_of_the_official_client(api: k8s.ApiClient, cluster: Any, name
         _preload_content=False,
     )
     session.write_stdin("text\n")
-    assert session.readline_stdout(timeout=30) == "got text"
     session.run_forever(timeout=30)
+    assert session.read_stdout(timeout=0) == "got text\n"
     assert session.returncode == 5
+    session.sock.shutdown()  # its own close leaves a socket that the server has closed
     core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
 
 
