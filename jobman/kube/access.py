@@ -79,7 +79,7 @@ class _Source:
     def read(self) -> None:
         """Put address and credentials into the configuration."""
         with _reading(self.named):
-            merged = _Merger(":".join(self._files))
+            merged = _Merger(":".join(self._files))  # type: ignore[no-untyped-call]
             self.context = self.context or _current_context(merged, self.named)
             self.entry = _context(merged, self.context, self.named)
             self.cluster = _cluster(merged, self.entry["cluster"], self.named)
@@ -127,7 +127,8 @@ class _Merger(KubeConfigMerger):
         try:
             replace_file(file, text.encode(), mode=file.stat().st_mode & 0o777)
         except OSError:
-            super().save_config(path)  # a file alone that may be written, or is mounted
+            # the file alone may be written, or is a mount
+            super().save_config(path)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
