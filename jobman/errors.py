@@ -5,6 +5,7 @@ JobmanError                    1    something failed
 ├── ConfigError                2    a settings file, a flavor or a kubeconfig that is wrong
 ├── NotFoundError              3    a job, an image or another thing that is not there
 ├── OwnershipError             4    a job of somebody else's, and no --force
+├── UnfitError                 1    a job whose state or kind leaves nothing of that to be done
 ├── UnreachableError           5    the cluster or the registry does not answer
 ├── WaitTimeoutError           124  --timeout ran out; the job goes on
 └── ApiError                   1    the cluster answered with a Status (its reason decides)
@@ -59,6 +60,10 @@ class OwnershipError(JobmanError):
     """A job of somebody else's, and no `--force`."""
 
     exit_code = 4
+
+
+class UnfitError(JobmanError):
+    """A job whose state or kind leaves nothing of that to be done."""
 
 
 class UnreachableError(JobmanError):

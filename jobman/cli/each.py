@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from jobman.errors import JobmanError, NotFoundError, OwnershipError, UsageError
+from jobman.errors import JobmanError, NotFoundError, OwnershipError, UnfitError, UsageError
 from jobman.values import names
 from jobman.values.text import visible
 
@@ -24,11 +24,17 @@ SHOWN = 20
 
 @dataclass
 class Chosen:
-    """The jobs and the runs of `jobman map` that are meant, and an error for each other word."""
+    """The jobs and the runs of `jobman map` that are meant, and an error for each other word.
+
+    `named` are the uids of the jobs that were named one by one: of the others, those that an act
+    does not fit are left out and kept in `left_out`.
+    """
 
     jobs: list[Job]
     runs: list[Presence] = field(default_factory=list)
     missing: list[JobmanError] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    left_out: list[UnfitError] = field(default_factory=list)
 
     @property
     def asked(self) -> int:
@@ -79,6 +85,7 @@ def _meant(app: AppContext, asked: Asked, swept: list[Presence]) -> Chosen:
             raise NotFoundError(f"you have no job in namespace {app.client.namespace}")
         return Chosen(mine, swept)
     found: dict[str, Job] = {}
+    named: set[str] = set()
     runs = {run.name: run for run in swept}
     missing: list[JobmanError] = []
     for word in asked.words:
@@ -94,9 +101,10 @@ def _meant(app: AppContext, asked: Asked, swept: list[Presence]) -> Chosen:
                 runs[run.name] = run
             else:
                 found |= {job.metadata.uid: job for job in jobs}
+                named |= set() if names.is_glob(word) else {job.metadata.uid for job in jobs}
     if not found and not runs:
         report(app, missing, len(missing), "found")
-    return Chosen(list(found.values()), list(runs.values()), missing)
+    return Chosen(list(found.values()), list(runs.values()), missing, named)
 
 
 def map_run(app: AppContext, word: str) -> Presence | None:
@@ -188,7 +196,7 @@ def one_by_one(
 ) -> None:
     """Do something to each job, as `side_by_side` does, but to one after the other."""
     problems = said(app, (done() for done in _acts(found, act, of_run)))
-    report(app, [*found.missing, *problems], found.asked, failed)
+    _conclude(app, found, problems, failed)
 
 
 def side_by_side(
@@ -211,7 +219,17 @@ def side_by_side(
         problems = said(app, pool.map(lambda done: done(), acts))
     finally:
         pool.shutdown(cancel_futures=True)
-    report(app, [*found.missing, *problems], found.asked, failed)
+    _conclude(app, found, problems, failed)
+
+
+def _conclude(app: AppContext, found: Chosen, problems: Sequence[JobmanError], failed: str) -> None:
+    """Report the problems; where a sweep left out all that it met, say so, and why."""
+    left_out = len(found.left_out)
+    report(app, [*found.missing, *problems], found.asked - left_out, failed)
+    if left_out and left_out == found.asked:
+        more = f"; {left_out - 1} more like it" if left_out > 1 else ""
+        why = visible(found.left_out[0].message, newlines=True)
+        app.say(f"no job was {failed}: {why}{more}")
 
 
 def said(app: AppContext, results: Iterable[str | JobmanError]) -> list[JobmanError]:
@@ -228,8 +246,16 @@ def said(app: AppContext, results: Iterable[str | JobmanError]) -> list[JobmanEr
 def _acts(
     found: Chosen, act: Callable[[Job], str], of_run: Callable[[Presence], str]
 ) -> list[Callable[[], str | JobmanError]]:
-    jobs = [partial(_one, partial(act, job)) for job in found.jobs]
+    jobs = [partial(_one_job, found, act, job) for job in found.jobs]
     return [*jobs, *(partial(_one, partial(of_run, run)) for run in found.runs)]
+
+
+def _one_job(found: Chosen, act: Callable[[Job], str], job: Job) -> str | JobmanError:
+    done = _one(partial(act, job))
+    if isinstance(done, UnfitError) and job.metadata.uid not in found.named:
+        found.left_out.append(done)
+        return ""
+    return done
 
 
 def _one(act: Callable[[], str]) -> str | JobmanError:

@@ -12,7 +12,7 @@ from jobman.cli import each
 from jobman.cli.command import app_context, command
 from jobman.cli.named import Changed
 from jobman.cli.options import takes
-from jobman.errors import JobmanError
+from jobman.errors import JobmanError, UnfitError
 from jobman.values.enums import State
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def hold(
         now = standing.read(client, job)
         name, state = job.metadata.name, now.view.state
         if state.finished or state is State.DELETING:
-            raise JobmanError(f"job {name} is {state}: there is nothing to hold")
+            raise UnfitError(f"job {name} is {state}: there is nothing to hold")
         if now.job.spec.suspend:
             return f"{name} is held already"
         return _held(app, now, save if stop else None)
@@ -114,7 +114,7 @@ def release(ctx: typer.Context, options: Changed) -> None:
         name, state = job.metadata.name, now.view.state
         if state.finished or state is State.DELETING:
             hint = f"jobman retry {name} submits it anew" if state.finished else None
-            raise JobmanError(f"job {name} is {state}: it cannot go on", hint=hint)
+            raise UnfitError(f"job {name} is {state}: it cannot go on", hint=hint)
         if not now.job.spec.suspend:
             return f"{name} is not held"
         if queue := now.job.metadata.labels.get(QUEUE_LABEL):

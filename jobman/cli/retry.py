@@ -14,7 +14,7 @@ from jobman.cli.named import Changed
 from jobman.cli.options import takes
 from jobman.cli.problems import Problems
 from jobman.cli.submit_options import FlavorOption, SetResource
-from jobman.errors import ConflictError, JobmanError, UsageError
+from jobman.errors import ConflictError, JobmanError, UnfitError, UsageError
 from jobman.values.enums import State
 
 if TYPE_CHECKING:
@@ -122,12 +122,12 @@ class _Again:
 
         name, state = old.job.metadata.name, old.view.state
         if self._failed and not failed:
-            raise JobmanError(f"job {name} is {state}: nothing of it failed")
+            raise UnfitError(f"job {name} is {state}: nothing of it failed")
         if not self._failed and not (state.finished or state is State.DELETING):
             hint = f"jobman cancel {name} stops it"
             if retry.is_array(old.job):
                 hint += "; --failed does its failed indexes while the rest goes on"
-            raise JobmanError(f"job {name} is {state}: it is not over", hint=hint)
+            raise UnfitError(f"job {name} is {state}: it is not over", hint=hint)
 
     def _flavor(self, old: Standing) -> Flavor | None:
         """The flavor for the new job; None: as it was."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from jobman.errors import JobmanError
+from jobman.errors import JobmanError, UnfitError
 from jobman.jobs import standing
 from jobman.kube.client import Client
 from jobman.kube.objects import Job
@@ -36,9 +36,9 @@ def scale(client: Client, job: Job, amount: str) -> tuple[int, int]:
     found = standing.read(client, job)
     meta, spec, state = found.job.metadata, found.job.spec, found.view.state
     if state.finished or state is State.DELETING:
-        raise JobmanError(f"job {meta.name} is {state}: no more pods come")
+        raise UnfitError(f"job {meta.name} is {state}: no more pods come")
     if (spec.completions or 0) == 1:
-        raise JobmanError(
+        raise UnfitError(
             f"job {meta.name} is one pod; only arrays and work queues run several at once",
             hint="jobman submit --array N[%K] makes one of N indexes, K at once",
         )

@@ -291,6 +291,19 @@ def test_commands_that_look_take_several_names(jobman: Any) -> None:
     arrays = [jobman.submit("--array", "4%1", "--hold", "--", "true") for _ in range(2)]
     done = jobman("scale", "-j", arrays[0], "-j", arrays[1], "2").ok()
     assert sorted(done.text.splitlines()) == sorted(f"{a} scaled from 1 to 2" for a in arrays)
-    done = jobman("scale", "--all", "-y", "+1")
-    assert (done.code, f"{arrays[0]} scaled from 2 to 3" in done.text) == (1, True)
-    assert "is one pod" in done.talk
+    done = jobman("scale", "--all", "-y", "+1").ok()
+    assert sorted(done.text.splitlines()) == sorted(f"{a} scaled from 2 to 3" for a in arrays)
+
+
+def test_a_sweep_leaves_out_what_it_does_not_fit(jobman: Any) -> None:
+    """A name means that very job; a glob, and --all, those of which there is something to do."""
+    good, bad = (jobman("submit", "--wait", "--", w).text.strip() for w in ("true", "false"))
+    held = jobman.submit("--hold", "--", "true")
+    for command, done in (("hold", "is held already"), ("scale", ""), ("release", "released")):
+        words = ["+1"] if command == "scale" else []
+        swept = jobman(command, "--all", "-y", *words).ok()
+        assert swept.text == (f"{held} {done}\n" if done else ""), swept
+        assert ("no job was scaled: job " in swept.talk) is (command == "scale")
+    assert jobman("retry", "job-*", "--failed", "-y").ok().text == f"{bad}-r2\n"
+    named = jobman("retry", "job-*", good, "--failed", "-y")
+    assert (named.code, f"job {good} is Succeeded: nothing of it failed" in named.talk) == (1, True)

@@ -117,6 +117,20 @@ def test_what_went_wrong_with_each_has_its_hint(run: Run, world: JobWorld) -> No
     assert run("hold", "gone", "gone2").code == 3
 
 
+def test_a_sweep_leaves_out_what_it_does_not_fit(
+    run: Run, world: JobWorld, created: list[dict[str, Any]]
+) -> None:
+    good = {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 1}
+    world.jobs.put(a_job("bad", status=OVER))
+    world.jobs.put(a_job("good", status=good))
+    assert run("retry", "--all", "--failed", "-y").lines == ["bad-r2"]
+    assert run("retry", "good", "b*", "--failed", "-y").code == 1
+    done = run("hold", "*", "-y")
+    assert (done.code, done.lines) == (0, [])
+    assert "no job was held: job " in done.talk
+    assert "there is nothing to hold; 1 more like it" in done.talk
+
+
 class Left:
     """What lies about in the namespace beside jobs and pods."""
 
