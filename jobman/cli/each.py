@@ -66,9 +66,9 @@ def _swept_runs(app: AppContext, asked: Asked) -> list[Presence]:
     globs = [word for word in asked.words if names.is_glob(word)]
     if not (asked.everything or globs):
         return []
-    from jobman.map import reach
+    from jobman.map import among
 
-    mine = reach.of_user(app.client, app.user, now=app.now())
+    mine = among.of_user(app.client, app.user, now=app.now())
     return [
         run
         for run in mine
@@ -119,9 +119,9 @@ def map_run(app: AppContext, word: str) -> Presence | None:
 def last_run(app: AppContext, job: Job | None) -> Presence | None:
     """The run of `jobman map` that LAST means: it was begun after my last `job`."""
     from jobman.jobs.find import submitted_at
-    from jobman.map import reach
+    from jobman.map import among, reach
 
-    begun = reach.last_begun(app.client, app.user)
+    begun = among.last_begun(app.client, app.user)
     moment = job and submitted_at(job)
     if begun is None or (moment and begun[0] < moment):
         return None

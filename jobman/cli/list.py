@@ -87,10 +87,11 @@ def _word(app: AppContext, word: str) -> str:
 
 def _list(app: AppContext, query: ListQuery, most: int | None) -> None:
     from jobman.jobs.listing import rows
-    from jobman.map import reach
+    from jobman.map import among
 
-    merged = reach.rows_beside(app.client, query, now=app.now())
-    found = merged(rows(app.client, query, now=app.now()))
+    runs, now = among.begin(app.client, query, now=app.now()), app.now()
+    jobs = rows(app.client, query, now=now)
+    found = runs().rows(jobs, query, now=now)
     shown = found[:most]
     write(app, query, shown)
     if len(shown) < len(found):
@@ -102,10 +103,11 @@ def _list(app: AppContext, query: ListQuery, most: int | None) -> None:
 def _tasks(app: AppContext, query: ListQuery) -> list[TaskRow]:
     from jobman.jobs.listing import tasks_by_row
     from jobman.jobs.order import ordered
-    from jobman.map import reach
+    from jobman.map import among
 
-    of_runs = reach.tasks_beside(app.client, query, now=app.now())
-    found = tasks_by_row(app.client, query, now=app.now()) | of_runs()
+    runs, now = among.begin(app.client, query, now=app.now()), app.now()
+    jobs = tasks_by_row(app.client, query, now=now)
+    found = runs().tasks(jobs, query, now=now)
     return [task for row in ordered(found, query.sort) for task in found[row]]
 
 

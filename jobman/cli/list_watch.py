@@ -58,10 +58,10 @@ def watch(app: AppContext, query: ListQuery, *, most: int | None, interval_s: fl
 def _runs(
     app: AppContext, query: ListQuery, live: LiveJobs
 ) -> AbstractContextManager[LiveRuns | None]:
+    from jobman.map.among import may_be_meant
     from jobman.map.live import LiveRuns
-    from jobman.map.reach import may_mean_runs
 
-    return LiveRuns(app.client, query, live.touch) if may_mean_runs(query) else nullcontext()
+    return LiveRuns(app.client, query, live.touch) if may_be_meant(query) else nullcontext()
 
 
 class _Rows:
@@ -79,16 +79,13 @@ class _Rows:
 
     def at(self, now: datetime) -> list[JobRow]:
         from jobman.jobs.listing import refusals, rows_of
-        from jobman.jobs.order import ordered
 
         jobs, pods = self._live.jobs.values(), self._live.pod_views(now=now)
         if time.monotonic() - self._asked_at >= REFUSALS_S:
             self._asked_at = time.monotonic()
             self._refused = refusals(self._app.client, self._query.namespace, jobs, pods)
         found = rows_of(jobs, pods, self._refused, self._query, now=now)
-        if self._runs is None or not (runs := self._runs.rows(now=now)):
-            return found
-        return ordered([*found, *runs], self._query.sort)
+        return self._runs.at(now).rows(found, self._query, now=now) if self._runs else found
 
 
 def _lines(

@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import Any
 
 from jobman.errors import ForbiddenError, JobmanError
-from jobman.jobs.listing import JobRow, ListQuery
+from jobman.jobs.listing import ListQuery
 from jobman.kube.client import Client
 from jobman.kube.objects import Lease, Pod
 from jobman.kube.resources import LEASES, PODS
 from jobman.kube.watch import Watch
-from jobman.map import presence, reach
+from jobman.map import among
+from jobman.map.among import Runs
 
 Key = tuple[str, str]
 
@@ -38,8 +39,8 @@ class LiveRuns:
 
     def __enter__(self) -> LiveRuns:
         with suppress(ForbiddenError):
-            self._begin(LEASES, reach.leases_of(self._query), self._leases)
-        self._begin(PODS, reach.pods_of(self._query), self._pods)
+            self._begin(LEASES, among.leases_of(self._query), self._leases)
+        self._begin(PODS, among.pods_of(self._query), self._pods)
         return self
 
     def __exit__(
@@ -50,15 +51,14 @@ class LiveRuns:
     ) -> None:
         self._watches.close()
 
-    def rows(self, *, now: datetime) -> list[JobRow]:
-        """Those of the runs that are asked for; raises what ended a watch."""
+    def at(self, now: datetime) -> Runs:
+        """The runs at this moment; raises what ended a watch."""
         with self._turn:
             error = self._error
             pods, leases = list(self._pods.values()), list(self._leases.values())
         if error is not None:
             raise error
-        runs = presence.grouped(pods, reach.living(leases, now=now), now=now)
-        return reach.rows(runs, self._query, now=now)
+        return among.of(pods, leases, now=now)
 
     def _begin(self, resource: Any, where: dict[str, Any], known: dict[Key, Any]) -> None:
         found = self._client.list(resource, **where)

@@ -112,15 +112,17 @@ def is_bare(pod: Pod) -> bool:
     return not pod.metadata.owner_references
 
 
-def grouped(pods: Iterable[Pod], leases: Leases, *, now: datetime) -> list[Presence]:
-    """The runs that the bare ones of `pods` belong to, and those that have but a lease."""
+def grouped(
+    pods: Iterable[Pod], leases: Leases, *, now: datetime, carried: bool = False
+) -> list[Presence]:
+    """The runs that have these pods, or but a lease; `carried`: those that a Job carries out."""
     found: defaultdict[tuple[str, str], list[tuple[Pod, PodView]]] = defaultdict(list)
     for pod in pods:
-        if is_bare(pod):
+        if is_bare(pod) is not carried:
             key = (pod.metadata.namespace, pod.metadata.labels.get(labels.RUN, ""))
             found[key].append((pod, pod_views.view(pod, now=now)))
     for key, (lease, _) in leases.items():
-        if not lease.metadata.owner_references:
+        if bool(lease.metadata.owner_references) is carried:
             found[key] += []
     runs = []
     for (namespace, run), members in found.items():

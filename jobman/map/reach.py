@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 from jobman.errors import ApiNotFoundError, ConflictError, ForbiddenError
 from jobman.jobs import pods as pod_views
-from jobman.jobs.listing import JobRow, ListQuery
-from jobman.jobs.order import ordered
-from jobman.jobs.tasks import TaskRow
 from jobman.kube import labels
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
@@ -23,7 +19,6 @@ from jobman.map.detached import job_name
 from jobman.map.lease import DURATION_S, Holder, is_alive, lease_name, myself
 from jobman.map.pods import selector
 from jobman.map.presence import Presence
-from jobman.values import names
 
 AT_ONCE = 8
 SEEN_ALIVE_S = 4 * DURATION_S
@@ -80,121 +75,6 @@ def lives(lease: Lease, *, now: datetime) -> bool:
         return now - renewed < timedelta(seconds=SEEN_ALIVE_S)
     except (ValueError, TypeError):
         return False
-
-
-def last_begun(client: Client, user: str) -> tuple[datetime, str] | None:
-    """When the user's last run was begun, or taken up again, and its name; by the leases."""
-    found = [
-        (begun, job_name(lease.metadata.labels[labels.RUN]))
-        for lease in _leases(client, ListQuery(user=user, namespace=client.namespace))
-        if presence.owner(lease.metadata) == user and not lease.metadata.owner_references
-        if (begun := presence.moment(lease.spec.acquire_time))
-    ]
-    return max(found, default=None)
-
-
-def rows_beside(
-    client: Client, query: ListQuery, *, now: datetime
-) -> Callable[[list[JobRow]], list[JobRow]]:
-    """Begin to look for runs; what is returned puts their rows among those of the jobs."""
-    if not may_mean_runs(query):
-        return lambda jobs: jobs
-    later = beside(lambda: rows(_runs(client, query, now), query, now=now))
-
-    def merged(jobs: list[JobRow]) -> list[JobRow]:
-        runs = later()
-        return ordered([*jobs, *runs], query.sort) if runs else jobs
-
-    return merged
-
-
-def tasks_beside(
-    client: Client, query: ListQuery, *, now: datetime
-) -> Callable[[], dict[JobRow, list[TaskRow]]]:
-    """Begin to look for runs; what is returned gives the pods that they have by their rows."""
-    if not may_mean_runs(query):
-        return dict
-    later = beside(lambda: _runs(client, query, now))
-
-    def found() -> dict[JobRow, list[TaskRow]]:
-        by_row = ((rows([run], query, now=now), run) for run in later())
-        return {row: presence.tasks(run, now=now) for wanted, run in by_row for row in wanted}
-
-    return found
-
-
-def may_mean_runs(query: ListQuery) -> bool:
-    """Whether a run may be among what is asked for."""
-    words = query.words
-    return not words or any(names.is_glob(word) or presence.run_of(word) for word in words)
-
-
-def of_user(client: Client, user: str, *, now: datetime) -> list[Presence]:
-    """This user's runs in the namespace."""
-    query = ListQuery(user=user, namespace=client.namespace)
-    return [run for run in _runs(client, query, now) if run.user == user]
-
-
-def rows(runs: Iterable[Presence], query: ListQuery, *, now: datetime) -> list[JobRow]:
-    """Those of the runs that are asked for."""
-    # labels that are asked for are the pods'; a lease does not have them
-    meant = (run for run in runs if run.pods or not query.labels)
-    found = (presence.row(run, query.gpu_resources, now=now) for run in meant)
-    return [row for row in found if _is_wanted(row, query)]
-
-
-def _runs(client: Client, query: ListQuery, now: datetime) -> list[Presence]:
-    leases = beside(lambda: _leases(client, query))
-    pages = client.pages(PODS, **pods_of(query))
-    bare = [pod for page in pages for pod in page.items if presence.is_bare(pod)]
-    return presence.grouped(bare, living(leases(), now=now), now=now)
-
-
-def pods_of(query: ListQuery) -> dict[str, Any]:
-    """Where and by which labels the pods of the runs are found."""
-    parts = (query.selector, labels.RUN, query.labels)
-    return _within(query) | {"labels": ",".join(part for part in parts if part)}
-
-
-def leases_of(query: ListQuery) -> dict[str, Any]:
-    """Where and by which labels their leases are found."""
-    wanted = f"{query.selector},{labels.RUN}" if query.selector else labels.RUN
-    return _within(query) | {"labels": wanted}
-
-
-def _within(query: ListQuery) -> dict[str, Any]:
-    return {"namespace": query.namespace, "all_namespaces": query.namespace is None}
-
-
-def _is_wanted(row: JobRow, query: ListQuery) -> bool:
-    if not query.everybody and row.user != query.user:
-        return False
-    if query.since is not None and (row.submitted_at is None or row.submitted_at < query.since):
-        return False
-    if query.states and row.state not in query.states:
-        return False
-    return not query.words or any(
-        row.name == word or (names.is_glob(word) and names.glob_matches(word, row.name))
-        for word in query.words
-    )
-
-
-def living(leases: Iterable[Lease], *, now: datetime) -> presence.Leases:
-    """Leases by namespace and run, each with whether its holder lives."""
-    return {
-        (lease.metadata.namespace, lease.metadata.labels[labels.RUN]): (
-            lease,
-            lives(lease, now=now),
-        )
-        for lease in leases
-    }
-
-
-def _leases(client: Client, query: ListQuery) -> Sequence[Lease]:
-    """Those of all runs there; none where they may not be read."""
-    with suppress(ForbiddenError):
-        return client.list(LEASES, **leases_of(query)).items
-    return ()
 
 
 def cancel(client: Client, run: Presence, *, user: str, now: datetime) -> int:

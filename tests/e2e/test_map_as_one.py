@@ -74,7 +74,7 @@ def test_a_living_run(jobman: Any, started: tuple[Any, str]) -> None:
     assert "is over already" in again
     (row,) = json.loads(jobman("list", "-o", "json").ok().text)
     assert (row["state"], row["completions"], row["succeeded"]) == ("Cancelled", 3, 1)
-    assert "Items:      3: 1 succeeded, 2 not done\n" in jobman("details", name).ok().text
+    assert "Items:       3: 1 succeeded, 2 not done\n" in jobman("details", name).ok().text
     assert jobman("delete", "-y", name).ok().text.split() == [name]
     assert jobman("details", name).code == 3
 

@@ -367,3 +367,21 @@ def test_a_run_handed_to_a_cluster(run: Run, world: JobWorld) -> None:
     for each in maps:
         (patch,) = world.server.asked("PATCH", f"{path}/{each}")
         assert patch.body == {"metadata": {"ownerReferences": [owner]}}
+
+
+def test_one_that_a_job_carries_out(run: Run, world: JobWorld) -> None:
+    """Its row is the Job's, and counts its items; its tasks are the runner and its pods."""
+    owner = {"kind": "Job", "name": NAME, "uid": f"uid-{NAME}"}
+    owned = {"ownerReferences": [owner]}
+    world.jobs.put(a_job(NAME, age_s=100, meta={"name": NAME}))
+    world.pods.put(a_pod(NAME, **running()))
+    of_item, of_run = started(), lease(succeeded=5, failed=1)
+    world.pods.put(of_item | {"metadata": of_item["metadata"] | owned})
+    world.leases.put(of_run | {"metadata": of_run["metadata"] | owned})
+    for word in ("LAST", NAME, "map-*"):
+        assert run("list", word, "-o", "name").lines == [NAME]
+        (row,) = json.loads(run("list", word, "-o", "json").out)
+        assert (row["state"], row["completions"], row["succeeded"]) == ("Running", 9, 5)
+        assert (row["failed"], row["active"], row["running"]) == (1, 1, 1)
+    tasks = json.loads(run("list", "--tasks", "-o", "json").out)
+    assert [(task["job"], task["index"]) for task in tasks] == [(NAME, None), (NAME, 3)]
