@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from kubernetes import client as k8s
 
 
 def test_all_is_well(jobman: Any) -> None:
@@ -30,3 +34,17 @@ def test_what_is_missing(jobman: Any, tmp_path: Path) -> None:
         assert done.code == 1
         assert "MISSING" in done.text
         assert "Traceback" not in done.talk
+
+
+def test_somebody_without_rights(
+    api: k8s.ApiClient, namespace: str, as_account: Callable[[str], Any]
+) -> None:
+    account = {"metadata": {"name": "newcomer"}}
+    k8s.CoreV1Api(api).create_namespaced_service_account(namespace, account)
+    done = as_account("newcomer")("doctor")
+    assert done.code == 1
+    assert f"MISSING rights       I may not create jobs in namespace {namespace}" in done.text
+    assert f"ask whoever runs the cluster for a Role in namespace {namespace}" in done.text
+    assert re.search(
+        rf"^ok +identity +system:serviceaccount:{namespace}:newcomer$", done.text, re.M
+    )

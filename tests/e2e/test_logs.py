@@ -16,6 +16,7 @@ import pytest
 from kubernetes import client as k8s
 from kubernetes import watch as k8s_watch
 from plugins.cutting_proxy import cutting
+from plugins.terminal import on_terminal
 
 ODD = r"""
 import os, sys, time
@@ -143,6 +144,37 @@ def test_which_logs(jobman: Any, tmp_path: Path) -> None:
     assert not [
         path for path in tmp_path.iterdir() if path.name[0] == "." or "nothing" in path.name
     ]
+
+
+TWO = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: two}
+spec:
+  completions: 2
+  parallelism: 2
+  completionMode: Indexed
+  template:
+    spec:
+      restartPolicy: Never
+      initContainers:
+      - {name: prepare, image: "%(image)s", args: [echo, prepared]}
+      containers:
+      - {name: work, image: "%(image)s", args: [echo, worked]}
+      - {name: beside, image: "%(image)s", args: [echo, beside]}
+"""
+
+
+def test_which_container_and_whose_lines(jobman: Any) -> None:
+    manifest = (TWO % {"image": jobman.cluster.image}).encode()
+    jobman("submit", "-f", "-", "--wait", stdin=manifest).ok()
+    for container, text in (("prepare", "prepared"), ("beside", "beside"), ("work", "worked")):
+        assert jobman("logs", "two", "-c", container).ok().text == f"{text}\n" * 2
+    assert jobman("logs", "two").ok().text == "worked\n" * 2
+    with on_terminal(["logs", "two", "--all-pods"], jobman.env, jobman.cwd) as terminal:
+        assert terminal.finish() == 0
+    shown = re.findall(rb"\x1b\[(\d+)m\[two-(\d)-\w+/\2\]\x1b\[0m worked\r\n", terminal.seen)
+    assert (len({color for color, _ in shown}), len(shown)) == (2, 2), terminal.seen
 
 
 def test_what_is_left_of_a_job_without_pods(jobman: Any, kubectl: Any) -> None:

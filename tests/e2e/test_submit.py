@@ -63,6 +63,44 @@ def test_a_held_job_has_no_pod(jobman: Any) -> None:
     assert whole(jobman, "held")["pods"] == []
 
 
+def test_where_and_with_what_it_runs(jobman: Any) -> None:
+    """As the server keeps it; held, for not every cluster has all of this."""
+    flags = {
+        "--priority-class": "high",
+        "--local-queue": "team",
+        "--node-selector": "disk=fast",
+        "--gpu-product": "A100",
+        "--toleration": "dedicated=ml:NoSchedule",
+        "--volume": "data:/data:ro",
+        "--shm": "64Mi",
+        "--secret-env": "keys",
+        "--image-pull-secret": "registry",
+        "--service-account": "runner",
+        "--ttl": "1d",
+        "--time-limit": "1-02:00:00",
+    }
+    words = [word for flag in flags.items() for word in flag]
+    job = whole(jobman, jobman.submit("--hold", *words, "--", "true"))["job"]
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
+    assert (spec["suspend"], spec["ttlSecondsAfterFinished"]) == (True, 86400)
+    assert (pod["activeDeadlineSeconds"], pod["priorityClassName"]) == (93600, "high")
+    assert pod["nodeSelector"] == {"disk": "fast", "nvidia.com/gpu.product": "A100"}
+    (toleration,) = pod["tolerations"]
+    taint = {"key": "dedicated", "operator": "Equal", "value": "ml", "effect": "NoSchedule"}
+    assert toleration == taint
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["serviceAccountName"] == "runner"
+    container = pod["containers"][0]
+    assert container["envFrom"] == [{"secretRef": {"name": "keys"}}]
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    data, shm = (volumes[mounts[path]["name"]] for path in ("/data", "/dev/shm"))
+    assert mounts["/data"]["readOnly"]
+    assert data["persistentVolumeClaim"] == {"claimName": "data", "readOnly": True}
+    assert shm["emptyDir"] == {"medium": "Memory", "sizeLimit": "64Mi"}
+
+
 def test_a_job_that_is_deleted_at_its_end(jobman: Any, kubectl: Any) -> None:
     words = ["sh", "-c", "echo gone soon; sleep 1"]
     done = jobman("submit", "-j", "brief", "--ttl", "0s", "--follow", "--", *words).ok()
