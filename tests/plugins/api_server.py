@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-import pytest
-
 from jobman.local.api.agent import Channels, ExecOptions, LogOptions, NodeAgent
 from jobman.local.api.bodies import BODY_MAX
 from jobman.local.api.registry import Registry
@@ -205,12 +203,3 @@ class ApiServer:
             yield connection
         finally:
             connection.close()
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[ApiServer]:
-    """An API server with an empty cluster."""
-    server = Server(tmp_path)
-    server.start()
-    yield server
-    server.stop()

@@ -20,6 +20,7 @@ from jobman.local.api.status import ApiError, PlainError
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _OUTCOME, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
+_NO_SPDY = "exec over SPDY is not served here: use a client that speaks WebSocket (kubectl >= 1.31)"
 _SIZES_KEPT = 16
 _STDIN_KEPT = 64
 
@@ -32,7 +33,10 @@ async def serve(call: Call, agent: NodeAgent) -> web.StreamResponse:
     if not pod["spec"].get("nodeName"):
         name = pod["metadata"]["name"]
         raise status.bad_request(f"pod {name} does not have a host assigned")
-    if request.headers.get("Upgrade", "").lower() != "websocket":
+    upgrade = request.headers.get("Upgrade", "").lower()
+    if upgrade.startswith("spdy/"):
+        raise status.bad_request(_NO_SPDY)
+    if upgrade != "websocket":
         raise status.bad_request("Upgrade request required")
     options = _options(request)
     if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
