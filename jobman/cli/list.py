@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
@@ -11,10 +12,11 @@ from jobman.cli import each
 from jobman.cli.command import app_context, command
 from jobman.cli.list_options import SORTS, TERMINAL_LIMIT, ListOptions
 from jobman.cli.options import takes
-from jobman.errors import UsageError
+from jobman.errors import NotFoundError, UsageError
 from jobman.values import names
 from jobman.values.duration import parse_duration
 from jobman.values.enums import Output, State
+from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -50,7 +52,9 @@ def list_jobs(ctx: typer.Context, options: ListOptions) -> None:
 
         list_watch.watch(app, query, most=most, interval_s=interval_s)
     elif options.tasks:
-        _write_tasks(app, _tasks(app, query)[:most])
+        tasks = _tasks(app, query)
+        _write_tasks(app, tasks[:most])
+        _require(query, {task.job for task in tasks})
     else:
         _list(app, query, most)
 
@@ -96,8 +100,20 @@ def _list(app: AppContext, query: ListQuery, most: int | None) -> None:
     write(app, query, shown)
     if len(shown) < len(found):
         app.say(f"and {len(found) - len(shown)} more (--limit 0 shows all)")
-    elif not found and app.output() in (Output.TABLE, Output.WIDE):
+    _require(query, {row.name for row in found})
+    if not found and app.output() in (Output.TABLE, Output.WIDE):
         app.say(_none(query))
+
+
+def _require(query: ListQuery, found: Set[str]) -> None:
+    """Raise NotFoundError for a name that no job has; a filter may have left its job out."""
+    if query.states or query.labels or query.since is not None:
+        return
+    plain = [w for w in query.words if w != names.LAST and not names.is_glob(w)]
+    missing = [visible(word, limit=80) for word in dict.fromkeys(plain) if word not in found]
+    if missing:
+        whose, where = _whose_where(query)
+        raise NotFoundError(f"{whose} {where} is called {' or '.join(missing)}")
 
 
 def _tasks(app: AppContext, query: ListQuery) -> list[TaskRow]:
@@ -195,7 +211,13 @@ def _sort(word: str) -> str:
 
 
 def _none(query: ListQuery) -> str:
-    whose = "no jobs" if query.everybody else "no jobs of yours"
-    where = "in any namespace" if query.namespace is None else f"in namespace {query.namespace}"
+    whose, where = _whose_where(query)
+    whose = whose.replace("job", "jobs")
     narrowed = " that fit" if query.words or query.states or query.labels else ""
     return f"{whose}{narrowed} {where}"
+
+
+def _whose_where(query: ListQuery) -> tuple[str, str]:
+    whose = "no job" if query.everybody else "no job of yours"
+    where = "in any namespace" if query.namespace is None else f"in namespace {query.namespace}"
+    return whose, where

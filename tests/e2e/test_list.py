@@ -31,6 +31,10 @@ def test_an_array_is_one_row_that_opens(jobman: Any) -> None:
     assert jobman("list", "--since", "1h", "-o", "name").ok().text == "one\narr\n"
     assert jobman("list", "arr", "--since", "1s", "-o", "name").ok().text == ""
     assert jobman("list", "--sort", "nam").code == 2
+    for tasks in ([], ["--tasks"]):
+        some = jobman("list", "one", "nope", *tasks, "-o", "json")
+        assert (some.code, len(json.loads(some.out))) == (3, 1)
+        assert "is called nope" in some.talk
 
     watching.wait_for(b"1 failed")
     watching.wait_for(b"one ")

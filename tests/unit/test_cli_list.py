@@ -309,3 +309,22 @@ def test_a_value_that_is_none(
 ) -> None:
     assert run(*args).code == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["busy", "nope", "gone"], 3, "no job of yours in namespace team is called nope or gone"),
+        (["bobs"], 3, "no job of yours in namespace team is called bobs"),
+        (["bobs", "--all-users"], 0, ""),
+        (["nope", "--all-users"], 3, "no job in namespace team is called nope"),
+        (["nope", "--state", "failed"], 0, ""),
+        (["no*"], 0, ""),
+    ],
+)
+def test_a_name_that_means_nothing(
+    run: Run, world: JobWorld, args: list[str], code: int, said: str
+) -> None:
+    fill(world)
+    done = run("list", *args, "-o", "name")
+    assert (done.code, said in done.talk) == (code, True), done.talk
