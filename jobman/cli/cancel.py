@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +15,9 @@ from jobman.cli.options import takes
 if TYPE_CHECKING:
     from jobman.kube.objects import Job
     from jobman.map.presence import Presence
+
+SLOW_S = 3.0
+"""After this long it is said what is waited for."""
 
 
 def register(app: typer.Typer) -> None:
@@ -53,4 +57,10 @@ def cancel(ctx: typer.Context, options: Changed) -> None:
         gone = reach.cancel(client, run, user=user, now=app.now())
         return f"{run.name} cancelled; {gone} of its pods deleted"
 
-    each.side_by_side(app, found, act, failed="cancelled", of_run=of_run)
+    slow = threading.Timer(SLOW_S, app.say, ["waiting for processes to end"])
+    slow.daemon = True
+    slow.start()
+    try:
+        each.side_by_side(app, found, act, failed="cancelled", of_run=of_run)
+    finally:
+        slow.cancel()

@@ -80,7 +80,11 @@ class AppContext:
         """Ask on stderr; only a plain yes is one."""
         self.err.write(f"{question} [y/N] ")
         self.err.flush()
-        return self.stdin.readline().strip().lower() in ("y", "yes")
+        try:
+            return self.stdin.readline().strip().lower() in ("y", "yes")
+        except KeyboardInterrupt:
+            self.say("")  # what the shell writes next begins a line
+            raise
 
     @property
     def color(self) -> bool:

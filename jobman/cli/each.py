@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -211,12 +212,17 @@ def side_by_side(
 
     `act` returns that line; an empty one is not written. Problems are said when all is done, with
     a summary after those of some jobs ("2 of 5 were not {failed}; the others were"). `of_run` is
-    done to each run of `jobman map`; by default that is a mistake of the user's.
+    done to each run of `jobman map`; by default that is a mistake of the user's. Ctrl-C begins
+    no more of them; a second one ends jobman at once.
     """
     acts = _acts(found, act, of_run)
     pool = ThreadPoolExecutor(min(AT_ONCE, len(acts)) or 1)
     try:
         problems = said(app, pool.map(lambda done: done(), acts))
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        app.say("interrupted; what has begun is finished first (Ctrl-C again leaves it)")
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     _conclude(app, found, problems, failed)

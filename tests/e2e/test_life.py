@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from typing import Any
 
 from kubernetes import client as k8s
+from plugins.terminal import on_terminal
 
 COUNTING = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done"
 
@@ -102,6 +104,17 @@ def test_cancel_of_several_pods_keeps_all_their_logs(jobman: Any, api: Any, name
     assert (log.count("up"), log.count("bye")) == (2, 1)
 
 
+def test_cancel_of_what_does_not_end(jobman: Any) -> None:
+    name = running(jobman, script=f"trap '' TERM; {COUNTING}")
+    cancelling = jobman.start("cancel", name)
+    cancelling.wait_for(b"waiting for processes to end\n")
+    cancelling.interrupt()
+    cancelling.wait_for(b"what has begun is finished first")
+    cancelling.interrupt()
+    assert cancelling.finish() == -signal.SIGINT
+    jobman("delete", name, "--grace", "0").ok()
+
+
 def test_cancel_says_what_it_did_for_each(jobman: Any) -> None:
     good = jobman.submit("--wait", "--", "true")
     held = jobman.submit("--hold", "--", "true")
@@ -132,6 +145,16 @@ def test_delete_what_is_over(jobman: Any) -> None:
     assert jobman("delete", "--failed", "-y").ok().text == f"{bad}\n"
     assert jobman("delete", "--finished", "--older-than", "1h", "-y").ok().text == ""
     assert jobman("delete", "--older-than", "0s", "-y").ok().text == f"{good}\n"
+    assert jobman("list", "-o", "name").ok().text == f"{held}\n"
+
+
+def test_a_question_that_is_not_answered(jobman: Any) -> None:
+    held = jobman.submit("--hold", "--", "true")
+    with on_terminal(["delete", "--all"], jobman.env, jobman.cwd) as terminal:
+        terminal.wait_for(b"delete 1 job? [y/N] ")
+        terminal.type(b"\x03")
+        assert terminal.finish() == 130
+    assert terminal.seen.endswith(b"^C\r\n")
     assert jobman("list", "-o", "name").ok().text == f"{held}\n"
 
 
