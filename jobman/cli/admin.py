@@ -71,7 +71,7 @@ def manifests(
     settings = app.settings.values
     namespace = app.options.namespace or settings.jobs_queue.namespace or settings.namespace
     if not namespace:
-        raise UsageError("which namespace the queue is published in is not known", hint="give -n")
+        raise UsageError("no namespace is named to publish the queue in", hint="-n names it")
     name = configmap or settings.jobs_queue.configmap or DEFAULT_CONFIGMAP
     if problem := dns_subdomain_problem(name):
         raise UsageError(f"--configmap: '{name}' is no name: {problem}")
@@ -97,7 +97,7 @@ def _of_map(app: AppContext) -> None:
     settings = app.settings.values
     namespace = app.options.namespace or settings.namespace
     if not namespace:
-        raise UsageError("which namespace maps run in is not known", hint="give -n")
+        raise UsageError("no namespace is named for the maps to run in", hint="-n names it")
     _write(app, mapper.manifests(namespace, settings.map.service_account))
 
 

@@ -17,7 +17,6 @@ from jobman.kube.objects import Pod
 RETRY_S = 2.0
 """How long a followed log that cannot be read is left alone."""
 
-INCOMPLETE = b"[jobman: the beginning of this log may have been rotated away on its node]\n"
 _TAIL_BYTES = 4096
 _LONGEST_LINE = 500
 
@@ -44,17 +43,19 @@ class LogFile(LogCopy):
 
 
 def bring_home(client: Client, pod: Pod, log: LogFile) -> bool:
-    """Complete `log` and close it; whether its head may be missing.
+    """Complete `log` and close it; whether something of it may be missing, as it begins to say.
 
     Raises ApiNotFoundError when the pod is gone, and what any request may raise.
     """
     log.reconnect(cut=log.followed)
     copy_log(client, pod, log, tail=None, since_s=None)
     log.close()
-    if not lack(pod, None, log, from_start=True, exact=log.followed):
-        return False
-    _put_first(log.path, INCOMPLETE)
-    return True
+    container = pod_views.main_container(pod)
+    exact = log.followed or client.connection.embedded
+    why = lack(pod, container, log, from_start=True, exact=exact)
+    if why:
+        _put_first(log.path, f"[jobman: {why}]\n".encode())
+    return bool(why)
 
 
 def _put_first(path: Path, line: bytes) -> None:

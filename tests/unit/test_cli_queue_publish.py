@@ -35,7 +35,7 @@ def test_manifests(run: Run, args: list[str], kinds: list[str]) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["admin", "manifests"], "give -n"),
+        (["admin", "manifests"], "-n names it"),
         (["-n", "public", "admin", "manifests", "--every", "soon"], "--every"),
         (["-n", "public", "admin", "manifests", "--configmap", "A b"], "is no name"),
         (["queue", "publish", "--every", "10ms"], "--every"),

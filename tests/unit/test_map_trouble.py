@@ -22,6 +22,9 @@ from jobman.map.template import Template
 PODS = "/api/v1/namespaces/team/pods"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/team/leases"
 
+RAN = {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:02:00Z", "exitCode": 0}
+ENDED = {"name": "main", "state": {"terminated": RAN}}
+
 Answer = Callable[[Asked], Reply]
 
 
@@ -80,7 +83,7 @@ class Server:
         pod["metadata"] = {**pod["metadata"], "uid": f"u{self._version}", "namespace": "team"}
         self.pods[name] = pod
         self.tell("ADDED", pod)
-        pod["status"] = {"phase": "Succeeded"}
+        pod["status"] = {"phase": "Succeeded", "containerStatuses": [ENDED]}
         self.tell("MODIFIED", pod)
         return Reply(201, pod)
 
@@ -198,7 +201,7 @@ def test_a_foreign_pod_that_comes_meanwhile_stops_the_run(
     server.trouble("run-1", met)
     with pytest.raises(UsageError, match="pod run-1 exists in namespace team and is not of this"):
         carry_out()
-    assert server.pods.keys() == {"run-1"}
+    assert server.pods["run-1"]["metadata"]["uid"] == "foreign"
     assert server.http.asked("DELETE", f"{PODS}/run-1") == []
 
 
@@ -243,6 +246,22 @@ def test_a_log_that_its_node_has_lost_is_a_failure(
     assert (result.succeeded, result.failed) == (2, 1)
     assert "is gone from its node" in (tmp_path / "logs" / "run-1.err").read_text()
     assert server.pods == {}
+
+
+def test_a_log_that_lacks_its_head_says_so(
+    server: Server, carry_out: Callable[..., Result], tmp_path: Path
+) -> None:
+    """A megabyte in a second, and before that a minute of which nothing is left."""
+    line = f"2026-01-01T00:01:00.500000000Z {'x' * 1023}\n".encode()
+    server.logs["run-1"] = [Reply(200, line * 1024)]
+    assert carry_out().succeeded == 3
+    place = tmp_path / "logs"
+    head, *rest = (place / "run-1.log").read_text().splitlines()
+    why = "the log of pod run-1 is incomplete: its beginning may have been rotated away on its node"
+    assert head == f"[jobman: {why}]"
+    assert rest == ["x" * 1023] * 1024
+    assert (place / "run-2.log").read_text() == "run-2\n"
+    assert json.loads((place / "run.json").read_text())["incompleteLogs"] == ["run-1.log"]
 
 
 def test_logs_that_may_not_be_read_end_the_run(
