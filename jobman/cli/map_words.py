@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PIPED_EVERY_S = 10.0
 RATE_OVER_S = 60.0
 BAR = 20
-CAUSES, NODES = 10, 3
+CAUSES, NODES, SHOWN = 10, 3, 3
 _CLEAR = "\r\x1b[K"
 
 
@@ -157,6 +157,13 @@ def summarize(app: AppContext, result: Result, plan: Plan) -> None:
     if result.failed and result.ledger is not None:
         _tell_causes(app, failures.by_cause(result.ledger.failures()), plan.command)
         app.say(f"all of them: {plan.log_dir / 'failed.csv'}; --retry-failed runs them again")
+    if result.ledger is not None and (lacking := result.ledger.file.incomplete_logs):
+        told = f"{', '.join(lacking[:SHOWN])}{', …' if len(lacking) > SHOWN else ''}"
+        one = len(lacking) == 1
+        what = "log lacks something, as its first line says" if one else "logs lack something"
+        app.say(f"{len(lacking)} {what}: {told}")
+        if not plan.stream_logs:
+            app.say("hint: --stream-logs reads logs while the pods run, before a node rotates them")
     if result.stopped:
         app.say(f"stopped: {result.stopped}")
     if result.left:

@@ -91,7 +91,7 @@ class Ledger:
         self._partial = directory / ".partial" / new_run_id()
         self._failures = directory / ".failures"
         self._writing = threading.Lock()
-        self._incomplete = list(file.incomplete_logs)
+        self._incomplete = set(file.incomplete_logs)
         self._failed_again_at = float("-inf")
 
     @classmethod
@@ -129,7 +129,7 @@ class Ledger:
         found.directory = fresh.directory
         found.version, found.finished_at = fresh.version, None
         self.file = found
-        self._incomplete = list(found.incomplete_logs)
+        self._incomplete = set(found.incomplete_logs)
         self.attempts.load(found.journal, found.attempts)
         shutil.rmtree(self._partial.parent, ignore_errors=True)
         self._partial.mkdir(parents=True)
@@ -184,9 +184,11 @@ class Ledger:
         partial.replace(self._path(outcome.name, outcome.succeeded))
         self._path(outcome.name, not outcome.succeeded).unlink(missing_ok=True)
         self._sync_directory()
-        if outcome.incomplete:
-            with self._writing:
-                self._incomplete.append(self._path(outcome.name, outcome.succeeded).name)
+        with self._writing:
+            for succeeded in (True, False):
+                self._incomplete.discard(self._path(outcome.name, succeeded).name)
+            if outcome.incomplete:
+                self._incomplete.add(self._path(outcome.name, outcome.succeeded).name)
 
     def note_failure(self, outcome: Outcome) -> None:
         """Remember how an item comes to its .err."""
@@ -211,7 +213,8 @@ class Ledger:
         self.file.totals = totals
         self.file.attempts = self.attempts.fold()
         self.file.journal = self.attempts.number
-        self.file.incomplete_logs = sorted(set(self._incomplete))
+        with self._writing:
+            self.file.incomplete_logs = sorted(self._incomplete)
         self.file.updated_at = _now()
         self.file.finished_at = self.file.updated_at if finished else None
         self._replace()

@@ -125,6 +125,15 @@ def test_run_json_tells_what_was_done(tmp_path: Path) -> None:
     assert found["finishedAt"] == found["updatedAt"]
 
 
+def test_a_log_that_came_whole_the_next_time_lacks_nothing(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    keep(ledger, 4, succeeded=False, incomplete=True)
+    keep(ledger, 5, incomplete=True)
+    keep(ledger, 4)
+    ledger.write(Totals(5, 2, 0))
+    assert ledger.file.incomplete_logs == ["pod-5.log"]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 from plugins.command_line import Stream
 
 from jobman.cli.context import AppContext
-from jobman.cli.map_words import ProgressWriter, Rate
+from jobman.cli.map_words import ProgressWriter, Rate, summarize
+from jobman.map.items import Items
+from jobman.map.ledger import Ledger, RunFile, Source
 from jobman.map.outcome import Outcome
+from jobman.map.plan import Plan
 from jobman.map.progress import Progress
+from jobman.map.runner import Result
+from jobman.map.template import Template
 
 NOTHING = Progress(total=100, done=0, failed=0, running=0, pending=0, skipped=0)
 
@@ -74,3 +81,25 @@ def test_the_rate_is_that_of_the_last_minute() -> None:
     for second in range(1, 200):
         rate.look(1000 + second, float(second))
     assert rate.per_second == 1.0
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_logs_that_lack_something_are_told(tmp_path: Path, stream: bool) -> None:
+    lacking = [f"p-{number}.log" for number in range(4)]
+    file = RunFile(run="r", source=Source(9, "i", "t", "team"), incomplete_logs=lacking)
+    plan = Plan(
+        run="r",
+        items=Items([]),
+        template=Template({"spec": {}}, "r"),
+        namespace="team",
+        user="alice",
+        log_dir=tmp_path,
+        stream_logs=stream,
+    )
+    err = Stream(terminal=False)
+    app = AppContext(out=Stream(terminal=False), err=err, columns=70)
+    summarize(app, Result("r", 9, 9, 0, ledger=Ledger(tmp_path, file)), plan)
+    first, second, *hint = err.bytes.decode().splitlines()
+    assert first.startswith("9 of 9 succeeded in ")
+    assert second == "4 logs lack something: p-0.log, p-1.log, p-2.log, …"
+    assert len(hint) == (not stream)
