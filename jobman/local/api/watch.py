@@ -32,16 +32,17 @@ class _Lines:
     """The newest lines, so that many watchers share one."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[tuple[int, str], bytes] = OrderedDict()
+        self._made: OrderedDict[tuple[int, str], tuple[Record, bytes]] = OrderedDict()
 
     def of(self, kind: str, record: Record) -> bytes:
         key = (record.rv, kind)
-        line = self._made.get(key)
-        if line is None:
-            line = b'{"type":"%s","object":%s}\n' % (kind.encode(), record.body)
-            self._made[key] = line
-            if len(self._made) > _LINES_KEPT:
-                self._made.popitem(last=False)
+        made = self._made.get(key)
+        if made is not None and made[0] is record:  # a version is one of its store alone
+            return made[1]
+        line = b'{"type":"%s","object":%s}\n' % (kind.encode(), record.body)
+        self._made[key] = record, line
+        if len(self._made) > _LINES_KEPT:
+            self._made.popitem(last=False)
         return line
 
 
