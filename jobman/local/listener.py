@@ -46,6 +46,7 @@ class Listener:
             access_log=None,
             logger=log,
             keepalive_timeout=IDLE_S,
+            handler_cancellation=True,  # nobody is waited for who is gone: a quiet watch ends
             auto_decompress=False,  # Kubernetes reads bodies as they are; and none grows in here
         )
         self._server: asyncio.Server | None = None

@@ -1,10 +1,13 @@
-"""Watchers that do not read."""
+"""Watchers that do not read, or are gone."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from pathlib import Path
 
 import pytest
+from plugins.api_server import ApiServer
 from plugins.local_registry import config_map
 
 from jobman.local.api.lists import Selection
@@ -28,3 +31,25 @@ def test_who_does_not_read_is_let_go(registry: Registry) -> None:
             await anext(lines)
 
     asyncio.run(body())
+
+
+def test_who_is_gone_is_not_waited_for(tmp_path: Path) -> None:
+    server = ApiServer(tmp_path)
+    server.start()
+
+    def handled() -> int:
+        return server.on_loop(lambda: len(asyncio.all_tasks()))
+
+    try:
+        path = "/api/v1/namespaces/default/pods?watch=1&fieldSelector=metadata.name%3Dnobody"
+        before = handled()
+        for _ in range(5):
+            with server.connection() as connection:
+                connection.request("GET", path, headers={"Authorization": "Bearer token-of-admin"})
+                assert connection.getresponse().status == 200
+        end = time.monotonic() + 10
+        while handled() > before and time.monotonic() < end:
+            pass
+        assert handled() == before
+    finally:
+        server.stop()
