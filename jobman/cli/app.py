@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import sys
+from collections.abc import Collection, Mapping
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from jobman import __version__
-from jobman.cli import (
-    admin,
-    cancel,
-    clean,
-    delete,
-    details,
-    doctor,
-    flavors,
-    hold,
-    image_details,
-    images,
-    local,
-    logs,
-    nodes,
-    queue,
-    retry,
-    scale,
-    settings,
-    submit,
-    wait,
-    why,
-)
-from jobman.cli import exec as exec_command
-from jobman.cli import list as list_command
-from jobman.cli import map as map_command
 from jobman.cli.command import Group
 
 COLLECT_AFTER = 100_000
 """Objects between two looks for cycles: a list of 10,000 jobs makes many, and none in a cycle."""
 
-app = typer.Typer(
-    name="jobman",
-    cls=Group,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Run jobs on a shared Kubernetes cluster, or on this machine, without writing YAML.",
-)
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "submit": ("submit",),
+    "list": ("list",),
+    "details": ("details",),
+    "why": ("why",),
+    "logs": ("logs", "log"),
+    "wait": ("wait",),
+    "exec": ("exec",),
+    "cancel": ("cancel",),
+    "retry": ("retry",),
+    "hold": ("hold", "release"),
+    "scale": ("scale",),
+    "delete": ("delete",),
+    "clean": ("clean",),
+    "flavors": ("flavors", "resources-flavors"),
+    "images": ("images",),
+    "image_details": ("image-details",),
+    "settings": ("settings",),
+    "queue": ("queue",),
+    "nodes": ("nodes",),
+    "map": ("map",),
+    "admin": ("admin",),
+    "local": ("local",),
+    "doctor": ("doctor",),
+}
+"""The modules of this package that have commands, and these, in the order of the help."""
 
 
 def _show_version(value: bool) -> None:
@@ -55,7 +51,6 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool,
@@ -67,35 +62,29 @@ def root(
     """Run jobs on a shared Kubernetes cluster, or on this machine, without writing YAML."""
 
 
-for module in (
-    submit,
-    list_command,
-    details,
-    why,
-    logs,
-    wait,
-    exec_command,
-    cancel,
-    retry,
-    hold,
-    scale,
-    delete,
-    clean,
-    flavors,
-    images,
-    image_details,
-    settings,
-    queue,
-    nodes,
-    map_command,
-    admin,
-    local,
-    doctor,
-):
-    module.register(app)
+def application(words: Collection[str] = ()) -> typer.Typer:
+    """The command line: with the commands that are among `words`, or with all.
+
+    Each command costs its imports and its options: who asks for one does not wait for the others.
+    """
+    app = typer.Typer(
+        name="jobman",
+        cls=Group,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help="Run jobs on a shared Kubernetes cluster, or on this machine, without writing YAML.",
+    )
+    app.callback()(root)
+    named = [module for module, names in COMMANDS.items() if not set(names).isdisjoint(words)]
+    for module in named or COMMANDS:
+        import_module(f"jobman.cli.{module}").register(app)
+    return app
 
 
 def main() -> None:
     """The console script."""
     gc.set_threshold(COLLECT_AFTER)
-    app(prog_name="jobman")
+    atexit.register(gc.freeze)  # what is left at the end goes with the process, unexamined
+    application(sys.argv[1:])(prog_name="jobman")

@@ -16,7 +16,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 import typer
 
-from jobman.cli.app import app
+from jobman.cli.app import application
 from jobman.cli.command import GLOBALS_PANEL
 from jobman.cli.render.flavors import FlavorRow
 from jobman.images.models import Image
@@ -52,7 +52,7 @@ job ends with the job's own exit code.
 
 def markdown() -> str:
     """The whole page."""
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(application())
     parts = [HEAD, *_globals(root)]
     for path, command in _commands(root, ("jobman",)):
         parts.append(_section(path, command))

@@ -106,8 +106,10 @@ def view(pod: Pod, events: Iterable[Event] = (), *, now: datetime) -> PodView:
 def main_status(pod: Pod) -> ContainerStatus | None:
     """The status of the container whose words are the job's: `main`, else the first."""
     statuses = pod.status.container_statuses
-    named = (status for status in statuses if status.name == "main")
-    return next(named, statuses[0] if statuses else None)
+    for status in statuses:
+        if status.name == "main":
+            return status
+    return statuses[0] if statuses else None
 
 
 def main_container(pod: Pod) -> str | None:
@@ -117,6 +119,9 @@ def main_container(pod: Pod) -> str | None:
 
 
 def _finding(pod: Pod, events: Iterable[Event], now: datetime) -> _Finding:
+    about = pod.status
+    if about.phase == "Pending" and not (about.container_statuses or about.init_container_statuses):
+        return _unstarted(pod)
     ended = _ended(pod)
     if ended is not None:
         return ended

@@ -65,6 +65,19 @@ class _Verdict(NamedTuple):
     exit_code: int | None = None
 
 
+class _Seen(NamedTuple):
+    """The pods, oldest first, those that live, and how many completions they make of `total`."""
+
+    pods: list[PodView]
+    live: list[PodView]
+    succeeded: int
+    total: int
+
+    @property
+    def single(self) -> bool:
+        return self.total <= 1
+
+
 def of(
     job: Job, pods: Sequence[Pod], events: Iterable[Event] = (), *, now: datetime | None = None
 ) -> JobView:
@@ -88,36 +101,33 @@ def derive(job: Job, pods: Iterable[PodView], events: Iterable[Event] = ()) -> J
     views = list(pods)
     if len(views) > 1:
         views.sort(key=_by_age)
-    total = completions(job)
     live = [view for view in views if not view.finished]
-    succeeded = _succeeded(views)
-    verdict = _verdict(job, views, live, events)
+    seen = _Seen(views, live, _succeeded(views), completions(job))
+    verdict = _verdict(job, seen, events)
     status = job.status
     return JobView(
         state=verdict.state,
         reason=verdict.reason,
         message=verdict.message,
-        exit_code=verdict.exit_code if total <= 1 else None,
-        node=_node(views, total),
+        exit_code=verdict.exit_code if seen.single else None,
+        node=_node(seen),
         started_at=_started_at(job, views),
         finished_at=_finished_at(job, views) if verdict.state.finished else None,
-        completions=total,
-        succeeded=max(status.succeeded, succeeded),
+        completions=seen.total,
+        succeeded=max(status.succeeded, seen.succeeded),
         failed=max(status.failed, sum(view.state is State.FAILED for view in views)),
         active=len(live) if views else status.active,
         pods=tuple(sorted(views, key=_by_index) if len(views) > 1 else views),
     )
 
 
-def _verdict(
-    job: Job, pods: list[PodView], live: list[PodView], events: Iterable[Event]
-) -> _Verdict:
+def _verdict(job: Job, seen: _Seen, events: Iterable[Event]) -> _Verdict:
     """The first that applies, from what outranks the rest to what is left."""
     if job.metadata.deletion_timestamp is not None:
         return _Verdict(State.DELETING)
-    if _all_succeeded(job, pods) or (_condition(job, _GOOD) and not _was_cut_short(job)):
+    if _all_succeeded(job, seen) or (_condition(job, _GOOD) and not _was_cut_short(job)):
         return _Verdict(State.SUCCEEDED, exit_code=0)
-    failed = _failed(job, pods)
+    failed, live = _failed(job, seen), seen.live
     if failed and live and not _condition(job, ("Failed",)):
         return _Verdict(State.RUNNING, failed.reason, failed.message)
     cancelled = _cancelled(job)
@@ -127,7 +137,7 @@ def _verdict(
         return failed
     if job.spec.suspend:
         return _Verdict(State.SUSPENDED, "Terminating" if live else "")
-    return _of_live(job, live) if live else _of_nothing_live(job, pods, events)
+    return _of_live(seen) if live else _of_nothing_live(job, seen.pods, events)
 
 
 def _cancelled(job: Job) -> _Verdict | None:
@@ -147,9 +157,8 @@ def _was_cut_short(job: Job) -> bool:
     return before is not None and job.status.succeeded < before[0]
 
 
-def _all_succeeded(job: Job, pods: list[PodView]) -> bool:
-    total = completions(job)
-    return 0 < total <= _succeeded(pods) and job.spec.success_policy is None
+def _all_succeeded(job: Job, seen: _Seen) -> bool:
+    return 0 < seen.total <= seen.succeeded and job.spec.success_policy is None
 
 
 def _succeeded(pods: Iterable[PodView]) -> int:
@@ -158,14 +167,13 @@ def _succeeded(pods: Iterable[PodView]) -> int:
     return len(good) if len(good) < 2 else len({*good} - {None}) + good.count(None)
 
 
-def _failed(job: Job, pods: list[PodView]) -> _Verdict | None:
+def _failed(job: Job, seen: _Seen) -> _Verdict | None:
     """The job's failure: by its condition, or before that by a pod when no retry is left."""
-    bad = [pod for pod in pods if pod.state is State.FAILED]
-    single = completions(job) <= 1
+    bad = [pod for pod in seen.pods if pod.state is State.FAILED]
     condition = _condition(job, _BAD)
     if condition is not None:
-        return _failed_by(condition, pods[-1] if single and pods else None, bad)
-    if not single or not bad or not _out_of_retries(job, len(bad)):
+        return _failed_by(condition, seen.pods[-1] if seen.single and seen.pods else None, bad)
+    if not seen.single or not bad or not _out_of_retries(job, len(bad)):
         return None
     return _Verdict(State.FAILED, bad[-1].reason, bad[-1].message, bad[-1].exit_code)
 
@@ -201,13 +209,17 @@ def _backoff_limit(job: Job) -> int:
     return 6 if limit is None else limit
 
 
-def _of_live(job: Job, live: list[PodView]) -> _Verdict:
-    """One pod of the liveliest state speaks for all of them."""
-    speaker = next(pod for state in _LIVELIEST_FIRST for pod in live[::-1] if pod.state is state)
-    if speaker.state is State.RUNNING and completions(job) > 1:
+def _of_live(seen: _Seen) -> _Verdict:
+    """One pod of the liveliest state, of these the newest, speaks for all of them."""
+    speaker = min(reversed(seen.live), key=_liveliness)
+    if speaker.state is State.RUNNING and not seen.single:
         return _Verdict(State.RUNNING)
     reason = speaker.reason or ("Terminating" if speaker.leaving else "")
     return _Verdict(speaker.state, reason, speaker.message)
+
+
+def _liveliness(pod: PodView) -> int:
+    return _LIVELIEST_FIRST.index(pod.state)
 
 
 def _of_nothing_live(job: Job, pods: list[PodView], events: Iterable[Event]) -> _Verdict:
@@ -251,11 +263,11 @@ def completions(job: Job) -> int:
     return 1 if spec.parallelism is None else max(spec.parallelism, 1)
 
 
-def _node(pods: list[PodView], total: int) -> str:
+def _node(seen: _Seen) -> str:
     """The node of the latest pod; of several pods, the node if they share it."""
-    if total <= 1:
-        return pods[-1].node if pods else ""
-    nodes = {pod.node for pod in pods}
+    if seen.single:
+        return seen.pods[-1].node if seen.pods else ""
+    nodes = {pod.node for pod in seen.pods}
     return nodes.pop() if len(nodes) == 1 else ""
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from jobman.kube.identity import user_of_label
+
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY_JOBMAN = "jobman"
 USER = "jobman/user"
@@ -94,6 +96,4 @@ def flavor_spec(annotations: Mapping[str, str]) -> dict[str, Any] | None:
 
 def user(annotations: Mapping[str, str], labels: Mapping[str, str]) -> str | None:
     """Who submitted the job: the annotation decides, else the label where it can be read back."""
-    from jobman.kube.identity import user_of_label
-
     return annotations.get(USER) or user_of_label(labels.get(USER, "")) or None

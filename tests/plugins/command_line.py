@@ -11,7 +11,7 @@ import pytest
 import typer
 from plugins.job_world import NAMESPACE, NOW, JobWorld
 
-from jobman.cli.app import app
+from jobman.cli.app import application
 from jobman.cli.context import AppContext
 
 
@@ -78,7 +78,7 @@ def run(
     home = tmp_path / "a home"
     home.mkdir()
     monkeypatch.chdir(home)
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application())
 
     def run_it(
         *args: str,

@@ -12,7 +12,7 @@ import typer
 from plugins.job_world import JobWorld, a_job
 from plugins.scripted_server import Reply, ScriptedServer
 
-from jobman.cli.app import app
+from jobman.cli.app import application
 
 Complete = Callable[..., list[str]]
 
@@ -32,7 +32,7 @@ def complete(
     monkeypatch.setenv("JOBMAN_LOCAL_STATE", str(tmp_path / "local"))
     monkeypatch.setenv("_JOBMAN_COMPLETE", "complete_bash")
     monkeypatch.chdir(tmp_path)
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application())
 
     def run(*words: str) -> list[str]:
         monkeypatch.setenv("COMP_WORDS", " ".join(["jobman", *words]))

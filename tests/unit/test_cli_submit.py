@@ -19,7 +19,7 @@ from plugins.command_line import Done, Run
 from plugins.job_world import BATCH, CORE, JobWorld, a_pod, creating, exited, running, stuck
 from plugins.scripted_server import Asked, Reply
 
-from jobman.cli.app import app
+from jobman.cli.app import application
 from jobman.cli.context import AppContext
 
 NO_GPU = {"name": "no-gpu", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}
@@ -489,7 +489,7 @@ def test_a_full_disk_does_not_hide_the_name(submit: Submit, tmp_path: Path) -> N
     submit("-j", "first", "--", "x")
     err = io.StringIO()
     environ = {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "config")}
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(application())
     full = Path("/dev/full").open("w")  # noqa: SIM115 closing it fails too
     context = AppContext(out=full, err=err, environ=environ)
     with pytest.raises(SystemExit) as ended:

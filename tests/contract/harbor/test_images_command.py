@@ -15,7 +15,7 @@ import yaml
 from plugins.command_line import Run
 from plugins.harbor import SECRET, TOKEN, Fault, StandIn, artifact
 
-from jobman.cli.app import app
+from jobman.cli.app import application
 
 Settle = Callable[..., None]
 
@@ -272,7 +272,7 @@ def test_completion_offers_what_is_kept_and_asks_nobody(
         monkeypatch.setenv("COMP_WORDS", " ".join(["jobman", *words]))
         monkeypatch.setenv("COMP_CWORD", str(len(words)))
         with pytest.raises(SystemExit):
-            typer.main.get_command(app).main([], prog_name="jobman")
+            typer.main.get_command(application()).main([], prog_name="jobman")
         return capsys.readouterr().out.split()
 
     assert complete("submit", "-i", "ml") == ["ml/pytorch"]
