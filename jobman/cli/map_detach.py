@@ -59,8 +59,9 @@ def _give_to_job(app: AppContext, run: str, uid: str) -> None:
     """Have the ConfigMaps go when the Job goes; its pod needed them before it was there."""
     from jobman.kube.resources import CONFIGMAPS
     from jobman.map import detached
+    from jobman.map.run_names import job_name
 
-    owned = {"metadata": {"ownerReferences": [detached.owner(detached.job_name(run), uid)]}}
+    owned = {"metadata": {"ownerReferences": [detached.owner(job_name(run), uid)]}}
     with contextlib.suppress(ForbiddenError, ApiNotFoundError):
         for page in app.client.pages(CONFIGMAPS, labels=f"{detached.MAP}={run}"):
             for found in page.items:
@@ -82,11 +83,11 @@ def _make_room(app: AppContext, plan: Plan) -> None:
     """Delete what an earlier runner of the run left, which has ended; JobmanError if it has not."""
     from jobman.jobs import state
     from jobman.kube.resources import JOBS
-    from jobman.map import detached
+    from jobman.map.run_names import job_name
     from jobman.map.status import runners
 
     with contextlib.suppress(ApiNotFoundError):
-        job = app.client.get(JOBS, detached.job_name(plan.run))
+        job = app.client.get(JOBS, job_name(plan.run))
         view = state.of(job, runners(app.client, job), now=app.now())
         if not view.state.finished:
             raise JobmanError(
@@ -139,10 +140,11 @@ def carry_out(
     from jobman.kube.resources import JOBS
     from jobman.map import detached
     from jobman.map.plan import Plan
+    from jobman.map.run_names import job_name
 
     app = app_context(ctx)
     items, template, chosen = detached.unpack(directory)
-    job = app.client.get(JOBS, detached.job_name(template.run))
+    job = app.client.get(JOBS, job_name(template.run))
     template.owner = detached.owner(job.metadata.name, job.metadata.uid)
     plan = Plan(
         items=items,

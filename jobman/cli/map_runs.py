@@ -205,7 +205,7 @@ def _found(app: AppContext, run: str) -> Job | Presence:
     """The Job that carries the run out, or what else the cluster has of it; NotFoundError."""
     from jobman.kube.resources import JOBS
     from jobman.map import reach
-    from jobman.map.presence import run_of
+    from jobman.map.run_names import run_of
 
     name = f"map-{run.removeprefix('map-')}"
     if run_of(name):

@@ -21,8 +21,8 @@ from jobman.jobs.tasks import TaskRow
 from jobman.kube import labels
 from jobman.kube.beside import beside
 from jobman.kube.client import Client
-from jobman.kube.objects import Event, Job, ObjectMeta, Pod, PodSpec, PodTemplateSpec
-from jobman.kube.resources import EVENTS, JOBS, PODS
+from jobman.kube.objects import Event, Job, ObjectMeta, PodBrief, PodSpec, PodTemplateSpec
+from jobman.kube.resources import EVENTS, JOBS, POD_BRIEFS
 from jobman.values import names, quantity
 from jobman.values.enums import State
 
@@ -227,10 +227,10 @@ def _is_meant(draft: _Draft, words: Iterable[str]) -> bool:
 def _pods_by_job(client: Client, query: ListQuery, now: datetime) -> PodsByJob:
     """Views of the pods by their Job's uid; of a page only these are kept."""
     views: PodsByJob = defaultdict(list)
-    slow: list[tuple[str, Pod]] = []
+    slow: list[tuple[str, PodBrief]] = []
     of_a_job = f"{labels.JOB_NAME}={query.one_name}" if query.one_name else labels.JOB_NAME
     for page in client.pages(
-        PODS,
+        POD_BRIEFS,
         namespace=query.namespace,
         all_namespaces=query.namespace is None,
         labels=_selectors(query, of_a_job),

@@ -24,14 +24,15 @@ _COMMON = (
 TELLING = ",".join(f"reason!={reason}" for reason in _COMMON)
 """The field selector, which knows no "or", of events that may say how pods come along."""
 
+_PATIENCE = timedelta(seconds=PATIENCE_S)
+
 Failures = Mapping[tuple[str, str], Sequence[Event]]
 """Events about pods by namespace and name."""
 
 
 def may_hide_trouble(state: State, since: datetime | None, now: datetime) -> bool:
     """Whether events are to be asked for: the pod has been starting for long."""
-    patience = timedelta(seconds=PATIENCE_S)
-    return state is State.STARTING and since is not None and now - since >= patience
+    return state is State.STARTING and since is not None and now - since >= _PATIENCE
 
 
 def by_pod(events: Iterable[Event]) -> Failures:

@@ -18,6 +18,7 @@ from jobman.kube.objects import (
     ContainerStatus,
     Event,
     Pod,
+    PodBrief,
     PodCondition,
 )
 from jobman.values.enums import State
@@ -83,7 +84,7 @@ class _Finding(msgspec.Struct, frozen=True):
     exit_code: int | None = None
 
 
-def view(pod: Pod, events: Iterable[Event] = (), *, now: datetime) -> PodView:
+def view(pod: PodBrief, events: Iterable[Event] = (), *, now: datetime) -> PodView:
     """The pod's state; `events` are those about this pod, `now` decides what has lasted long."""
     found = _finding(pod, events, now)
     main = main_status(pod)
@@ -103,7 +104,7 @@ def view(pod: Pod, events: Iterable[Event] = (), *, now: datetime) -> PodView:
     )
 
 
-def main_status(pod: Pod) -> ContainerStatus | None:
+def main_status(pod: PodBrief) -> ContainerStatus | None:
     """The status of the container whose words are the job's: `main`, else the first."""
     statuses = pod.status.container_statuses
     for status in statuses:
@@ -118,7 +119,7 @@ def main_container(pod: Pod) -> str | None:
     return "main" if "main" in names else next(iter(names), None)
 
 
-def _finding(pod: Pod, events: Iterable[Event], now: datetime) -> _Finding:
+def _finding(pod: PodBrief, events: Iterable[Event], now: datetime) -> _Finding:
     about = pod.status
     if about.phase == "Pending" and not (about.container_statuses or about.init_container_statuses):
         return _unstarted(pod)
@@ -141,7 +142,7 @@ def _finding(pod: Pod, events: Iterable[Event], now: datetime) -> _Finding:
     return _unstarted(pod)
 
 
-def _ended(pod: Pod) -> _Finding | None:
+def _ended(pod: PodBrief) -> _Finding | None:
     """The outcome, as soon as no container of the pod will run again."""
     if pod.status.phase == "Succeeded":
         return _Finding(State.SUCCEEDED, "Completed", exit_code=0)
@@ -159,12 +160,12 @@ def _ended(pod: Pod) -> _Finding | None:
     return _failed(pod)
 
 
-def _may_restart(pod: Pod, status: ContainerStatus) -> bool:
+def _may_restart(pod: PodBrief, status: ContainerStatus) -> bool:
     """Whether `status` is a sidecar's, which the kubelet starts again."""
     return any(c.name == status.name and c.restart_policy for c in pod.spec.init_containers)
 
 
-def _failed(pod: Pod) -> _Finding:
+def _failed(pod: PodBrief) -> _Finding:
     culprit = _failing([*pod.status.init_container_statuses, *pod.status.container_statuses])
     ended = culprit.state.terminated if culprit else None
     code = ended.exit_code if ended else None
@@ -203,7 +204,7 @@ def _exit_message(ended: ContainerStateTerminated) -> str:
         return ""
 
 
-def _disruption(pod: Pod) -> tuple[str, str]:
+def _disruption(pod: PodBrief) -> tuple[str, str]:
     """Reason and message of an eviction or a preemption, else empty."""
     condition = _condition(pod, "DisruptionTarget")
     if condition is None or condition.status != "True":
@@ -211,7 +212,7 @@ def _disruption(pod: Pod) -> tuple[str, str]:
     return condition.reason or "DisruptionTarget", condition.message or ""
 
 
-def _restarting(pod: Pod) -> _Finding | None:
+def _restarting(pod: PodBrief) -> _Finding | None:
     """A container that ended and that the kubelet will start again."""
     for status in pod.status.container_statuses:
         waiting, ended = status.state.waiting, status.state.terminated
@@ -225,7 +226,7 @@ def _restarting(pod: Pod) -> _Finding | None:
     return None
 
 
-def _first_waiting(pod: Pod) -> tuple[str, str] | None:
+def _first_waiting(pod: PodBrief) -> tuple[str, str] | None:
     """Reason and message of the container that holds the pod up."""
     for status in [*pod.status.init_container_statuses, *pod.status.container_statuses]:
         waiting = status.state.waiting
@@ -236,7 +237,7 @@ def _first_waiting(pod: Pod) -> tuple[str, str] | None:
 
 
 def _waiting(
-    pod: Pod, reason: str, message: str, events: Iterable[Event], now: datetime
+    pod: PodBrief, reason: str, message: str, events: Iterable[Event], now: datetime
 ) -> _Finding:
     trouble = _trouble(reason, message)
     if trouble is None:
@@ -263,7 +264,7 @@ def _trouble(reason: str, message: str) -> bool | None:
     return False if reason in _PASSING else None
 
 
-def mount_trouble(pod: Pod, events: Iterable[Event]) -> Event | None:
+def mount_trouble(pod: PodBrief, events: Iterable[Event]) -> Event | None:
     """The newest event that says why the pod is not made ready; None once it got further."""
     if _is_made_ready(pod):
         return None
@@ -277,7 +278,7 @@ def _newest_progress_last(event: Event) -> tuple[datetime, bool]:
     return last_seen(event), event.reason in PROGRESS_REASONS
 
 
-def _is_made_ready(pod: Pod) -> bool:
+def _is_made_ready(pod: PodBrief) -> bool:
     """Whether its volumes and its sandbox are there; servers before 1.35 say so late."""
     ready = _condition(pod, "PodReadyToStartContainers")
     inits = [status.state for status in pod.status.init_container_statuses]
@@ -294,13 +295,13 @@ def _first_failure(events: Iterable[Event]) -> datetime | None:
     return min((moment for moment in seen if moment), default=None)
 
 
-def _scheduled_at(pod: Pod) -> datetime | None:
+def _scheduled_at(pod: PodBrief) -> datetime | None:
     scheduled = _condition(pod, "PodScheduled")
     at = scheduled.last_transition_time if scheduled else None
     return at or pod.metadata.creation_timestamp
 
 
-def _unstarted(pod: Pod) -> _Finding:
+def _unstarted(pod: PodBrief) -> _Finding:
     """A pod of which no container is known."""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled is not None and scheduled.status == "False":
@@ -310,7 +311,7 @@ def _unstarted(pod: Pod) -> _Finding:
     return _Finding(State.PENDING)
 
 
-def _condition(pod: Pod, kind: str) -> PodCondition | None:
+def _condition(pod: PodBrief, kind: str) -> PodCondition | None:
     return next((c for c in pod.status.conditions if c.type == kind), None)
 
 
@@ -324,14 +325,14 @@ def _started_at(main: ContainerStatus | None) -> datetime | None:
     return None
 
 
-def _finished_at(pod: Pod) -> datetime | None:
+def _finished_at(pod: PodBrief) -> datetime | None:
     """When the last container ended."""
     statuses = [*pod.status.init_container_statuses, *pod.status.container_statuses]
     ends = [s.state.terminated.finished_at for s in statuses if s.state.terminated]
     return max((end for end in ends if end and end > _EPOCH_ENDS), default=None)
 
 
-def _index(pod: Pod) -> int | None:
+def _index(pod: PodBrief) -> int | None:
     """The completion index of an Indexed Job's pod."""
     text = pod.metadata.annotations.get(COMPLETION_INDEX, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -39,7 +39,10 @@ class ObjectMeta(KubeStruct, frozen=True):
     @property
     def controller(self) -> OwnerReference | None:
         """The owner that controls the object."""
-        return next((o for o in self.owner_references if o.controller), None)
+        for owner in self.owner_references:
+            if owner.controller:
+                return owner
+        return None
 
     def is_owned_by(self, uid: str) -> bool:
         """Whether it belongs to that very object, not to another that had its name."""

@@ -96,13 +96,18 @@ class Volume(KubeStruct, frozen=True):
     ephemeral: dict[str, Any] | None = None
 
 
-class PodSpec(KubeStruct, frozen=True):
-    """A pod as asked for."""
+class PodRules(KubeStruct, frozen=True):
+    """What of a pod's spec one must know to read its status."""
 
     node_name: str = ""
-    containers: list[Container] = []
     init_containers: list[Container] = []
     restart_policy: str = ""
+
+
+class PodSpec(PodRules, frozen=True):
+    """A pod as asked for."""
+
+    containers: list[Container] = []
     active_deadline_seconds: int | None = None
     termination_grace_period_seconds: int | None = None
     node_selector: dict[str, str] = {}
@@ -198,11 +203,17 @@ class PodStatus(KubeStruct, frozen=True):
     init_container_statuses: list[ContainerStatus] = []
 
 
-class Pod(KubeObject, frozen=True):
+class PodBrief(KubeObject, frozen=True):
+    """What a pod is doing, without what it asks for: of ten thousand that takes half the time."""
+
+    spec: PodRules = PodRules()
+    status: PodStatus = PodStatus()
+
+
+class Pod(PodBrief, frozen=True):
     """A pod."""
 
     spec: PodSpec = PodSpec()
-    status: PodStatus = PodStatus()
 
 
 class PodTemplateSpec(KubeStruct, frozen=True):

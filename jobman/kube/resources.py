@@ -18,6 +18,7 @@ from jobman.kube.objects import (
     Node,
     PersistentVolumeClaim,
     Pod,
+    PodBrief,
     Secret,
     ServiceAccount,
 )
@@ -76,6 +77,7 @@ def _segment(name: str, what: str) -> str:
 
 JOBS = Resource("batch/v1", "jobs", "Job", Job)
 PODS = Resource("v1", "pods", "Pod", Pod)
+POD_BRIEFS = Resource("v1", "pods", "Pod", PodBrief)
 EVENTS = Resource("v1", "events", "Event", Event)
 NODES = Resource("v1", "nodes", "Node", Node, namespaced=False)
 CONFIGMAPS = Resource("v1", "configmaps", "ConfigMap", ConfigMap)

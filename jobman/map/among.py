@@ -20,9 +20,9 @@ from jobman.kube.client import Client
 from jobman.kube.objects import Lease, Pod
 from jobman.kube.resources import LEASES, PODS
 from jobman.map import presence
-from jobman.map.detached import job_name
 from jobman.map.presence import Presence
 from jobman.map.reach import lives
+from jobman.map.run_names import job_name, run_of
 from jobman.values import names
 
 Tasks = dict[JobRow, list[TaskRow]]
@@ -89,7 +89,7 @@ def may_be_meant(query: ListQuery) -> bool:
 
 
 def _may_mean(word: str) -> bool:
-    return word == names.LAST or names.is_glob(word) or presence.run_of(word) is not None
+    return word == names.LAST or names.is_glob(word) or run_of(word) is not None
 
 
 def of_user(client: Client, user: str, *, now: datetime) -> list[Presence]:

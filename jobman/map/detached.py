@@ -19,6 +19,7 @@ from jobman.errors import UsageError
 from jobman.map.command_line import CommandLine
 from jobman.map.items import Found, Items
 from jobman.map.plan import Plan
+from jobman.map.run_names import job_name
 from jobman.map.template import Template
 
 Object = dict[str, Any]
@@ -54,11 +55,6 @@ class Site:
     image: str
     service_account: str
     claim: str
-
-
-def job_name(run: str) -> str:
-    """The name of the runner's Job, and what those of its ConfigMaps begin with."""
-    return f"map-{run}"
 
 
 def parcel(plan: Plan) -> dict[str, bytes]:

@@ -5,7 +5,6 @@ Pure. A detached run is not meant: its runner is a Job, which stands for it.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from jobman.jobs.tasks import TaskRow, of_pod
 from jobman.kube import labels
 from jobman.kube.objects import Lease, ObjectMeta, Pod
 from jobman.map import record
-from jobman.map.detached import job_name
 from jobman.map.pods import ITEM, Stage, attempt_of, stage
 from jobman.map.record import Record
+from jobman.map.run_names import job_name
 from jobman.values.duration import parse_rfc3339
 from jobman.values.enums import State
 
@@ -31,14 +30,7 @@ NO_RUNNER = "NoRunner"
 Leases = Mapping[tuple[str, str], tuple[Lease, bool]]
 """By namespace and run, each with whether its holder lives."""
 
-_NAME = re.compile(r"map-([a-z0-9]{8})")
 _STATES = (State.RUNNING, State.STARTING, State.STUCK, State.PENDING)
-
-
-def run_of(name: str) -> str | None:
-    """The run's id in the name of a run; None where it is no such name."""
-    found = _NAME.fullmatch(name)
-    return found[1] if found else None
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from jobman.kube.client import Client
 from jobman.kube.objects import Job, Lease, Pod
 from jobman.kube.resources import LEASES, PODS
 from jobman.map import presence
-from jobman.map.detached import job_name
 from jobman.map.lease import DURATION_S, Holder, is_alive, lease_name, myself
 from jobman.map.pods import selector
 from jobman.map.presence import Presence
+from jobman.map.run_names import job_name, run_of
 
 AT_ONCE = 8
 SEEN_ALIVE_S = 4 * DURATION_S
@@ -27,7 +27,7 @@ SEEN_ALIVE_S = 4 * DURATION_S
 
 def find(client: Client, name: str, *, now: datetime) -> Presence | None:
     """The run that is called so; None where there is nothing of it, or a Job stands for it."""
-    run = presence.run_of(name)
+    run = run_of(name)
     if run is None:
         return None
     lease_later = beside(lambda: lease_of(client, run))

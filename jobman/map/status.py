@@ -16,11 +16,11 @@ from jobman.kube.labels import JOB_NAME
 from jobman.kube.objects import Job, Pod
 from jobman.kube.resources import PODS
 from jobman.map import ledger, reach, record
-from jobman.map.detached import job_name
 from jobman.map.lease import Holder
 from jobman.map.pods import selector
 from jobman.map.presence import Presence
 from jobman.map.record import Record
+from jobman.map.run_names import job_name
 from jobman.values.enums import State
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jobman.kube.objects import Lease, OwnerReference, Pod
-from jobman.map import presence
+from jobman.map import presence, run_names
 from jobman.map.presence import Presence
 from jobman.map.record import RECORD, Record, of_lease
 from jobman.values.enums import State
@@ -69,7 +69,7 @@ def run_of(letters: str, *, living: bool = False, held: Lease | None = None) -> 
     ],
 )
 def test_names(name: str, expected: str | None) -> None:
-    assert presence.run_of(name) == expected
+    assert run_names.run_of(name) == expected
 
 
 @pytest.mark.parametrize(
