@@ -19,6 +19,8 @@ import msgspec
 CHANGES_KEPT = 10_000
 # resourceVersions are handed out from blocks that are reserved on disk ahead of their use.
 _BLOCK = 10_000
+# 64 MB of writes go to the log before the main file takes them up, which waits for the disk.
+_LOG_PAGES = 8_000
 # Found by number alone, which is cheap to write: whatever is asked is answered from memory.
 _SCHEMA = """
 create table if not exists objects (
@@ -165,6 +167,7 @@ class Store:
             "locking_mode=EXCLUSIVE",
             "journal_mode=WAL",
             "synchronous=NORMAL",
+            f"wal_autocheckpoint={_LOG_PAGES}",
         ):
             self._db.execute(f"pragma {pragma}").fetchall()
         self._db.executescript(_SCHEMA)

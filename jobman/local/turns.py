@@ -8,7 +8,7 @@ import time
 # Who asks again and again does so within this time; own work waits for a longer pause than that,
 _PAUSE_S = 0.002
 # and takes a step without one after this time.
-_LONGEST_S = 0.030
+_LONGEST_S = 0.050
 
 
 class Turns:

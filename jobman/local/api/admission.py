@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jobman.local.api import defaults, limits, metadata, quota, status
 from jobman.local.api.resources import Resource
 from jobman.local.api.users import SYSTEM, User
+from jobman.local.store import Key
 
 if TYPE_CHECKING:
     from jobman.local.api.registry import Registry
@@ -16,6 +17,7 @@ Object = dict[str, Any]
 DEFAULT_SERVICE_ACCOUNT = "default"
 CLAIM_PROTECTION = "kubernetes.io/pvc-protection"
 _UNKILLABLE = frozenset({"default", "kube-system", "kube-public"})
+_DELETED, _GLOBAL = b'"deletionTimestamp"', b'"globalDefault":true'
 _TOLERATED_S = 300
 _CLASSES = "priorityclasses.scheduling.k8s.io"
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -55,10 +57,11 @@ def may_delete(resource: Resource, obj: Object) -> None:
 
 def _check_namespace(registry: Registry, resource: Resource, obj: Object) -> None:
     about = obj["metadata"]
-    namespace = registry.find("namespaces", "", about["namespace"])
+    namespace = registry.store.get(Key("namespaces", "", about["namespace"]))
     if namespace is None:
         raise status.not_found("namespaces", "", about["namespace"])
-    if "deletionTimestamp" in namespace["metadata"]:
+    # what the bytes do not hold need not be decoded: each new object asks
+    if _DELETED in namespace.body and "deletionTimestamp" in namespace.object()["metadata"]:
         raise _terminating(resource, about["name"], about["namespace"])
 
 
@@ -96,7 +99,7 @@ def _set_priority(registry: Registry, pod: Object) -> None:
             why = f"no PriorityClass with name {name} was found"
             raise status.forbidden("pods", "", pod["metadata"]["name"], why)
     else:
-        classes = registry.list(_CLASSES)
+        classes = (c.object() for c in registry.store.list(_CLASSES) if _GLOBAL in c.body)
         found = next((c for c in classes if c.get("globalDefault")), None)
         if found is not None:
             spec["priorityClassName"] = found["metadata"]["name"]
