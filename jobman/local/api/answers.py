@@ -74,7 +74,8 @@ def _accept(header: str) -> Accept:
 
 def warn(request: web.BaseRequest, *texts: str) -> None:
     """Send warnings with the answer, whatever it will be."""
-    request.setdefault(_WARNINGS, []).extend(texts)
+    if texts:
+        request.setdefault(_WARNINGS, []).extend(texts)
 
 
 async def answer(

@@ -50,7 +50,7 @@ class _Envelope(msgspec.Struct):
 
 _DECODER = msgspec.json.Decoder(_Envelope)
 # Most objects have neither owners nor are they being deleted: one look at the bytes tells.
-_MARKS = (b'"ownerReferences"', b'"deletionTimestamp"')
+_OWNED, _DELETED = b'"ownerReferences"', b'"deletionTimestamp"'
 
 
 class GarbageCollector(Controller[Key]):
@@ -78,7 +78,7 @@ class GarbageCollector(Controller[Key]):
             freed = self._learn(key, ())
             waiting = [found for uid in freed if (found := self._key_of(change, uid))]
             return [*sorted(self._dependents.get(record.uid, ())), *waiting]
-        if not any(mark in record.body for mark in _MARKS):
+        if _OWNED not in record.body and _DELETED not in record.body:
             if key in self._owners:
                 self._learn(key, ())
             return []
@@ -111,7 +111,7 @@ class GarbageCollector(Controller[Key]):
             for owner in owners:
                 if owner.uid == uid:
                     found = self._record_of(owner, change.record.key.namespace)
-                    if found is not None and b'"deletionTimestamp"' in found.body:
+                    if found is not None and _DELETED in found.body:
                         return found.key
         return None
 

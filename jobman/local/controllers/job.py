@@ -135,10 +135,7 @@ class JobController(Controller[Key]):
         return [record.key]
 
     def _pod_changed(self, change: Change) -> list[Key]:
-        if not self._by_hand and not any(
-            record is not None and may_be_of_a_job(record)
-            for record in (change.record, change.previous)
-        ):
+        if not self._by_hand and not _concerns_jobs(change):
             return []
         pod, key, goes_on = pod_of(change.record), change.record.key, False
         before: JobPod | None = None
@@ -353,6 +350,11 @@ class JobController(Controller[Key]):
         if record is not None and record.uid == pod.uid:
             with _absent_is_fine():
                 self.registry.modify("pods", pod.namespace, pod.name, change)
+
+
+def _concerns_jobs(change: Change) -> bool:
+    before = change.previous
+    return may_be_of_a_job(change.record) or (before is not None and may_be_of_a_job(before))
 
 
 @contextlib.contextmanager

@@ -152,12 +152,13 @@ def pod_of(record: Record) -> JobPod:
 
 
 # A pod without any of these is no Job's business: one look at the bytes tells.
-_MARKS = (b'"ownerReferences"', TRACKING.encode(), CONTROLLER_UID.encode())
+_OWNED, _TRACKED, _LABELLED = b'"ownerReferences"', TRACKING.encode(), CONTROLLER_UID.encode()
 
 
 def may_be_of_a_job(record: Record) -> bool:
     """Whether a pod has to do with a Job, or had."""
-    return any(mark in record.body for mark in _MARKS)
+    body = record.body
+    return _OWNED in body or _TRACKED in body or _LABELLED in body
 
 
 def has_controller(record: Record) -> bool:
