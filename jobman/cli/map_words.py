@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobman.map.failures import Cause
     from jobman.map.plan import Plan
     from jobman.map.progress import Progress
-    from jobman.map.runner import Left, Leftover, Result
+    from jobman.map.result import Left, Leftover, Result
 
 PIPED_EVERY_S = 10.0
 RATE_OVER_S = 60.0
@@ -125,7 +125,7 @@ def _bar(progress: Progress) -> str:
 
 def ask(app: AppContext, progress: ProgressWriter, left: Left) -> Leftover:
     """What is to become of the pods; they stay where nobody can be asked."""
-    from jobman.map.runner import Leftover
+    from jobman.map.result import Leftover
 
     progress.end()
     pods = left.pending + left.running

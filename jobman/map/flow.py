@@ -68,10 +68,11 @@ class Hold:
         self.until = now + _pause_s(self._failures)
         self._failures += 1
 
-    def accepted(self) -> None:
-        """A creation was taken."""
-        self._failures = 0
-        self.reason = ""
+    def accepted(self, now: float) -> None:
+        """A creation was taken; within the pause it is one that was under way at its beginning."""
+        if now >= self.until:
+            self._failures = 0
+            self.reason = ""
 
     @property
     def probing(self) -> bool:

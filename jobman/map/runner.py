@@ -12,8 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 
 from jobman.errors import ForbiddenError, JobmanError
@@ -33,6 +31,7 @@ from jobman.map.plan import Plan
 from jobman.map.pods import Stage, selector
 from jobman.map.progress import Progress
 from jobman.map.record import Record
+from jobman.map.result import Ask, Left, Leftover, Result
 from jobman.map.submission import WORKERS, Submission
 from jobman.map.work import Work
 from jobman.map.workers import Workers
@@ -41,49 +40,6 @@ WRITE_S = 30.0
 """How often run.json is written meanwhile."""
 REPORT_S = 0.2
 """How often progress is told at most."""
-
-
-class Leftover(Enum):
-    """What becomes of the pods when the user interrupts the run."""
-
-    LEAVE = "leave"
-    DELETE = "delete"
-    CONTINUE = "continue"
-
-
-@dataclass(frozen=True)
-class Left:
-    """What an interrupted run has on the cluster."""
-
-    pending: int
-    running: int
-
-
-Ask = Callable[[Left], Leftover]
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended: `items` of which some succeeded, failed, or are left for another time.
-
-    `left` pods of it are still there; it took `elapsed_s` seconds. `stopped` says why it ended
-    early, empty when it did not; `interrupted` that the user did.
-    """
-
-    run: str
-    items: int
-    succeeded: int
-    failed: int
-    left: int = 0
-    elapsed_s: float = 0.0
-    stopped: str = ""
-    interrupted: bool = False
-    ledger: Ledger | None = None
-
-    @property
-    def all_succeeded(self) -> bool:
-        """Whether there is a log of every item."""
-        return self.succeeded == self.items
 
 
 def run(

@@ -153,7 +153,7 @@ class Submission:
     def _created(self, live: Live, uid: str) -> None:
         board = self._work.board
         board.created(live)
-        self._hold.accepted()
+        self._hold.accepted(time.monotonic())
         self._ceiling.accepted(board.pending + board.running)
         live.uid = uid
         if uid in live.gone:

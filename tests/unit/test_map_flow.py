@@ -79,8 +79,9 @@ def test_a_hold_doubles_and_ends_with_a_success() -> None:
         assert hold.probing
         now = hold.until
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
-    assert hold.reason == "busy"
-    hold.accepted()
+    hold.accepted(now - 1)  # begun before the trouble, it says nothing of its end
+    assert (hold.probing, hold.reason) == (True, "busy")
+    hold.accepted(now)
     assert (hold.probing, hold.reason) == (False, "")
     hold.failed("busy", now)
     assert hold.until - now == 1

@@ -27,7 +27,8 @@ from jobman.map.plan import Plan
 from jobman.map.pods import ITEM
 from jobman.map.presence import Presence
 from jobman.map.progress import Progress
-from jobman.map.runner import Left, Leftover, Result, run
+from jobman.map.result import Left, Leftover, Result
+from jobman.map.runner import run
 from jobman.map.template import Template
 from jobman.values.enums import State
 

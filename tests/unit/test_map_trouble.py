@@ -16,7 +16,8 @@ from jobman.kube.client import Client
 from jobman.map.items import Items
 from jobman.map.plan import Plan
 from jobman.map.progress import Progress
-from jobman.map.runner import Leftover, Result, run
+from jobman.map.result import Leftover, Result
+from jobman.map.runner import run
 from jobman.map.template import Template
 
 PODS = "/api/v1/namespaces/team/pods"

@@ -16,7 +16,7 @@ from jobman.map.ledger import Ledger, RunFile, Source
 from jobman.map.outcome import Outcome
 from jobman.map.plan import Plan
 from jobman.map.progress import Progress
-from jobman.map.runner import Result
+from jobman.map.result import Result
 from jobman.map.template import Template
 
 NOTHING = Progress(total=100, done=0, failed=0, running=0, pending=0, skipped=0)

@@ -1,0 +1,52 @@
+"""How a run ended, and what is asked of the user who interrupts one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from jobman.map.ledger import Ledger
+
+
+class Leftover(Enum):
+    """What becomes of the pods when the user interrupts the run."""
+
+    LEAVE = "leave"
+    DELETE = "delete"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True)
+class Left:
+    """What an interrupted run has on the cluster."""
+
+    pending: int
+    running: int
+
+
+Ask = Callable[[Left], Leftover]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: `items` of which some succeeded, failed, or are left for another time.
+
+    `left` pods of it are still there; it took `elapsed_s` seconds. `stopped` says why it ended
+    early, empty when it did not; `interrupted` that the user did.
+    """
+
+    run: str
+    items: int
+    succeeded: int
+    failed: int
+    left: int = 0
+    elapsed_s: float = 0.0
+    stopped: str = ""
+    interrupted: bool = False
+    ledger: Ledger | None = None
+
+    @property
+    def all_succeeded(self) -> bool:
+        """Whether there is a log of every item."""
+        return self.succeeded == self.items
