@@ -126,11 +126,11 @@ def test_it_is_looked_at_again_and_said_when_it_is_new(app: App, big: JobWorld) 
 
 @pytest.mark.parametrize(
     ("pods", "asked"),
-    [([Reply(400)], 1), ([a_list(goes_on=True)] * 5, 5)],
+    [([Reply(400)], {1}), ([a_list(goes_on=True)] * 5, {5, 6})],  # one more is asked for ahead
     ids=["it cannot be learnt", "too many pods to be counted"],
 )
 def test_what_is_said_when_the_cluster_is_not_looked_at(
-    app: App, big: JobWorld, pods: Sequence[Reply], asked: int
+    app: App, big: JobWorld, pods: Sequence[Reply], asked: set[int]
 ) -> None:
     """The line stays what the state says, or what the scheduler says."""
     piped, done = app(False), threading.Event()
@@ -145,7 +145,7 @@ def test_what_is_said_when_the_cluster_is_not_looked_at(
         line.show(WAITS)
         assert done.wait(10)
         line.show(RUNS)
-    assert len(big.server.asked("GET", PODS)) == asked
+    assert len(big.server.asked("GET", PODS)) in asked
     assert "never fit" not in seen(piped).bytes.decode()
 
 
