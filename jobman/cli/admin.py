@@ -62,19 +62,12 @@ def manifests(
     app = app_context(ctx)
     from jobman.admin import publisher
     from jobman.cli.queue_publish import every_seconds
-    from jobman.queue.publish import DEFAULT_CONFIGMAP
 
     if for_map:
         _of_map(app)
         return
     every_seconds(every)
-    settings = app.settings.values
-    namespace = app.options.namespace or settings.jobs_queue.namespace or settings.namespace
-    if not namespace:
-        raise UsageError("no namespace is named to publish the queue in", hint="-n names it")
-    name = configmap or settings.jobs_queue.configmap or DEFAULT_CONFIGMAP
-    if problem := dns_subdomain_problem(name):
-        raise UsageError(f"--configmap: '{name}' is no name: {problem}")
+    namespace, name = _published_where(app, configmap)
     found = publisher.manifests(
         publisher.Publisher(
             namespace=namespace,
@@ -88,6 +81,20 @@ def manifests(
         )
     )
     _write(app, found)
+
+
+def _published_where(app: AppContext, configmap: str | None) -> tuple[str, str]:
+    """The namespace and the name of the ConfigMap."""
+    from jobman.queue.publish import DEFAULT_CONFIGMAP
+
+    settings = app.settings.values
+    namespace = app.options.namespace or settings.jobs_queue.namespace or settings.namespace
+    if not namespace:
+        raise UsageError("no namespace is named to publish the queue in", hint="-n names it")
+    name = configmap or settings.jobs_queue.configmap or DEFAULT_CONFIGMAP
+    if problem := dns_subdomain_problem(name):
+        raise UsageError(f"--configmap: '{name}' is no name: {problem}")
+    return namespace, name
 
 
 def _of_map(app: AppContext) -> None:
