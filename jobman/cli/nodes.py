@@ -80,14 +80,10 @@ def _narrowed(snapshot: Snapshot, patterns: list[str], gpu_only: bool, app: AppC
     kept = [
         node
         for node in snapshot.nodes or ()
-        if (not patterns or any(_means(word, node.name) for word in patterns))
+        if (not patterns or any(words.means(word, node.name) for word in patterns))
         and (not gpu_only or gpu_resources(node, is_gpu))
     ]
     return replace(snapshot, nodes=kept)
-
-
-def _means(word: str, name: str) -> bool:
-    return words.glob_matches(word, name) if words.is_glob(word) else word == name
 
 
 def _write_nodes(app: AppContext, snapshot: Snapshot, *, holders: bool) -> None:

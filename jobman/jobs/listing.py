@@ -107,7 +107,7 @@ class _Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def rows(client: Client, query: ListQuery, *, now: datetime) -> list[JobRow]:
     """The jobs in the order asked for. Jobs and Pods are asked for at the same time."""
     found = (_row(draft, view, now) for draft, view in _found(client, query, now))
-    return ordered((row for row in found if _is_wanted(row, query)), query.sort)
+    return ordered((row for row in found if is_wanted(row, query)), query.sort)
 
 
 def tasks_by_row(client: Client, query: ListQuery, *, now: datetime) -> dict[JobRow, list[TaskRow]]:
@@ -116,7 +116,7 @@ def tasks_by_row(client: Client, query: ListQuery, *, now: datetime) -> dict[Job
     return {
         row: tasks.of(draft.job, view, now=now)
         for draft, view, row in found
-        if _is_wanted(row, query)
+        if is_wanted(row, query)
     }
 
 
@@ -131,7 +131,7 @@ def rows_of(
     """The same of jobs, and views of pods and refusals by their uid, that are known already."""
     drafts = _meant([_draft(job, query.gpu_resources) for job in jobs], query)
     found = (_row(draft, view, now) for draft, view in _views(drafts, pods, refused))
-    return ordered((row for row in found if _is_wanted(row, query)), query.sort)
+    return ordered((row for row in found if is_wanted(row, query)), query.sort)
 
 
 def _found(client: Client, query: ListQuery, now: datetime) -> Iterator[tuple[_Draft, JobView]]:
@@ -152,7 +152,8 @@ def _views(
         yield draft, state.derive(draft.job, pods.get(uid, ()), refused.get(uid, ()))
 
 
-def _is_wanted(row: JobRow, query: ListQuery) -> bool:
+def is_wanted(row: JobRow, query: ListQuery) -> bool:
+    """Whether the row's time and state are those asked for."""
     if query.since is not None and (row.submitted_at or pod_views.LONG_AGO) < query.since:
         return False
     return not query.states or row.state in query.states
@@ -219,9 +220,7 @@ def _marked_at(draft: _Draft) -> datetime:
 
 def _is_meant(draft: _Draft, words: Iterable[str]) -> bool:
     name = draft.job.metadata.name
-    return any(
-        name == word or (names.is_glob(word) and names.glob_matches(word, name)) for word in words
-    )
+    return any(names.means(word, name) for word in words)
 
 
 def _pods_by_job(client: Client, query: ListQuery, now: datetime) -> PodsByJob:

@@ -79,9 +79,9 @@ class Listener:
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
-        most = self._body_max
-        parts = (message, payload, protocol, writer, task, self._loop)
-        return web.BaseRequest(*parts, client_max_size=most)
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, self._loop, client_max_size=self._body_max
+        )
 
     async def _hear(self, request: web.BaseRequest) -> web.StreamResponse:
         timer = self._silent.pop(request.protocol, None)

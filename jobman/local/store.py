@@ -83,6 +83,13 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         key = Key(resource, metadata.namespace, metadata.name)
         return cls(key, number, int(metadata.resourceVersion), metadata.uid, metadata.labels, body)
 
+    @property
+    def deleting(self) -> bool:
+        """Whether its deletion has begun; what the bytes do not hold is not decoded."""
+        return (
+            b'"deletionTimestamp"' in self.body and "deletionTimestamp" in self.object()["metadata"]
+        )
+
     def object(self) -> dict[str, Any]:
         """A fresh copy of the object."""
         decoded: dict[str, Any] = msgspec.json.decode(self.body)

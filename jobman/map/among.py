@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from jobman.errors import ForbiddenError
-from jobman.jobs.listing import JobRow, ListQuery
+from jobman.jobs.listing import JobRow, ListQuery, is_wanted
 from jobman.jobs.order import ordered
 from jobman.jobs.tasks import TaskRow
 from jobman.kube import labels
@@ -155,14 +155,8 @@ def _counting(job: JobRow, items: JobRow | None) -> JobRow:
 def _is_wanted(row: JobRow, query: ListQuery) -> bool:
     if not query.everybody and row.user != query.user:
         return False
-    if query.since is not None and (row.submitted_at is None or row.submitted_at < query.since):
-        return False
-    if query.states and row.state not in query.states:
-        return False
-    return not query.words or any(
-        row.name == word or (names.is_glob(word) and names.glob_matches(word, row.name))
-        for word in query.words
-    )
+    meant = not query.words or any(names.means(word, row.name) for word in query.words)
+    return meant and is_wanted(row, query)
 
 
 def _leases(client: Client, query: ListQuery) -> Sequence[Lease]:

@@ -89,6 +89,11 @@ def is_glob(text: str) -> bool:
     return any(char in text for char in "*?[")
 
 
+def means(word: str, name: str) -> bool:
+    """Whether the word, a name or a glob, means this name."""
+    return name == word or (is_glob(word) and glob_matches(word, name))
+
+
 def glob_matches(pattern: str, name: str) -> bool:
     """Whether `name` matches the shell pattern, case by case."""
     return fnmatch.fnmatchcase(name, pattern)

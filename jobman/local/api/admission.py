@@ -17,7 +17,7 @@ Object = dict[str, Any]
 DEFAULT_SERVICE_ACCOUNT = "default"
 CLAIM_PROTECTION = "kubernetes.io/pvc-protection"
 _UNKILLABLE = frozenset({"default", "kube-system", "kube-public"})
-_DELETED, _GLOBAL = b'"deletionTimestamp"', b'"globalDefault":true'
+_GLOBAL = b'"globalDefault":true'
 _TOLERATED_S = 300
 _CLASSES = "priorityclasses.scheduling.k8s.io"
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -60,8 +60,7 @@ def _check_namespace(registry: Registry, resource: Resource, obj: Object) -> Non
     namespace = registry.store.get(Key("namespaces", "", about["namespace"]))
     if namespace is None:
         raise status.not_found("namespaces", "", about["namespace"])
-    # what the bytes do not hold need not be decoded: each new object asks
-    if _DELETED in namespace.body and "deletionTimestamp" in namespace.object()["metadata"]:
+    if namespace.deleting:
         raise _terminating(resource, about["name"], about["namespace"])
 
 

@@ -249,7 +249,7 @@ def _create(registry: Registry, obj: Object, event: Object) -> tuple[str, str]:
     namespace = obj["metadata"].get("namespace") or "default"
     name = event["metadata"]["name"]
     home = registry.store.get(Key("namespaces", "", namespace))
-    if home is None or b'"deletionTimestamp"' in home.body:
+    if home is None or home.deleting:
         raise not_found("namespaces", "", namespace)
     event["metadata"] = {
         "name": name,

@@ -111,7 +111,7 @@ class GarbageCollector(Controller[Key]):
             for owner in owners:
                 if owner.uid == uid:
                     found = self._record_of(owner, change.record.key.namespace)
-                    if found is not None and _DELETED in found.body:
+                    if found is not None and found.deleting:
                         return found.key
         return None
 

@@ -35,17 +35,17 @@ class NamespaceController(Controller[Key]):
         """A terminating namespace: itself, or that of what was deleted."""
         key = change.record.key
         if key.resource == NAMESPACES:
-            return [key] if change.type != "DELETED" and _is_going(change.record) else []
+            return [key] if change.type != "DELETED" and change.record.deleting else []
         if change.type == "MODIFIED" or (change.type == "ADDED" and change.previous is None):
             return []
         home = Key(NAMESPACES, "", key.namespace)
         record = self.registry.store.get(home)
-        return [home] if record is not None and _is_going(record) else []
+        return [home] if record is not None and record.deleting else []
 
     async def sync(self, key: Key) -> float | None:
         """Delete what is inside; finalize when nothing is left."""
         record = self.registry.store.get(key)
-        if record is None or not _is_going(record):
+        if record is None or not record.deleting:
             return None
         await self._empty(key.name)
         remaining = self._remaining(key.name)
@@ -64,7 +64,7 @@ class NamespaceController(Controller[Key]):
         count = 0
         for resource in _ORDER:
             for record in self.registry.store.list(resource.name, namespace):
-                if not _is_going(record):
+                if not record.deleting:
                     self._delete(record)
                     count += 1
                 if count % _STEPS_IN_A_ROW == _STEPS_IN_A_ROW - 1:
@@ -81,10 +81,6 @@ class NamespaceController(Controller[Key]):
         """What is still there, by resource."""
         found = {r.name: self.registry.store.list(r.name, namespace) for r in _ORDER}
         return {name: records for name, records in found.items() if records}
-
-
-def _is_going(record: Record) -> bool:
-    return b'"deletionTimestamp"' in record.body
 
 
 def _finalize(namespace: Object) -> None:

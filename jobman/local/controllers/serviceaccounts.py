@@ -40,7 +40,7 @@ class NamespaceDefaults(Controller[str]):
     async def sync(self, key: str) -> float | None:
         """Make what is not there, and the CA as it is."""
         record = self.registry.store.get(Key(NAMESPACES, "", key))
-        if record is None or b'"deletionTimestamp"' in record.body:
+        if record is None or record.deleting:
             return None
         account = _object("ServiceAccount", ACCOUNT)
         if self.registry.find("serviceaccounts", key, ACCOUNT) is None:
