@@ -122,6 +122,10 @@ class LogWriter:
             file.seek(start)
             file.truncate(start + file.read().rfind(b"\n") + 1)
 
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
     def _rotate(self) -> None:
         os.close(self._fd)
         for number in range(self._max_files - 1, 0, -1):

@@ -1,7 +1,9 @@
-"""The holder of one container: starts its process, writes its log, records how it ended.
+"""The holder of containers, one after the other: starts it, writes its log, records how it ended.
 
-It is forked from the zygote, leads a session of its own and outlives the daemon. All that a later
-daemon must know is in the container's directory:
+It is forked from the zygote, leads a session of its own and outlives the daemon. The daemon asks
+for each container over the holder's channel, and for the next one when all that the one before
+has started is dead. With nobody at the other end a holder ends, after its container if it has one.
+All that a later daemon must know is in the container's directory:
 
 spec.json   what to start, as the daemon has given it
 ctl         a FIFO that the shim alone reads: open for writing means alive, its closing means the
@@ -10,7 +12,7 @@ claim       made by the first shim of this directory, which alone may start the 
 log         the output in CRI's line format
 exit        how it ended; renamed into place, so it is whole when it is there
 
-Standard library only, and sparing: each container pays for every page that is touched here, so
+Standard library only, and sparing: each container pays for every step that is taken here, so
 files are opened by plain calls rather than by way of pathlib.
 """
 # ruff: noqa: PTH102, PTH104, PTH108, PTH120
@@ -22,17 +24,21 @@ import json
 import os
 import select
 import signal
+import socket
 import time
-from collections.abc import Callable
 from typing import Any, NoReturn
 
-from jobman.local import processes
+from jobman.local import layout, processes
 from jobman.local.crilog import LogWriter
 from jobman.local.launch import Launch, LaunchError, launch
 from jobman.local.layout import CLAIM, CTL, EXIT, KILL, LOG, SPEC
 from jobman.local.mounts import Mount
 
 START_ERROR_CODE = 128
+# A longer spec comes as a file: the message is to fit into any socket's buffer.
+INLINE_BYTES = 1 << 15
+# What a holder may have lost or kept of a container is gone with it after so many.
+MOST_CONTAINERS = 256
 # What a shell ends with whose command was killed.
 _TOLD_KILLED = 128 + signal.SIGKILL
 
@@ -41,8 +47,7 @@ _EXIT_BYTES = 4096
 _RETRY_MS = 1000
 # containers/NAME/NUMBER
 _DIRECTORIES_MOST = 3
-
-Report = Callable[[dict[str, Any]], None]
+_PATH_BYTES = 4096
 
 
 class AlreadyClaimedError(Exception):
@@ -65,12 +70,15 @@ def detach(name: str) -> None:
 class Shim:
     """One container, from its claim to its exit file."""
 
-    def __init__(self, directory: str, spec_fd: int) -> None:
+    def __init__(self, directory: str, text: bytes, woken: int) -> None:
+        """`text` is the spec; `woken` is readable when a child has ended."""
         self._directory = directory
+        self._woken = woken
         _make_directory(directory, _DIRECTORIES_MOST)
         self._ctl = self._open_ctl()
         self._claim = self._make_claim()
-        self._spec = self._take_spec(spec_fd)
+        self._keep_spec(text)
+        self._spec: dict[str, Any] = json.loads(text)
         self._exit_fd = self._reserve_exit()
         log = self._spec["log"]
         path = f"{directory}/{LOG}"
@@ -93,15 +101,10 @@ class Shim:
         except FileExistsError:
             raise AlreadyClaimedError from None
 
-    def _take_spec(self, spec_fd: int) -> dict[str, Any]:
-        """Keep it beside the container, for the commands that are run in there later."""
-        with open(spec_fd, "rb", buffering=0) as given:
-            given.seek(0)
-            text = given.read()
+    def _keep_spec(self, text: bytes) -> None:
+        """Beside the container, for the commands that are run in there later."""
         with open(f"{self._directory}/{SPEC}", "wb", opener=_private) as kept:
             kept.write(text)
-        spec: dict[str, Any] = json.loads(text)
-        return spec
 
     def _reserve_exit(self) -> int:
         """Room for the exit file, so that a disk that fills up cannot take the exit code."""
@@ -110,24 +113,21 @@ class Shim:
         os.write(fd, b" " * _EXIT_BYTES)
         return fd
 
-    def run(self, report: Report) -> None:
-        """Start the process, hold it to its end and write the exit file."""
-        started_ns = time.time_ns()
-        reader, writer = os.pipe2(os.O_CLOEXEC)
+    def start(self) -> bytes:
+        """Start the process; what is to be said of it (see layout.py)."""
+        self._started_ns = time.time_ns()
+        self._output, writer = os.pipe2(os.O_CLOEXEC)
         try:
-            self._start(writer)
+            self._launch(writer)
         except LaunchError as error:
             self._write_exit({"code": START_ERROR_CODE, "error": str(error), "startedAt": 0})
-            report({"ended": True})
-            return
+            return layout.ENDED
         finally:
             os.close(writer)
-        self._write_claim(started_ns)
-        report({"started": started_ns})
-        self._hold(reader)
-        self._write_exit(self._outcome() | {"startedAt": started_ns})
+        self._write_claim()
+        return b"%s %d" % (layout.STARTED, self._started_ns)
 
-    def _start(self, output: int) -> None:
+    def _launch(self, output: int) -> None:
         spec = self._spec
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         wanted = Launch(
@@ -137,60 +137,68 @@ class Shim:
             mounts=[Mount(*mount) for mount in spec["mounts"]],
             new_root=spec["newRoot"],
         )
-        self._pid = launch(wanted, null, output, output)
+        try:
+            self._pid = launch(wanted, null, output, output)
+        finally:
+            os.close(null)
         processes.offer_to_oom_killer(self._pid)
-        os.close(null)
 
-    def _write_claim(self, started_ns: int) -> None:
+    def _write_claim(self) -> None:
         facts = {
             "pid": self._pid,
             "ticks": processes.start_ticks(self._pid),
             "boot": processes.boot_id(),
-            "startedAt": started_ns,
+            "startedAt": self._started_ns,
         }
         os.write(self._claim, json.dumps(facts).encode())
 
-    def _hold(self, output: int) -> None:
-        """Until the process has ended: write the log, reap orphans, take commands."""
-        os.set_blocking(output, False)
-        woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._reap()
-        while self._status is None:
-            poll = select.poll()
-            poll.register(woken, select.POLLIN)
-            poll.register(self._ctl, select.POLLIN)
-            room = self._log.flush()
-            if room and output >= 0:
-                poll.register(output, select.POLLIN)
-            ready = [fd for fd, _ in poll.poll(None if room else _RETRY_MS)]
-            if output in ready and not self._pump(output):
-                os.close(output)
-                output = -1
-            if self._ctl in ready:
-                self._obey()
-            if woken in ready:
-                os.read(woken, _READ_BYTES)
-                self._reap()
-        processes.kill_children()
-        self._finish_log(output)
+    def hold(self) -> None:
+        """Hold what was started to its end and write the exit file."""
+        if self._pid:
+            self._attend()
+            processes.kill_children()
+            self._finish_log()
+            self._write_exit(self._outcome() | {"startedAt": self._started_ns})
 
-    def _pump(self, output: int) -> bool:
+    def _attend(self) -> None:
+        """Until the process has ended: write the log, reap orphans, take commands."""
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        poll.register(self._ctl, select.POLLIN)
+        listening = False
+        while self._status is None:
+            room = self._log.flush()
+            if listening != (room and self._output >= 0):
+                listening = not listening
+                if listening:
+                    poll.register(self._output, select.POLLIN)
+                else:
+                    poll.unregister(self._output)
+            for fd, _ in poll.poll(None if room else _RETRY_MS):
+                if fd == self._ctl:
+                    self._obey()
+                elif fd == self._woken:
+                    os.read(fd, _READ_BYTES)
+                    self._reap()
+                elif not self._pump():
+                    poll.unregister(fd)
+                    listening = False
+                    self._close_output()
+
+    def _pump(self) -> bool:
         """Move what the pipe holds into the log; False at its end."""
-        try:
-            data = os.read(output, _READ_BYTES)
-        except BlockingIOError:
-            return True
+        data = os.read(self._output, _READ_BYTES)
         if data:
             self._log.feed(data)
         return bool(data)
 
-    def _finish_log(self, output: int) -> None:
+    def _finish_log(self) -> None:
         """What is left in the pipe; with no room on the disk it is lost, the file stays whole."""
-        with contextlib.suppress(BlockingIOError):
-            while output >= 0 and self._log.flush() and (data := os.read(output, _READ_BYTES)):
-                self._log.feed(data)
+        if self._output >= 0:
+            os.set_blocking(self._output, False)
+            with contextlib.suppress(BlockingIOError):
+                while self._log.flush() and self._pump():
+                    pass
         self._log.finish()
         if self._log.pending:
             self._log.drop_torn_line()
@@ -229,24 +237,70 @@ class Shim:
         os.ftruncate(self._exit_fd, len(text))
         os.rename(f"{self._directory}/{EXIT}.tmp", f"{self._directory}/{EXIT}")
 
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            os.close(self._output)
+            self._output = -1
 
-def hold(directory: str, spec_fd: int, report: Report) -> NoReturn:
-    """The whole life of a shim, in a process just forked. Never returns."""
+    def close(self) -> None:
+        """Let go of all files: the daemon sees that `ctl` has no reader any more."""
+        self._close_output()
+        self._log.close()
+        for fd in (self._claim, self._exit_fd, self._ctl):
+            os.close(fd)
+
+
+def hold(channel: socket.socket) -> NoReturn:
+    """The whole life of a holder, in a process just forked. Never returns."""
     try:
         detach("container-shim")
-        try:
-            shim = Shim(directory, spec_fd)
-        except AlreadyClaimedError:
-            report({"claimed": True})
-            os._exit(0)
-        except OSError as error:
-            _unclaim(directory)
-            report({"failed": f"{error.filename or directory}: {error.strerror}"})
-            os._exit(1)
-        shim.run(report)
-        os._exit(0)
+        woken = _children_ended()
+        for _ in range(MOST_CONTAINERS):
+            shim = _start_one(channel, woken)
+            shim.hold()
+            channel.send(layout.IDLE)
+            shim.close()
     finally:
+        os._exit(0)
+
+
+def _children_ended() -> int:
+    """A descriptor that becomes readable whenever a child ends."""
+    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return woken
+
+
+def _start_one(channel: socket.socket, woken: int) -> Shim:
+    """The next container that is asked for. Ends this process where there is none to hold."""
+    message, descriptors, _, _ = socket.recv_fds(channel, _PATH_BYTES + INLINE_BYTES, 1)
+    path, _, text = message.partition(b"\0")
+    if not path:
+        os._exit(0)
+    directory = os.fsdecode(path)
+    for fd in descriptors:
+        text = _whole(fd)
+    try:
+        shim = Shim(directory, text, woken)
+    except AlreadyClaimedError:
+        channel.send(layout.CLAIMED)
+        os._exit(0)
+    except OSError as error:
+        _unclaim(directory)
+        why = f"{error.filename or directory}: {error.strerror}"
+        channel.send(b"%s %s" % (layout.FAILED, os.fsencode(why)))
         os._exit(1)
+    said = shim.start()
+    with contextlib.suppress(OSError):  # the daemon is gone; its successor reads the directory
+        channel.send(said)
+    return shim
+
+
+def _whole(fd: int) -> bytes:
+    with open(fd, "rb", buffering=0) as file:
+        file.seek(0)
+        return file.read()
 
 
 def _unclaim(directory: str) -> None:

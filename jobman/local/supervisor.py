@@ -10,32 +10,22 @@ import asyncio
 import contextlib
 import errno
 import json
-import logging
 import os
 import resource
-import socket
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jobman.local import layout, processes
-from jobman.local.zygote import MAX_REQUEST
+from jobman.local.holders import Holders
+from jobman.local.zygote_process import StartFailedError, ZygoteProcess
 
-log = logging.getLogger(__name__)
+__all__ = ["Exit", "Running", "Spec", "StartFailedError", "Supervisor", "bury", "void"]
 
 LOST_CODE = 137
 LOST_MESSAGE = "The container could not be located when the pod was terminated"
-_ZYGOTE = (
-    "import sys; sys.path.insert(0, sys.argv.pop()); from jobman.local.zygote import main; main()"
-)
-_PACKAGES = str(Path(__file__).parents[2])
-
-
-class StartFailedError(Exception):
-    """Nothing was started, and it may be tried again (no room, no processes left)."""
 
 
 @dataclass(frozen=True)
@@ -152,28 +142,24 @@ class Supervisor:
     umask: int = 0o022
     open_files: int = field(default_factory=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     running: dict[Path, Running] = field(default_factory=dict)
-    _channel: socket.socket | None = None
-    _process: asyncio.subprocess.Process | None = None
-    _watcher: asyncio.Task[None] | None = None
-    _answers: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
-    _last_id: int = 0
     mount_problem: str | None = None
+    zygote: ZygoteProcess = field(init=False)
+    holders: Holders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.zygote = ZygoteProcess(self.umask, self.open_files)
+        self.holders = Holders(self.zygote)
 
     async def open(self) -> None:
         """Start the zygote and see whether mount paths can be made here."""
         self.new_root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._start_zygote()
-        answer = await self._ask({"op": "probe", "dir": str(self.new_root)})
+        answer = await self.zygote.ask({"op": "probe", "dir": str(self.new_root)})
         self.mount_problem = answer["problem"]
 
     async def close(self) -> None:
-        """End the zygote; containers go on."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
-        self._disconnect()
-        if self._process is not None:
-            await self._process.wait()
+        """End the zygote and the holders that hold nothing; containers go on."""
+        self.holders.close()
+        await self.zygote.close()
         for container in list(self.running.values()):
             container.forget()
 
@@ -183,16 +169,17 @@ class Supervisor:
         At most one process ever comes of one directory: asking again finds the first.
         Raises StartFailedError when nothing was started.
         """
-        with _in_memory(spec.encoded()) as given:
-            answer = await self._ask({"op": "start", "dir": str(directory)}, [given])
-        if failed := answer.get("failed"):
-            raise StartFailedError(failed)
-        found = self.find(directory, started_ns=answer.get("started"))
+        word, rest = await self.holders.start(str(directory), spec.encoded())
+        if word == layout.FAILED:
+            raise StartFailedError(os.fsdecode(rest))
+        if word == layout.STARTED:
+            return self._watch(directory, int(rest))
+        found = self.find(directory)
         if found is None:
             raise StartFailedError(f"{directory}: the container's holder ended before it began")
         return found
 
-    def find(self, directory: Path, *, started_ns: int | None = None) -> Running | Exit | None:
+    def find(self, directory: Path) -> Running | Exit | None:
         """The container of `directory` as it is now; None if it was never started."""
         if directory in self.running:
             return self.running[directory]
@@ -201,6 +188,12 @@ class Supervisor:
             return ended
         if not (directory / layout.CLAIM).exists():
             return None
+        return self._watch(directory)
+
+    def _watch(self, directory: Path, started_ns: int | None = None) -> Running | Exit:
+        """A container that was started once."""
+        if directory in self.running:
+            return self.running[directory]
         ctl = _open_ctl(directory)
         if ctl is None:
             return Exit.read(directory) or bury(directory)
@@ -223,104 +216,7 @@ class Supervisor:
             "tty": tty,
             "pid": container.main_pid,
         }
-        return await self._ask(request, descriptors)
-
-    async def _ask(
-        self, request: dict[str, Any], descriptors: Sequence[int] = ()
-    ) -> dict[str, Any]:
-        if self._channel is None:
-            await self._start_zygote()
-        self._last_id += 1
-        number = self._last_id
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._answers[number] = answer
-        try:
-            await self._send(json.dumps({"id": number} | request).encode(), descriptors)
-            return await answer
-        finally:
-            self._answers.pop(number, None)
-
-    async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
-        while True:
-            assert self._channel is not None
-            try:
-                socket.send_fds(self._channel, [message], list(descriptors))
-            except BlockingIOError:
-                await self._writable(self._channel)
-            except OSError as error:
-                raise StartFailedError(f"the zygote does not answer: {error.strerror}") from error
-            else:
-                return
-
-    async def _writable(self, channel: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        loop.add_writer(channel, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            loop.remove_writer(channel)
-
-    async def _start_zygote(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_REQUEST)
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _ZYGOTE),
-                *map(str, (theirs.fileno(), self.umask, self.open_files, _PACKAGES)),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                cwd="/",
-                env={},
-                start_new_session=True,
-            )
-        self._channel = ours
-        asyncio.get_running_loop().add_reader(ours, self._receive)
-        self._watcher = asyncio.create_task(self._watch(self._process))
-
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        """A zygote that ends leaves its containers alone; the next request starts another."""
-        code = await process.wait()
-        log.warning("the zygote ended with %s", code)
-        self._disconnect()
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(StartFailedError(f"the zygote ended with {code}"))
-
-    def _disconnect(self) -> None:
-        if self._channel is not None:
-            asyncio.get_running_loop().remove_reader(self._channel)
-            self._channel.close()
-            self._channel = None
-
-    def _receive(self) -> None:
-        if self._channel is None:
-            return
-        try:
-            data = self._channel.recv(MAX_REQUEST)
-        except (BlockingIOError, ConnectionResetError):
-            return
-        if not data:
-            self._disconnect()
-            return
-        message = json.loads(data)
-        answer = self._answers.get(message["id"])
-        if answer is not None and not answer.done():
-            answer.set_result(message)
-
-
-@contextlib.contextmanager
-def _in_memory(text: bytes) -> Iterator[int]:
-    """A descriptor to read the text from, of whatever size."""
-    fd = os.memfd_create("spec", os.MFD_CLOEXEC)
-    try:
-        with open(fd, "wb", closefd=False) as file:
-            file.write(text)
-        yield fd
-    finally:
-        os.close(fd)
+        return await self.zygote.ask(request, descriptors)
 
 
 def _open_ctl(directory: Path) -> int | None:

@@ -2,10 +2,10 @@
 
 `zygote FD UMASK FILES` gives its children that umask and soft limit of open files, and serves
 requests on a SEQPACKET socket until its other end closes. A request is one JSON object with an
-`id`, which comes back in every answer to it:
+`op`; its first descriptor is the channel of the process that is forked for it:
 
-start   {dir} + a file with the spec   -> {started: ns} | {ended} | {claimed} | {failed: text}
-exec    {dir, argv, tty, pid} + 1 or 3 descriptors -> {exit: code, signal} | {error: text}
+hold                                   to be a container's holder, see shim.py
+exec    {dir, argv, tty, pid} + 1 or 3 descriptors -> {exit: code} | {error: text}
 probe   {dir}                          -> {problem: text | null}, whether mount paths can be made
 
 Holders go on when the zygote or the daemon ends. Standard library only.
@@ -13,6 +13,7 @@ Holders go on when the zygote or the daemon ends. Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -25,8 +26,8 @@ from typing import Any, NoReturn
 
 from jobman.local import exec_shim, mounts, processes, shim
 
-MAX_REQUEST = 1 << 20
-MAX_DESCRIPTORS = 3
+MAX_MESSAGE = 1 << 20
+MAX_DESCRIPTORS = 4
 
 
 def main() -> None:
@@ -42,50 +43,48 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the holders
     gc.disable()
     gc.freeze()
+    os.set_inheritable(descriptor, False)
     serve(socket.socket(fileno=descriptor))
 
 
-def serve(channel: socket.socket) -> None:
+def serve(requests: socket.socket) -> None:
     """Fork one process per request, until the daemon closes its end."""
     while True:
         try:
-            data, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST, MAX_DESCRIPTORS)
-        except ConnectionResetError:  # the daemon was killed with answers unread
+            data, descriptors, _, _ = socket.recv_fds(requests, MAX_MESSAGE, MAX_DESCRIPTORS)
+        except ConnectionResetError:  # the daemon was killed
             return
         if not data:
             return
         request = json.loads(data)
         if os.fork() == 0:
-            _become(request, descriptors, channel)
+            requests.close()
+            for fd in descriptors:
+                os.set_inheritable(fd, False)
+            _become(request, socket.socket(fileno=descriptors[0]), descriptors[1:])
         for fd in descriptors:
             os.close(fd)
 
 
-def _become(request: dict[str, Any], descriptors: list[int], channel: socket.socket) -> NoReturn:
-    """In the forked process: be the holder that the request asks for."""
+def _become(request: dict[str, Any], channel: socket.socket, descriptors: list[int]) -> NoReturn:
+    """In the forked process: be what the request asks for."""
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        report = _reporter(request["id"], channel)
-        directory = request["dir"]
         match request["op"]:
-            case "start":
-                shim.hold(directory, descriptors[0], report)
+            case "hold":
+                shim.hold(channel)
             case "exec":
-                exec_shim.run(directory, request, descriptors, report)
+                exec_shim.run(request["dir"], request, descriptors, _reporter(channel))
             case "probe":
-                _probe(directory, report)
+                _probe(request["dir"], _reporter(channel))
     finally:
         os._exit(1)
 
 
-def _reporter(number: int, channel: socket.socket) -> Callable[[dict[str, Any]], None]:
+def _reporter(channel: socket.socket) -> Callable[[dict[str, Any]], None]:
     def report(facts: dict[str, Any]) -> None:
-        try:
-            channel.send(json.dumps({"id": number} | facts).encode())
-        except OSError:
-            pass  # the daemon is gone; its successor reads the container's directory
-        finally:
-            channel.close()
+        with channel, contextlib.suppress(OSError):  # the daemon may be gone
+            channel.send(json.dumps(facts).encode())
 
     return report
 

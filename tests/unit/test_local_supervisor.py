@@ -10,65 +10,23 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plugins.containers import (
+    ENV,
+    alive,
+    finished,
+    read_when_there,
+    shell,
+    supervised,
+    written,
+)
 
 from jobman.local import layout, processes, supervisor
-from jobman.local.logfile import tail_text
 from jobman.local.supervisor import Exit, Running, Spec, StartFailedError, Supervisor
-
-ENV = {"PATH": os.environ["PATH"]}
-
-
-@contextlib.asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[Supervisor]:
-    found = Supervisor(directory / "empty")
-    await found.open()
-    try:
-        yield found
-    finally:
-        for container in list(found.running.values()):
-            container.kill()
-            await container.exit
-        await found.close()
-
-
-def supervised(
-    directory: Path, body: Callable[[Supervisor], Awaitable[Any]], timeout_s: float = 60
-) -> Any:
-    async def run() -> Any:
-        async with opened(directory) as found:
-            return await body(found)
-
-    return asyncio.run(asyncio.wait_for(run(), timeout_s))
-
-
-async def finished(found: Supervisor, directory: Path, spec: Spec) -> Exit:
-    container = await found.start(directory, spec)
-    return container if isinstance(container, Exit) else await container.exit
-
-
-def shell(script: str, **more: Any) -> Spec:
-    return Spec(["sh", "-c", script], ENV, **more)
-
-
-def written(directory: Path) -> bytes:
-    return tail_text(directory / layout.LOG, 1000)
-
-
-def alive(pid: int) -> bool:
-    fields = Path(f"/proc/{pid}/stat")
-    return fields.exists() and fields.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-async def read_when_there(path: Path) -> str:
-    """The text of a file that another process is about to write."""
-    while not path.exists() or not path.read_text().endswith("\n"):
-        await asyncio.sleep(0.005)
-    return path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -323,9 +281,9 @@ def test_a_zygote_that_was_killed_is_replaced(tmp_path: Path) -> None:
     async def body(found: Supervisor) -> list[Any]:
         running = await found.start(tmp_path / "a", shell("sleep 0.2; exit 6"))
         assert isinstance(running, Running)
-        assert found._process is not None
-        found._process.kill()
-        await found._process.wait()
+        assert found.zygote.process is not None
+        found.zygote.process.kill()
+        await found.zygote.process.wait()
         after = None
         while after is None:
             with contextlib.suppress(StartFailedError):

@@ -1,0 +1,128 @@
+"""The holders of containers as the daemon sees them: forked when needed, used again when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+
+from jobman.local import layout
+from jobman.local.shim import INLINE_BYTES
+from jobman.local.zygote_process import StartFailedError, ZygoteProcess
+
+MOST_IDLE = 8
+_ANSWER_BYTES = 1 << 12
+
+Answer = tuple[bytes, bytes]
+
+
+class Holders:
+    """Has each container started by a holder that holds no other.
+
+    One that has ended its container is kept for the next: a fork costs more than all else that
+    belongs to a short container. A holder whose channel closes ends, after its container.
+    """
+
+    def __init__(self, zygote: ZygoteProcess) -> None:
+        self._zygote = zygote
+        self._all: set[_Holder] = set()
+        self._idle: list[_Holder] = []
+
+    async def start(self, directory: str, spec: bytes) -> Answer:
+        """Start a container; a word of layout.py and what follows it.
+
+        Nothing is known when both are empty: the holder has ended. Raises StartFailedError when
+        nothing was started.
+        """
+        while self._idle:
+            with contextlib.suppress(BrokenPipeError):  # this one was killed
+                return await self._idle.pop().start(directory, spec)
+        holder = await self._new()
+        try:
+            return await holder.start(directory, spec)
+        except OSError as error:
+            raise StartFailedError(f"{directory}: no holder: {error.strerror}") from error
+
+    async def _new(self) -> _Holder:
+        holder = _Holder(await self._zygote.fork({"op": "hold"}), self)
+        self._all.add(holder)
+        return holder
+
+    def rest(self, holder: _Holder) -> None:
+        """The holder has nothing to hold."""
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append(holder)
+        else:
+            holder.close()
+
+    def forget(self, holder: _Holder) -> None:
+        """The holder has ended, or will."""
+        self._all.discard(holder)
+        with contextlib.suppress(ValueError):
+            self._idle.remove(holder)
+
+    def close(self) -> None:
+        """Let go of all: the idle ones end now, the others with their containers."""
+        for holder in list(self._all):
+            holder.close()
+
+
+class _Holder:
+    """One process and the channel to it."""
+
+    def __init__(self, channel: socket.socket, pool: Holders) -> None:
+        self._channel = channel
+        self._pool = pool
+        self._answer: asyncio.Future[Answer] | None = None
+        asyncio.get_running_loop().add_reader(channel, self._receive)
+
+    async def start(self, directory: str, spec: bytes) -> Answer:
+        self._answer = asyncio.get_running_loop().create_future()
+        head = os.fsencode(directory) + b"\0"
+        if len(spec) <= INLINE_BYTES:
+            self._channel.send(head + spec)
+        else:
+            with _in_memory(spec) as given:
+                socket.send_fds(self._channel, [head], [given])
+        return await self._answer
+
+    def _receive(self) -> None:
+        try:
+            message = self._channel.recv(_ANSWER_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            message = b""
+        if message == layout.IDLE:
+            self._pool.rest(self)
+            return
+        if not message:
+            self.close()
+            return
+        word, _, rest = message.partition(b" ")
+        self._tell((word, rest))
+
+    def _tell(self, answer: Answer) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(answer)
+
+    def close(self) -> None:
+        """Let go of it: it ends, after its container if it has one."""
+        asyncio.get_running_loop().remove_reader(self._channel)
+        self._channel.close()
+        self._pool.forget(self)
+        self._tell((b"", b""))
+
+
+@contextlib.contextmanager
+def _in_memory(text: bytes) -> Iterator[int]:
+    """A descriptor to read the text from, of whatever size."""
+    fd = os.memfd_create("spec", os.MFD_CLOEXEC)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(text)
+        yield fd
+    finally:
+        os.close(fd)
