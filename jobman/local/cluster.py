@@ -26,6 +26,7 @@ from jobman.local.devices import Devices
 from jobman.local.kubelet import Kubelet
 from jobman.local.listener import Listener
 from jobman.local.machine_node import MachineNode
+from jobman.local.moments import now
 from jobman.local.node_agent import MachineAgent
 from jobman.local.notify import DirectoryWatcher
 from jobman.local.places import State
@@ -167,7 +168,7 @@ class Cluster:
             "pid": os.getpid(),
             "version": __version__,
             "address": tokens.address,
-            "since": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "since": now(),
             "token": tokens.owner_token,
             "ca": tokens.ca.decode(),
         }

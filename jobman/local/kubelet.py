@@ -10,7 +10,6 @@ import pwd
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ from jobman.local.api.status import ApiError
 from jobman.local.container_spec import ignored_user
 from jobman.local.devices import GPU_ANNOTATION, Devices, NoDevicesError, gpu_count
 from jobman.local.env import DEFAULT_PATH, World
+from jobman.local.moments import now
 from jobman.local.places import State
 from jobman.local.pod_start import RETRY_S
 from jobman.local.pod_state import FINAL, Host
@@ -208,8 +208,7 @@ class Kubelet:
             self._warn_of_users(pod)
             return True
         self.event(pod, "Warning", rejection.reason, rejection.message)
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = podstatus.rejected(pod, rejection.reason, rejection.message, now)
+        status = podstatus.rejected(pod, rejection.reason, rejection.message, now())
         self.write_status(pod, status)
         return False
 

@@ -9,6 +9,7 @@ from typing import Any
 from jobman.local import node
 from jobman.local.api.registry import Registry
 from jobman.local.devices import GPU_RESOURCE
+from jobman.local.moments import micro_stamp
 from jobman.local.node import Machine
 from jobman.local.places import machine_id
 
@@ -89,7 +90,7 @@ class MachineNode:
         spec = {
             "holderIdentity": self.name,
             "leaseDurationSeconds": 2 * _HEARTBEAT_S,
-            "renewTime": _now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "renewTime": micro_stamp(_now()),
         }
 
         def renew(found: Object) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from jobman.local import places, processes
 from jobman.local.devices import GPU_RESOURCE
+from jobman.local.moments import stamp
 from jobman.local.podstatus import HOST_IP, RUNTIME
 
 Object = dict[str, Any]
@@ -169,7 +170,7 @@ def label_value(text: str) -> str:
 
 def node(machine: Machine, version: str, now: datetime) -> Object:
     """The Node object."""
-    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = stamp(now.timestamp())
     return {
         "kind": "Node",
         "apiVersion": "v1",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from jobman.local import podstatus
 from jobman.local.container_spec import termination_message
+from jobman.local.moments import now, stamp
 from jobman.local.pod_state import Host, Object, PodState
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.runs import Runs
@@ -59,8 +59,7 @@ class Reporter:
             stopped=moment.stopped,
             verdict=state.verdict,
         )
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = podstatus.status(state.pod, view, now)
+        status = podstatus.status(state.pod, view, now())
         told = state.pod.get("status", {})
         if told | status == told:
             return
@@ -82,7 +81,7 @@ class Reporter:
         runs = self._state.runs[name]
         state, last = self._states(container, runs)
         if name == moment.as_running and runs.ended is not None:
-            state = {"running": {"startedAt": podstatus.rfc3339(runs.ended.started_ns)}}
+            state = {"running": {"startedAt": stamp(runs.ended.started_ns // 1_000_000_000)}}
         if name == moment.crash_looping:
             last = state if "terminated" in state else last
             state = podstatus.waiting(*self._state.waiting[name])
@@ -99,7 +98,7 @@ class Reporter:
         if runs.previous is not None:
             last = self._terminated(container, runs, runs.previous, runs.number - 1)
         if runs.current is not None:
-            return {"running": {"startedAt": podstatus.rfc3339(runs.current.started_ns)}}, last
+            return {"running": {"startedAt": stamp(runs.current.started_ns // 1_000_000_000)}}, last
         if runs.ended is not None:
             ended = self._terminated(container, runs, runs.ended, runs.number)
             again = self._state.should_run(container) and self._state.verdict is None

@@ -8,7 +8,7 @@ from jobman.local import imagenames, podstatus
 from jobman.local.container_spec import NoCommandError, make_spec
 from jobman.local.env import ContainerConfigError
 from jobman.local.pod_report import Moment, Reporter
-from jobman.local.pod_state import CONFIG_ERROR, Host, Object, PodState
+from jobman.local.pod_state import CONFIG_ERROR, CREATE_ERROR, Host, Object, PodState
 from jobman.local.runs import Runs
 from jobman.local.supervisor import Spec, StartFailedError
 from jobman.local.volumes import MountError, VolumeMaker
@@ -90,22 +90,24 @@ class Starter:
             self._report.publish_step()
         try:
             spec = self._spec(container, runs)
-            self._tell_created(container)
             self._state.directory.mkdir(mode=0o700, exist_ok=True)
             await runs.start(spec)
         except ContainerConfigError as error:
             self._cannot_create(container, CONFIG_ERROR, str(error))
             return None
         except NoCommandError as error:
-            self._cannot_create(container, "CreateContainerError", str(error))
+            self._cannot_create(container, CREATE_ERROR, str(error))
             return None
         except (StartFailedError, OSError) as error:
-            if self._set_waiting(container, "CreateContainerError", str(error)):
-                self._report.event(container, "Warning", "Failed", f"Error: {error}")
+            self._cannot_create(container, CREATE_ERROR, str(error))
             return RETRY_S
-        self._state.waiting.pop(container["name"], None)
+        self._tell_created(container)
         self._tell_started(container, runs)
-        return 0.0 if runs.ended is not None else None
+        if runs.ended is None:
+            return None
+        if runs.ended.error is None:
+            self._report.publish_step(Moment(as_running=container["name"]))
+        return 0.0
 
     def _spec(self, container: Object, runs: Runs) -> Spec:
         return make_spec(
@@ -121,10 +123,10 @@ class Starter:
         )
 
     def _tell_created(self, container: Object) -> None:
-        reason, _ = self._state.waiting.get(container["name"], ("", ""))
-        if reason != "CreateContainerError":
+        reason, _ = self._state.waiting.pop(container["name"], ("", ""))
+        if reason != CREATE_ERROR:
             self._tell_pulled(container)
-            self._report.event(container, "Normal", "Created", "Container created")
+        self._report.event(container, "Normal", "Created", "Container created")
 
     def _tell_pulled(self, container: Object) -> None:
         text = _PULLED.format(container.get("image", ""))
@@ -148,8 +150,6 @@ class Starter:
             self._report.event(container, "Warning", "Failed", f"Error: {error}")
             return
         self._report.event(container, "Normal", "Started", "Container started")
-        if runs.ended is not None:
-            self._report.publish_step(Moment(as_running=container["name"]))
 
 
 def _go_duration(seconds: int) -> str:

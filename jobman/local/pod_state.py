@@ -15,7 +15,7 @@ from jobman.local.supervisor import Supervisor
 Object = dict[str, Any]
 
 FINAL = ("Succeeded", "Failed")
-CONFIG_ERROR = "CreateContainerConfigError"
+CONFIG_ERROR, CREATE_ERROR = "CreateContainerConfigError", "CreateContainerError"
 
 
 class Pods(Protocol):

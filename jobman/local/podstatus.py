@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from jobman.local.moments import stamp
 from jobman.local.supervisor import LOST_MESSAGE, Exit
 
 Object = dict[str, Any]
@@ -85,12 +85,6 @@ class PodView:
     verdict: tuple[str, str] | None = None
 
 
-def rfc3339(nanoseconds: int) -> str:
-    """Whole seconds, in UTC."""
-    moment = datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def container_id(pod_uid: str, name: str, run: int) -> str:
     """A name for one run of a container, the same whenever it is asked for."""
     digest = hashlib.sha256(f"{pod_uid}/{name}/{run}".encode()).hexdigest()
@@ -112,8 +106,8 @@ def terminated(ended: Exit, container: str, message: str | None = None) -> Objec
         text = LOST_MESSAGE
     if text:
         facts["message"] = text
-    facts["startedAt"] = rfc3339(ended.started_ns)
-    facts["finishedAt"] = rfc3339(ended.finished_ns)
+    facts["startedAt"] = stamp(ended.started_ns // 1_000_000_000)
+    facts["finishedAt"] = stamp(ended.finished_ns // 1_000_000_000)
     facts["containerID"] = container
     return {"terminated": facts}
 

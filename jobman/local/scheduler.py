@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 
 from jobman.local import fit
-from jobman.local.api.metadata import now
 from jobman.local.api.registry import Registry
 from jobman.local.api.status import ApiError
 from jobman.local.controllers.events import SchedulerRecorder
 from jobman.local.fit import Demand, NodeRoom
+from jobman.local.moments import now
 from jobman.local.placement import Board, Kind, Waiting
 from jobman.local.store import Change, Key, Record
 

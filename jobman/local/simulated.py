@@ -19,6 +19,7 @@ from typing import Any
 from jobman.local import node, podstatus
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
+from jobman.local.moments import now, stamp
 from jobman.local.node import Gpu, Machine
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.store import Change, Key, Record
@@ -221,7 +222,7 @@ class Simulator:
         started_ns = time.time_ns()
         if seconds > 0:
             if pod["status"].get("phase") != "Running":
-                running = {"running": {"startedAt": podstatus.rfc3339(started_ns)}}
+                running = {"running": {"startedAt": stamp(started_ns // 1_000_000_000)}}
                 self._tell(pod, running, stopped=False)
             key = Key("pods", metadata["namespace"], metadata["name"])
             heapq.heappush(self._ends, (time.time() + seconds, key, metadata["uid"], started_ns))
@@ -261,10 +262,9 @@ class Simulator:
             ),
         ]
         view = PodView(tuple(views), sandbox=True, with_address=True, stopped=stopped)
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
         def change(found: Object) -> None:
-            found["status"] = podstatus.status(found, view, now)
+            found["status"] = podstatus.status(found, view, now())
 
         metadata = pod["metadata"]
         name, namespace = metadata["name"], metadata["namespace"]

@@ -246,11 +246,11 @@ class Store:
         Raises MissingError, StaleError, StorageError.
         """
         there = self._there(key, expected_rv)
-        number = there.number
-        if self._stamped(key, number, obj, there.rv).body == there.body:
+        record = self._stamped(key, there.number, obj, self._next_rv())
+        if _restamped(record, there.rv) == there.body:
+            obj["metadata"]["resourceVersion"] = str(there.rv)
             return there
-        record = self._stamped(key, number, obj, self._next_rv())
-        self._write("update objects set body = ? where number = ?", (record.body, number))
+        self._write("update objects set body = ? where number = ?", (record.body, there.number))
         self._commit(Change("MODIFIED", record.rv, record, there))
         return record
 
@@ -316,8 +316,10 @@ class Store:
         return there
 
     def _stamped(self, key: Key, number: int, obj: dict[str, Any], rv: int) -> Record:
-        obj["metadata"]["resourceVersion"] = str(rv)
-        return Record.of(key.resource, number, msgspec.json.encode(obj))
+        about = obj["metadata"]
+        about["resourceVersion"] = str(rv)
+        labels = dict(about.get("labels") or {})
+        return Record(key, number, rv, about.get("uid", ""), labels, msgspec.json.encode(obj))
 
     def _next_rv(self) -> int:
         if self.rv >= self._reserved:
@@ -343,6 +345,12 @@ class Store:
         kind.remember(change)
         for callback in tuple(kind.subscribers):
             callback(change)
+
+
+def _restamped(record: Record, rv: int) -> bytes:
+    """The body under another resourceVersion, which stands before whatever may look like it."""
+    version = b'"resourceVersion":"%d"'
+    return record.body.replace(version % record.rv, version % rv, 1)
 
 
 def _span(order: list[Place], namespace: str | None, after: Place | None) -> tuple[int, int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobman.local.api import defaults, limits, metadata, quota, status
+from jobman.local.api import defaults, limits, quota, status
 from jobman.local.api.resources import Resource
 from jobman.local.api.users import SYSTEM, User
+from jobman.local.moments import now
 from jobman.local.store import Key
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _gated() -> Object:
         "type": "PodScheduled",
         "status": "False",
         "lastProbeTime": None,
-        "lastTransitionTime": metadata.now(),
+        "lastTransitionTime": now(),
         "reason": "SchedulingGated",
         "message": "Scheduling is blocked due to non-empty scheduling gates",
     }

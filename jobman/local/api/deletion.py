@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from jobman.local.api import metadata
 from jobman.local.api.resources import Resource, resource_of
+from jobman.local.moments import stamp
 
 Object = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
@@ -104,6 +105,6 @@ def _mark(obj: Object, grace_s: int) -> None:
     else:
         metadata.count_generation(obj)
     when = begun + timedelta(seconds=grace_s)
-    about["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    about["deletionTimestamp"] = stamp(when.timestamp())
     about["deletionGracePeriodSeconds"] = grace_s
     obj["metadata"] = metadata.in_order(about)

@@ -14,9 +14,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jobman.local.api import metadata, types
+from jobman.local.api import types
 from jobman.local.api.resources import Resource
 from jobman.local.api.status import ApiError
+from jobman.local.moments import now
 
 Object = dict[str, Any]
 Path = tuple[str, ...]
@@ -162,7 +163,7 @@ def _entry(manager: str, paths: Iterable[Path], group_version: str) -> Object:
         "manager": manager,
         "operation": "Apply",
         "apiVersion": group_version,
-        "time": metadata.now(),
+        "time": now(),
         "fieldsType": "FieldsV1",
         "fieldsV1": fields,
     }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
-from functools import lru_cache
 from typing import Any
 
 from jobman.local.api.cause import required
 from jobman.local.api.resources import Resource
 from jobman.local.api.status import ApiError, bad_request, conflict, invalid
+from jobman.local.moments import now
 from jobman.values.names import random_suffix
 
 Object = dict[str, Any]
@@ -34,16 +33,6 @@ _ORDER = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
-
-
-def now() -> str:
-    """This moment, to the second, as objects carry it."""
-    return _stamp(int(time.time()))
-
-
-@lru_cache(maxsize=1)
-def _stamp(second: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
 def new_uid() -> str:

@@ -10,7 +10,7 @@ from jobman.local.api import bodies, delete_options, pod_exec, pod_log, schema, 
 from jobman.local.api.agent import NodeAgent
 from jobman.local.api.answers import answer
 from jobman.local.api.call import Call
-from jobman.local.api.metadata import now
+from jobman.local.moments import now
 
 Object = dict[str, Any]
 log = pod_log.serve

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from jobman.local.api import authz, metadata, schema, status
+from jobman.local.api import authz, schema, status
 from jobman.local.api.authz import Act
 from jobman.local.api.cause import Cause
 from jobman.local.api.resources import Resource
 from jobman.local.api.schema import Mode
 from jobman.local.api.users import User
+from jobman.local.moments import now
 
 if TYPE_CHECKING:
     from jobman.local.api.registry import Registry
@@ -29,7 +30,7 @@ def review(
 
 
 def _who(registry: Registry, asked: Object, user: User, head: Object) -> Object:  # noqa: ARG001
-    head["metadata"]["creationTimestamp"] = metadata.now()
+    head["metadata"]["creationTimestamp"] = now()
     return {"status": {"userInfo": {"username": user.name, "groups": list(user.groups)}}}
 
 

@@ -19,6 +19,7 @@ from jobman.local.api.decode import decode as decode
 from jobman.local.api.decode import json_type
 from jobman.local.api.resources import RESOURCES, Resource
 from jobman.local.api.status import ApiError, Cause, bad_request, invalid
+from jobman.local.moments import micro_stamp, stamp
 from jobman.values import quantity
 
 Mode = Literal["Strict", "Warn", "Ignore"]
@@ -308,11 +309,11 @@ def _canonical(text: str) -> str:
 
 
 def _time(value: Any) -> str:
-    return _moment(value).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return stamp(_moment(value).timestamp())
 
 
 def _micro_time(value: Any) -> str:
-    return _moment(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return micro_stamp(_moment(value))
 
 
 _TIME = re.compile(

@@ -35,8 +35,3 @@ class SystemClock:
     def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
         """Call once, in a while, on the running loop."""
         return asyncio.get_running_loop().call_later(delay_s, call)
-
-
-def stamp(moment: datetime) -> str:
-    """A moment to the second, as statuses carry it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from jobman.local.api.metadata import new_uid, now
+from jobman.local.api.metadata import new_uid
 from jobman.local.api.registry import Registry
 from jobman.local.api.status import ApiError, internal, not_found
-from jobman.local.controllers.clock import Clock, SystemClock, stamp
+from jobman.local.controllers.clock import Clock, SystemClock
+from jobman.local.moments import micro_stamp, now, stamp
 from jobman.local.store import Key, StorageError
 
 Object = dict[str, Any]
@@ -131,7 +132,7 @@ class EventRecorder:
 
         def count(event: Object) -> None:
             event["count"] = event.get("count", 1) + 1
-            event["lastTimestamp"] = stamp(self._clock.now())
+            event["lastTimestamp"] = stamp(self._clock.now().timestamp())
             event["message"] = message
 
         self._registry.modify("events", *place, count)
@@ -140,7 +141,7 @@ class EventRecorder:
     def _write(
         self, obj: Object, kind: str, reason: str, message: str, field_path: str
     ) -> tuple[str, str]:
-        moment = stamp(self._clock.now())
+        moment = stamp(self._clock.now().timestamp())
         source = {"component": self._component} | ({"host": self._host} if self._host else {})
         event = {
             **_head(obj, field_path),
@@ -186,7 +187,7 @@ class SchedulerRecorder:
 
         def count(event: Object) -> None:
             seen = event.get("series", {}).get("count", 1)
-            event["series"] = {"count": seen + 1, "lastObservedTime": _micro(moment)}
+            event["series"] = {"count": seen + 1, "lastObservedTime": micro_stamp(moment)}
 
         self._registry.modify("events", *place, count)
         self._written.put(key, (moment, *place))
@@ -203,7 +204,7 @@ class SchedulerRecorder:
             "firstTimestamp": None,
             "lastTimestamp": None,
             "type": kind,
-            "eventTime": _micro(self._clock.now()),
+            "eventTime": micro_stamp(self._clock.now()),
             "action": action,
             "reportingComponent": "default-scheduler",
             "reportingInstance": self._instance,
@@ -263,7 +264,3 @@ def _create(registry: Registry, obj: Object, event: Object) -> tuple[str, str]:
     except StorageError as error:
         raise internal(str(error)) from error
     return namespace, name
-
-
-def _micro(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

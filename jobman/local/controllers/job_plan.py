@@ -15,12 +15,12 @@ from datetime import datetime
 from typing import Any
 
 from jobman.local.controllers import job_policies, job_replicas, job_status
-from jobman.local.controllers.clock import stamp
 from jobman.local.controllers.indexes import IndexSet
 from jobman.local.controllers.job_backoff import Backoff
 from jobman.local.controllers.job_pods import JobPod
 from jobman.local.controllers.job_status import Verdict
 from jobman.local.controllers.job_template import NewPod
+from jobman.local.moments import stamp
 
 Object = dict[str, Any]
 
@@ -89,7 +89,7 @@ class _Planning:
     def result(self) -> Plan:
         """All steps."""
         if "startTime" not in self.status and not self.suspended:
-            self.status["startTime"] = stamp(self.now)
+            self.status["startTime"] = stamp(self.now.timestamp())
         self._count_ended()
         verdict = self._verdict()
         if verdict is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jobman.local.controllers.clock import stamp
+from jobman.local.moments import stamp
 
 Object = dict[str, Any]
 Event = tuple[str, str, str]
@@ -94,7 +94,7 @@ def conclude(status: Object, verdict: Verdict, now: datetime) -> Event:
     status["conditions"] = [*status["conditions"], told]
     if not verdict.good:
         return "Warning", verdict.reason, verdict.message
-    status["completionTime"] = stamp(now)
+    status["completionTime"] = stamp(now.timestamp())
     return "Normal", "Completed", "Job completed"
 
 
@@ -116,12 +116,12 @@ def follow_suspension(status: Object, suspended: bool, now: datetime) -> list[Ev
     if suspended:
         status.pop("startTime", None)
     else:
-        status["startTime"] = stamp(now)
+        status["startTime"] = stamp(now.timestamp())
     return [("Normal", reason, why.message)]
 
 
 def _condition(kind: str, value: str, why: Verdict, now: datetime) -> Object:
-    moment = stamp(now)
+    moment = stamp(now.timestamp())
     return {
         "type": kind,
         "status": value,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from jobman.local.controllers.job_pods import FAILURES, IGNORED_FAILURES, INDEX, TRACKING
 
@@ -26,9 +27,9 @@ class NewPod:
 
 def new_pod(job: Object, new: NewPod) -> Object:
     """The pod's manifest."""
-    template = job["spec"]["template"]
-    metadata = copy.deepcopy(template.get("metadata", {}))
-    spec = copy.deepcopy(template["spec"])
+    # Its own copy of the template, by the quicker way.
+    template = msgspec.json.decode(msgspec.json.encode(job["spec"]["template"]))
+    metadata, spec = template.get("metadata", {}), template["spec"]
     metadata["generateName"] = _generate_name(job["metadata"]["name"], new.index)
     finalizers = metadata.get("finalizers", [])
     metadata["finalizers"] = [*(f for f in finalizers if f != TRACKING), TRACKING]

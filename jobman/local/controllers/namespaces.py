@@ -8,8 +8,8 @@ from typing import Any
 from jobman.local.api.registry import DeleteOptions
 from jobman.local.api.resources import RESOURCES
 from jobman.local.api.status import ApiError
-from jobman.local.controllers.clock import stamp
 from jobman.local.controllers.workqueue import Controller
+from jobman.local.moments import stamp
 from jobman.local.store import Change, Key, Record
 
 Object = dict[str, Any]
@@ -49,7 +49,7 @@ class NamespaceController(Controller[Key]):
             return None
         await self._empty(key.name)
         remaining = self._remaining(key.name)
-        now = stamp(self.clock.now())
+        now = stamp(self.clock.now().timestamp())
 
         def tell(namespace: Object) -> None:
             status = namespace.setdefault("status", {})

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobman.local.api.registry import Registry
-from jobman.local.controllers.clock import Clock, stamp
+from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.events import EventRecorder
 from jobman.local.controllers.workqueue import Controller
+from jobman.local.moments import stamp
 from jobman.local.store import Change, Key
 
 Object = dict[str, Any]
@@ -86,7 +87,7 @@ def _give_up(node: Object, now: datetime) -> None:
             "type": kind,
             "status": "Unknown",
             "lastHeartbeatTime": node["metadata"]["creationTimestamp"],
-            "lastTransitionTime": stamp(now),
+            "lastTransitionTime": stamp(now.timestamp()),
             "reason": "NodeStatusNeverUpdated",
             "message": "Kubelet never posted node status.",
         }
@@ -102,7 +103,7 @@ def _taint(node: Object, now: datetime) -> None:
     kept = [t for t in before if t.get("key") not in _OWN or _name(t) in due]
     there = {_name(taint) for taint in kept}
     kept += [
-        {"key": key, "effect": effect, "timeAdded": stamp(now)}
+        {"key": key, "effect": effect, "timeAdded": stamp(now.timestamp())}
         for key, effect in due
         if (key, effect) not in there
     ]

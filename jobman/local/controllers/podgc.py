@@ -13,10 +13,11 @@ import msgspec
 
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
-from jobman.local.controllers.clock import Clock, stamp
+from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.events import EventRecorder
 from jobman.local.controllers.workqueue import Controller
 from jobman.local.fit import tolerated_by
+from jobman.local.moments import stamp
 from jobman.local.store import Change, Key, Record
 
 Object = dict[str, Any]
@@ -175,7 +176,7 @@ def _disrupt(pod: Object, reason: str, message: str, now: datetime) -> None:
             "observedGeneration": pod["metadata"].get("generation", 1),
             "status": "True",
             "lastProbeTime": None,
-            "lastTransitionTime": stamp(now),
+            "lastTransitionTime": stamp(now.timestamp()),
             "reason": reason,
             "message": message,
         }
