@@ -117,6 +117,21 @@ def test_a_flood_about_one_object_is_dammed(
     assert len(events(registry)) == 26
 
 
+def test_a_hurried_kubelet_drops_what_is_normal(registry: Registry, clock: ManualClock) -> None:
+    recorder = EventRecorder(registry, "kubelet", "node1", clock=clock, most=(2, 3))
+    made = [registry.create(JOBS, "default", job(f"j-{number}")) for number in range(8)]
+
+    def tell(kind: str) -> int:
+        before = len(events(registry))
+        for each in made:
+            recorder.event(each, kind, f"{kind}-{clock.now()}", "m")
+        return len(events(registry)) - before
+
+    assert [tell("Normal"), tell("Warning"), tell("Normal")] == [3, 8, 0]
+    clock.advance(1)
+    assert tell("Normal") == 2
+
+
 def test_an_event_that_cannot_be_written_is_dropped(
     registry: Registry, clock: ManualClock, made: Object
 ) -> None:

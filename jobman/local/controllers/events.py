@@ -65,17 +65,37 @@ class _Alike:
 
 @dataclass
 class _Allowance:
-    """How many more events an object may have."""
+    """How many more events there may be: `most` at once, and one more each `refill_s`."""
 
+    most: float
+    refill_s: float
     left: float
     at: datetime
 
+    def take(self, moment: datetime) -> bool:
+        """Whether there may be one now."""
+        refilled = (moment - self.at).total_seconds() / self.refill_s
+        self.left, self.at = min(self.most, self.left + refilled), moment
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
 
 class EventRecorder:
-    """Writes events as kubelets and controllers do: a repeated one is counted."""
+    """Writes events as kubelets and controllers do: a repeated one is counted.
+
+    With `most`, (so many a second, so many at once), more Normal ones are dropped.
+    """
 
     def __init__(
-        self, registry: Registry, component: str, host: str = "", *, clock: Clock | None = None
+        self,
+        registry: Registry,
+        component: str,
+        host: str = "",
+        *,
+        clock: Clock | None = None,
+        most: tuple[float, int] | None = None,
     ) -> None:
         self._registry = registry
         self._component = component
@@ -84,13 +104,17 @@ class EventRecorder:
         self._written: _Recent[tuple[str, ...], tuple[str, str]] = _Recent()
         self._alike: _Recent[tuple[str, ...], _Alike] = _Recent()
         self._allowances: _Recent[str, _Allowance] = _Recent()
+        self._hurry: _Allowance | None = None
+        if most is not None:
+            per_s, burst = most
+            self._hurry = _Allowance(burst, 1 / per_s, burst, self._clock.now())
 
     def event(
         self, obj: Object, kind: str, reason: str, message: str, *, field_path: str = ""
     ) -> None:
         """Record that something happened to `obj`; `kind` is Normal or Warning."""
         uid = obj["metadata"]["uid"]
-        if not self._is_allowed(uid):
+        if not self._is_allowed(uid, kind):
             return
         alike = (uid, field_path, kind, reason)
         if self._is_flood(alike, message):
@@ -103,14 +127,15 @@ class EventRecorder:
                 place = self._write(obj, kind, reason, message, field_path)
                 self._written.put(key, place)
 
-    def _is_allowed(self, uid: str) -> bool:
+    def _is_allowed(self, uid: str, kind: str) -> bool:
         moment = self._clock.now()
-        known = self._allowances.get(uid) or _Allowance(_BURST, moment)
-        refilled = (moment - known.at).total_seconds() / _REFILL_S
-        left = min(_BURST, known.left + refilled)
-        allowed = left >= 1
-        self._allowances.put(uid, _Allowance(left - 1 if allowed else left, moment))
-        return allowed
+        if self._hurry is not None and kind == "Normal" and not self._hurry.take(moment):
+            return False
+        known = self._allowances.get(uid)
+        if known is None:
+            known = _Allowance(_BURST, _REFILL_S, _BURST, moment)
+            self._allowances.put(uid, known)
+        return known.take(moment)
 
     def _is_flood(self, alike: tuple[str, ...], message: str) -> bool:
         """Whether there were too many events of late that differ in nothing but the text."""
