@@ -21,6 +21,7 @@ from jobman.local.control import READY
 from jobman.local.places import State
 
 _LOG_MAX_BYTES = 5_000_000
+_LOOK_FOR_CYCLES_EVERY = 20_000
 
 
 def main() -> None:
@@ -90,6 +91,8 @@ async def _serve(state: State, umask: int, ready: Callable[[], None]) -> None:
     async with Cluster(state, umask):
         gc.collect()
         gc.freeze()
+        # Objects come and go as trees, freed at once: to look for cycles seldom is enough.
+        gc.set_threshold(_LOOK_FOR_CYCLES_EVERY, 20, 20)
         ready()
         await stopping.wait()
 
