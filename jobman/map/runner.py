@@ -166,10 +166,10 @@ class _Run:
             self._inbox.receive(self._submission.wait_s())
             if self._asks:
                 self._interrupted()
+        if self._delete is not None and work.fatal is None:
+            self._remove_pods(self._delete)
         if work.fatal is not None:
             raise work.fatal
-        if self._delete is not None:
-            self._remove_pods(self._delete)
 
     def _is_over(self) -> bool:
         board = self._work.board
@@ -296,13 +296,13 @@ class _Run:
             self._delete = lambda live: live.stage is Stage.PENDING
 
     def _remove_pods(self, chosen: Callable[[Live], bool]) -> None:
-        """Delete the pods of items that then count as not begun."""
+        """Delete the pods of items that then count as not begun, unless they end before that."""
         board = self._work.board
         waiting = {live.item.index: live for live in board.live.values() if chosen(live)}
 
         def removed(live: Live, gone: bool) -> None:
             del waiting[live.item.index]
-            if gone and board.live.get(live.item.index) is live:
+            if gone and board.has(live) and not live.ending:
                 board.settle(live, states.AGAIN)
 
         def remove(live: Live) -> None:
@@ -315,7 +315,7 @@ class _Run:
 
         for live in list(waiting.values()):
             self._work.workers.do(partial(remove, live), urgent=True)
-        while waiting:
+        while waiting or board.ending:
             self._inbox.receive()
 
     def _tick(self) -> None:
