@@ -20,17 +20,6 @@ Object = dict[str, Any]
 NAME_MAX = 63
 """A Job's name is a label of its pods."""
 GENERATED_BASE_MAX = 58
-_API_VERSIONS = {"Job": "batch/v1", "Pod": "v1"}
-_BY_SERVER = (
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "managedFields",
-    "selfLink",
-)
 _BY_CONTROLLER = (
     "controller-uid",
     "job-name",
@@ -134,12 +123,13 @@ def _problems(value: Any) -> Iterator[str]:
         yield "is no object with a kind and an apiVersion"
         return
     kind = value.get("kind")
-    if kind not in _API_VERSIONS:
+    if kind not in rules.API_VERSIONS:
         instead = _INSTEAD.get(str(kind), "kubectl apply -f takes other kinds")
         yield f"{_called(value)}: jobman submits Jobs and Pods; {instead}"
         return
-    if value.get("apiVersion") != _API_VERSIONS[kind]:
-        yield f"apiVersion: a {kind} is of {_API_VERSIONS[kind]}, not {value.get('apiVersion')!r}"
+    version = value.get("apiVersion")
+    if version != rules.API_VERSIONS[kind]:
+        yield f"apiVersion: a {kind} is of {rules.API_VERSIONS[kind]}, not {version!r}"
     yield from _metadata_problems(value.get("metadata"), "metadata")
     yield from _name_problems(value.get("metadata"))
     yield from _spec_problems(value, kind)
@@ -248,7 +238,7 @@ def _job_of_pod(value: Object) -> Object:
 
 def _own(metadata: Object | None) -> Object:
     """The metadata that a user writes; the name is given later."""
-    left_out = (*_BY_SERVER, "generateName")
+    left_out = (*rules.BY_SERVER, "generateName")
     return {key: value for key, value in (metadata or {}).items() if key not in left_out}
 
 

@@ -14,6 +14,18 @@ from jobman.values import names
 ANNOTATIONS_MAX_BYTES = 256 * 1024
 MANIFEST_MAX_BYTES = 1_500_000
 """etcd takes 1.5 MiB, and the server adds to what it is sent."""
+API_VERSIONS = {"Job": "batch/v1", "Pod": "v1"}
+BY_SERVER = (
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+)
+"""Metadata that a server adds, and that comes along with what `kubectl get -o yaml` wrote."""
 WORD_MAX_BYTES = 128 * 1024 - 1
 """Linux' limit for one argument or one variable (MAX_ARG_STRLEN, with its NUL)."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobman.errors import UsageError
-from jobman.jobs import yaml_documents
+from jobman.jobs import rules, yaml_documents
 from jobman.map import fields, placeholders
 from jobman.map.items import Item
 from jobman.map.placeholders import Marked, Piece
@@ -20,20 +20,7 @@ from jobman.map.placeholders import Marked, Piece
 Fill = Callable[[Item], Any]
 Object = dict[str, Any]
 
-_BY_SERVER = frozenset(
-    {
-        "uid",
-        "resourceVersion",
-        "generation",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-        "selfLink",
-        "ownerReferences",
-    }
-)
-_API_VERSIONS = {"Pod": "v1", "Job": "batch/v1"}
+_LEFT_OUT = (*rules.BY_SERVER, "ownerReferences")
 _WORDS = ("command", "args")
 
 
@@ -92,12 +79,12 @@ class Template:
     ) -> Template:
         """A Pod's or a Job's manifest. Raises UsageError that begins with `source`."""
         kind = document.get("kind")
-        if kind not in _API_VERSIONS:
+        if kind not in rules.API_VERSIONS:
             raise UsageError(f"{source}: a Pod or a Job is needed, not {kind or 'a text'}")
         version = document.get("apiVersion")
-        if version != _API_VERSIONS[kind]:
+        if version != rules.API_VERSIONS[kind]:
             raise UsageError(
-                f"{source}: apiVersion: a {kind} is of {_API_VERSIONS[kind]}, not {version!r}"
+                f"{source}: apiVersion: a {kind} is of {rules.API_VERSIONS[kind]}, not {version!r}"
             )
         notes: list[str] = []
         if kind == "Job":
@@ -195,7 +182,7 @@ def _own(pod: Object, source: str) -> Object:
             f"{source}: spec.restartPolicy: with Always no pod ever ends",
             hint="write Never, or leave it out",
         )
-    kept = {key: value for key, value in metadata.items() if key not in _BY_SERVER}
+    kept = {key: value for key, value in metadata.items() if key not in _LEFT_OUT}
     rest = {key: value for key, value in pod.items() if key != "status"}
     return {**rest, "metadata": kept, "spec": {"restartPolicy": policy, **spec}}
 
