@@ -5,17 +5,15 @@ It enters the container's namespaces, and ends with the container. Standard libr
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
-from jobman.local import processes
+from jobman.local import processes, record
 from jobman.local.launch import Launch, LaunchError, launch
-from jobman.local.layout import CTL, SPEC
+from jobman.local.layout import CTL
 from jobman.local.shim import detach
 
 Report = Callable[[dict[str, Any]], None]
@@ -28,7 +26,7 @@ def run(
     try:
         detach("exec-shim")
         ctl = os.open(f"{directory}/{CTL}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        pid = _launch(json.loads(Path(directory, SPEC).read_bytes()), request, descriptors)
+        pid = _launch(record.spec(directory), request, descriptors)
         for fd in descriptors:
             os.close(fd)
         waiter = _Waiter(ctl)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-SPEC = "spec.json"
 CTL = "ctl"
 CLAIM = "claim"
 LOG = "log"

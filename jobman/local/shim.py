@@ -5,17 +5,16 @@ for each container over the holder's channel, and for the next one when all that
 has started is dead. With nobody at the other end a holder ends, after its container if it has one.
 All that a later daemon must know is in the container's directory:
 
-spec.json   what to start, as the daemon has given it
 ctl         a FIFO that the shim alone reads: open for writing means alive, its closing means the
             end, and a byte written is a command (T: SIGTERM to the process group, K: kill all)
-claim       made by the first shim of this directory, which alone may start the process: pids
+claim       made by the first shim of this directory, which alone may start the process (record.py)
 log         the output in CRI's line format
-exit        how it ended; renamed into place, so it is whole when it is there
+exit        how it ended; whole when it is there
 
 Standard library only, and sparing: each container pays for every step that is taken here, so
 files are opened by plain calls rather than by way of pathlib.
 """
-# ruff: noqa: PTH102, PTH104, PTH108, PTH120
+# ruff: noqa: PTH102, PTH120
 
 from __future__ import annotations
 
@@ -28,10 +27,10 @@ import socket
 import time
 from typing import Any, NoReturn
 
-from jobman.local import layout, processes
+from jobman.local import layout, processes, record
 from jobman.local.crilog import LogWriter
 from jobman.local.launch import Launch, LaunchError, launch
-from jobman.local.layout import CLAIM, CTL, EXIT, KILL, LOG, SPEC
+from jobman.local.layout import CTL, KILL, LOG
 from jobman.local.mounts import Mount
 
 START_ERROR_CODE = 128
@@ -43,15 +42,10 @@ MOST_CONTAINERS = 256
 _TOLD_KILLED = 128 + signal.SIGKILL
 
 _READ_BYTES = 1 << 16
-_EXIT_BYTES = 4096
 _RETRY_MS = 1000
 # containers/NAME/NUMBER
 _DIRECTORIES_MOST = 3
 _PATH_BYTES = 4096
-
-
-class AlreadyClaimedError(Exception):
-    """Another shim has, or had, this container."""
 
 
 def deafen() -> None:
@@ -76,13 +70,13 @@ class Shim:
         self._woken = woken
         _make_directory(directory, _DIRECTORIES_MOST)
         self._ctl = self._open_ctl()
-        self._claim = self._make_claim()
-        self._keep_spec(text)
+        self._record = record.claim(directory, text)
         self._spec: dict[str, Any] = json.loads(text)
-        self._exit_fd = self._reserve_exit()
-        log = self._spec["log"]
-        path = f"{directory}/{LOG}"
-        self._log = LogWriter(path, max_bytes=log["maxBytes"], max_files=log["maxFiles"])
+        try:
+            self._log = self._open_log()
+        except OSError:
+            record.give_up(self._record, directory)
+            raise
         self._pid = 0
         self._status: int | None = None
         self._stopped = False
@@ -94,24 +88,11 @@ class Shim:
             os.mkfifo(path, 0o600)
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def _make_claim(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            return os.open(f"{self._directory}/{CLAIM}", flags, 0o600)
-        except FileExistsError:
-            raise AlreadyClaimedError from None
-
-    def _keep_spec(self, text: bytes) -> None:
-        """Beside the container, for the commands that are run in there later."""
-        with open(f"{self._directory}/{SPEC}", "wb", opener=_private) as kept:
-            kept.write(text)
-
-    def _reserve_exit(self) -> int:
-        """Room for the exit file, so that a disk that fills up cannot take the exit code."""
-        path = f"{self._directory}/{EXIT}.tmp"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        os.write(fd, b" " * _EXIT_BYTES)
-        return fd
+    def _open_log(self) -> LogWriter:
+        limits = self._spec["log"]
+        return LogWriter(
+            f"{self._directory}/{LOG}", max_bytes=limits["maxBytes"], max_files=limits["maxFiles"]
+        )
 
     def start(self) -> bytes:
         """Start the process; what is to be said of it (see layout.py)."""
@@ -120,11 +101,11 @@ class Shim:
         try:
             self._launch(writer)
         except LaunchError as error:
-            self._write_exit({"code": START_ERROR_CODE, "error": str(error), "startedAt": 0})
+            self._tell_end({"code": START_ERROR_CODE, "error": str(error), "startedAt": 0})
             return layout.ENDED
         finally:
             os.close(writer)
-        self._write_claim()
+        self._tell_process()
         return b"%s %d" % (layout.STARTED, self._started_ns)
 
     def _launch(self, output: int) -> None:
@@ -143,14 +124,14 @@ class Shim:
             os.close(null)
         processes.offer_to_oom_killer(self._pid)
 
-    def _write_claim(self) -> None:
+    def _tell_process(self) -> None:
         facts = {
             "pid": self._pid,
             "ticks": processes.start_ticks(self._pid),
             "boot": processes.boot_id(),
             "startedAt": self._started_ns,
         }
-        os.write(self._claim, json.dumps(facts).encode())
+        record.tell_process(self._record, facts)
 
     def hold(self) -> None:
         """Hold what was started to its end and write the exit file."""
@@ -158,7 +139,7 @@ class Shim:
             self._attend()
             processes.kill_children()
             self._finish_log()
-            self._write_exit(self._outcome() | {"startedAt": self._started_ns})
+            self._tell_end(self._outcome() | {"startedAt": self._started_ns})
 
     def _attend(self) -> None:
         """Until the process has ended: write the log, reap orphans, take commands."""
@@ -231,11 +212,8 @@ class Shim:
             "oom": killed and processes.oom_kills() > self._oom_kills,
         }
 
-    def _write_exit(self, facts: dict[str, Any]) -> None:
-        text = json.dumps(facts | {"finishedAt": time.time_ns()}).encode()
-        os.pwrite(self._exit_fd, text, 0)
-        os.ftruncate(self._exit_fd, len(text))
-        os.rename(f"{self._directory}/{EXIT}.tmp", f"{self._directory}/{EXIT}")
+    def _tell_end(self, facts: dict[str, Any]) -> None:
+        record.tell_end(self._record, self._directory, facts | {"finishedAt": time.time_ns()})
 
     def _close_output(self) -> None:
         if self._output >= 0:
@@ -246,8 +224,8 @@ class Shim:
         """Let go of all files: the daemon sees that `ctl` has no reader any more."""
         self._close_output()
         self._log.close()
-        for fd in (self._claim, self._exit_fd, self._ctl):
-            os.close(fd)
+        os.close(self._record)
+        os.close(self._ctl)
 
 
 def hold(channel: socket.socket) -> NoReturn:
@@ -283,11 +261,10 @@ def _start_one(channel: socket.socket, woken: int) -> Shim:
         text = _whole(fd)
     try:
         shim = Shim(directory, text, woken)
-    except AlreadyClaimedError:
+    except record.AlreadyClaimedError:
         channel.send(layout.CLAIMED)
         os._exit(0)
     except OSError as error:
-        _unclaim(directory)
         why = f"{error.filename or directory}: {error.strerror}"
         channel.send(b"%s %s" % (layout.FAILED, os.fsencode(why)))
         os._exit(1)
@@ -303,13 +280,6 @@ def _whole(fd: int) -> bytes:
         return file.read()
 
 
-def _unclaim(directory: str) -> None:
-    """Nothing was started: the next shim may try."""
-    for name in (f"{EXIT}.tmp", CLAIM):
-        with contextlib.suppress(OSError):
-            os.unlink(f"{directory}/{name}")
-
-
 def _make_directory(path: str, most: int) -> None:
     """With its parents, but not for a pod that is no more: `most` directories at once."""
     try:
@@ -321,7 +291,3 @@ def _make_directory(path: str, most: int) -> None:
             raise
         _make_directory(os.path.dirname(path), most - 1)
         os.mkdir(path, 0o700)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)

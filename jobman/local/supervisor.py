@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobman.local import layout, processes
+from jobman.local import layout, processes, record
 from jobman.local.holders import Holders
 from jobman.local.zygote_process import StartFailedError, ZygoteProcess
 
@@ -41,7 +41,7 @@ class Spec:
     log_max_files: int = 5
 
     def encoded(self) -> bytes:
-        """The text of spec.json."""
+        """The text that a holder is given."""
         return json.dumps(
             {
                 "argv": list(self.argv),
@@ -113,7 +113,7 @@ class Running:
     @property
     def main_pid(self) -> int:
         """The pid of the process the container started with; 0 if it is not told yet."""
-        return int(_claim(self.directory).get("pid", 0))
+        return int(record.process(str(self.directory)).get("pid", 0))
 
     def _gone(self) -> None:
         """The holder has let go of its end: there is an exit file, or it was killed."""
@@ -197,7 +197,7 @@ class Supervisor:
         ctl = _open_ctl(directory)
         if ctl is None:
             return Exit.read(directory) or bury(directory)
-        since = started_ns or _claim(directory).get("startedAt") or time.time_ns()
+        since = started_ns or record.process(str(directory)).get("startedAt") or time.time_ns()
         container = Running(directory, since, ctl, self)
         self.running[directory] = container
         return container
@@ -229,17 +229,9 @@ def _open_ctl(directory: Path) -> int | None:
         raise
 
 
-def _claim(directory: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads((directory / layout.CLAIM).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
 def bury(directory: Path) -> Exit:
     """The holder is dead and left no exit file: end what it held and say that it is lost."""
-    claim = _claim(directory)
+    claim = record.process(str(directory))
     if claim.get("boot") == processes.boot_id():
         pid = int(claim["pid"])
         if processes.start_ticks(pid) in (claim["ticks"], None):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from jobman.errors import NotFoundError, UnreachableError
-from jobman.local import control, layout
+from jobman.local import control, record
 from jobman.local.places import State
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -184,7 +184,7 @@ def test_stop_kill_ends_what_runs(place: Path) -> None:
     create_pod(place, "a", "trap '' TERM; sleep 1000 & sleep 1000")
     phase(place, "a", "Running")
     (directory,) = State(place).container_directories()
-    pid = int(json.loads((directory / layout.CLAIM).read_text())["pid"])
+    pid = int(record.process(str(directory))["pid"])
     assert control.stop(place, kill=True) == 0
     assert not alive(pid)
 
@@ -194,7 +194,7 @@ def test_reset_leaves_nothing(place: Path) -> None:
     create_pod(place, "a", "sleep 1000")
     phase(place, "a", "Running")
     (directory,) = State(place).container_directories()
-    pid = int(json.loads((directory / layout.CLAIM).read_text())["pid"])
+    pid = int(record.process(str(directory))["pid"])
     control.reset(place)
     assert not place.exists()
     assert not alive(facts.pid)
