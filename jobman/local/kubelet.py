@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from jobman.local import places, podstatus
+from jobman.local import layout, places, podstatus
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
 from jobman.local.container_spec import ignored_user
@@ -240,7 +240,7 @@ class Kubelet:
 
     async def _clear(self, directory: Path) -> None:
         """A pod that is no more: end what may still run of it and delete its directory."""
-        for run in directory.glob("containers/*/*"):
+        for run in directory.glob(layout.RUN_DIRECTORIES):
             found = self._supervisor.find(run)
             if isinstance(found, Running):
                 found.kill()

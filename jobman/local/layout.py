@@ -1,6 +1,10 @@
-"""The files in a container's directory, and what is said to and by its holder (see shim.py)."""
+"""The directories of containers, the files there, and what is said to and by their holders."""
 
 from __future__ import annotations
+
+# Each run of a container has a directory in its pod's: NAME.NUMBER. The pod's volumes are beside
+# them in one without a dot, which is in no container's name.
+RUN_DIRECTORIES = "*.*"
 
 CTL = "ctl"
 CLAIM = "claim"
@@ -17,3 +21,14 @@ ENDED = b"ended"  # it never ran, and the exit file says why
 CLAIMED = b"claimed"  # another holder has, or had, this container
 FAILED = b"failed"  # nothing was started, and why
 IDLE = b"idle"  # the container is over, and the next may come
+
+
+def run_directory(container: str, number: int) -> str:
+    """The name of the directory of a container's run."""
+    return f"{container}.{number}"
+
+
+def run_of(directory: str) -> tuple[str, int]:
+    """Of which container it is the directory, and of which run."""
+    container, _, number = directory.partition(".")
+    return container, int(number)

@@ -65,7 +65,7 @@ async def read(
 ) -> AsyncIterator[bytes]:
     """The log in pieces; `directory` is the pod's. Raises ApiError before the first."""
     number = run_number(pod, container, previous=options.previous)
-    place = directory / "containers" / container / str(number)
+    place = directory / layout.run_directory(container, number)
     if not (place / layout.LOG).exists():
         shown = container_id(pod["metadata"]["uid"], container, number)
         yield f"unable to retrieve container logs for {shown}".encode()
@@ -77,7 +77,7 @@ async def read(
 def lacks_head(directory: Path, pod: Object, container: str, *, previous: bool) -> bool:
     """Whether the log was rotated, so that only the rest of it can be read."""
     number = run_number(pod, container, previous=previous)
-    return (directory / "containers" / container / str(number) / f"{layout.LOG}.1").exists()
+    return (directory / layout.run_directory(container, number) / f"{layout.LOG}.1").exists()
 
 
 def wanted(options: LogOptions) -> Wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from jobman.local import exec_, logs, simulated
+from jobman.local import exec_, layout, logs, simulated
 from jobman.local.api.agent import Channels, ExecOptions, LogOptions
 from jobman.local.api.status import PlainError
 from jobman.local.notify import DirectoryWatcher
@@ -59,8 +59,8 @@ class MachineAgent:
 
     def _running(self, pod: Object, container: str) -> Running | None:
         """The container's present run."""
-        place = self._state.pods / pod["metadata"]["uid"] / "containers" / container
+        place = self._state.pods / pod["metadata"]["uid"]
         for directory, running in self._supervisor.running.items():
-            if directory.parent == place:
+            if directory.parent == place and layout.run_of(directory.name)[0] == container:
                 return running
         return None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jobman.errors import ConfigError
+from jobman.local import layout
 
 STATE_VARIABLE = "JOBMAN_LOCAL_STATE"
 
@@ -73,7 +74,7 @@ class State:
 
     @property
     def pods(self) -> Path:
-        """One directory per pod uid: containers, volumes."""
+        """One directory per pod uid: runs of containers, volumes."""
         return self.root / "pods"
 
     @property
@@ -93,7 +94,7 @@ class State:
 
     def container_directories(self) -> list[Path]:
         """Every run of every container that has left something on the disk."""
-        return list(self.pods.glob("*/containers/*/*"))
+        return list(self.pods.glob(f"*/{layout.RUN_DIRECTORIES}"))
 
     def create(self) -> None:
         """Make the directory, for its owner alone. Raises ConfigError when it is another's."""

@@ -112,8 +112,7 @@ class Reporter:
         return podstatus.waiting(reason), last
 
     def _terminated(self, container: Object, runs: Runs, ended: Exit, number: int) -> Object:
-        directory = runs.directory.with_name(str(number))
-        message = termination_message(container, directory, ended)
+        message = termination_message(container, runs.directory_of(number), ended)
         return podstatus.terminated(ended, self._container_id(container["name"], number), message)
 
     def _container_id(self, name: str, number: int) -> str:

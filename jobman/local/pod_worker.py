@@ -39,8 +39,9 @@ class PodWorker:
         uid = pod["metadata"]["uid"]
         self.state = PodState(pod=pod, directory=host.pod_root / uid, runs={})
         for container in self.state.containers:
-            place = self.state.directory / "containers" / container["name"]
-            self.state.runs[container["name"]] = Runs(host.supervisor, place, self.wake)
+            name = container["name"]
+            runs = Runs(host.supervisor, self.state.directory, name, self.wake)
+            self.state.runs[name] = runs
         self._report = Reporter(host, self.state)
         self._start = Starter(host, self.state, self._report)
         self._stop = Stopper(self.state, self._report)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from jobman.local import places
+from jobman.local import layout, places
 from jobman.local.supervisor import Exit, Running, Spec, Supervisor, void
 
 _BACKOFF_FIRST_S = 10.0
@@ -26,9 +26,12 @@ def restart_delay_s(restarts: int) -> float:
 class Runs:
     """All runs of one container; `wake` is called when something about them changes."""
 
-    def __init__(self, supervisor: Supervisor, directory: Path, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, supervisor: Supervisor, pod_directory: Path, name: str, wake: Callable[[], None]
+    ) -> None:
         self._supervisor = supervisor
-        self._directory = directory
+        self._pod_directory = pod_directory
+        self._name = name
         self._wake = wake
         self.current: Running | None = None
         self.ended: Exit | None = None
@@ -36,15 +39,19 @@ class Runs:
         self.number = -1
         self._streak = 0
 
+    def directory_of(self, number: int) -> Path:
+        """Where that run is, was or will be."""
+        return self._pod_directory / layout.run_directory(self._name, number)
+
     @property
     def directory(self) -> Path:
         """Where the present or last run is."""
-        return self._directory / str(self.number)
+        return self.directory_of(self.number)
 
     @property
     def next_directory(self) -> Path:
         """Where the next run will be."""
-        return self._directory / str(self.number + 1)
+        return self.directory_of(self.number + 1)
 
     @property
     def started(self) -> bool:
@@ -71,15 +78,15 @@ class Runs:
 
     def restore(self) -> None:
         """Find what an earlier daemon left: a run that goes on, has ended, or was never begun."""
-        numbers = sorted(int(path.name) for path in _numbered(self._directory))
-        while numbers and self._was_never_begun(self._directory / str(numbers[-1])):
-            places.remove_tree(self._directory / str(numbers.pop()))
+        numbers = self._numbers()
+        while numbers and self._was_never_begun(self.directory_of(numbers[-1])):
+            places.remove_tree(self.directory_of(numbers.pop()))
         if not numbers:
             return
         self.number = numbers[-1]
         self._streak = self.number
         if len(numbers) > 1:
-            self.previous = Exit.read(self._directory / str(numbers[-2]))
+            self.previous = Exit.read(self.directory_of(numbers[-2]))
         found = self._supervisor.find(self.directory)
         if found is not None:
             self._take(found)
@@ -90,13 +97,11 @@ class Runs:
 
     async def start(self, spec: Spec) -> None:
         """Begin the next run. Raises StartFailedError, after which nothing has changed."""
-        number = self.number + 1
-        directory = self._directory / str(number)
-        found = await self._supervisor.start(directory, spec)
+        found = await self._supervisor.start(self.next_directory, spec)
         if self.ended is not None:
             self._streak = self._next_streak()
         self.previous, self.ended = self.ended, None
-        self.number = number
+        self.number += 1
         self._take(found)
         self._forget_old()
 
@@ -119,9 +124,16 @@ class Runs:
         self._wake()
 
     def _forget_old(self) -> None:
-        for path in _numbered(self._directory):
-            if int(path.name) <= self.number - _KEPT:
-                places.remove_tree(path)
+        if self.number >= _KEPT:
+            for number in self._numbers():
+                if number <= self.number - _KEPT:
+                    places.remove_tree(self.directory_of(number))
+
+    def _numbers(self) -> list[int]:
+        """The runs that have left something on the disk, oldest first."""
+        names = [path.name for path in self._pod_directory.glob(layout.RUN_DIRECTORIES)]
+        runs = [layout.run_of(name) for name in names]
+        return sorted(number for container, number in runs if container == self._name)
 
     def terminate(self) -> None:
         """SIGTERM, if it runs."""
@@ -136,9 +148,3 @@ class Runs:
     def may_restart_now(self) -> bool:
         """Whether the back-off is over."""
         return time.time_ns() >= self.restart_at_ns()
-
-
-def _numbered(directory: Path) -> list[Path]:
-    if not directory.is_dir():
-        return []
-    return [path for path in directory.iterdir() if path.name.isdecimal()]

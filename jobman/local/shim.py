@@ -14,7 +14,7 @@ exit        how it ended; whole when it is there
 Standard library only, and sparing: each container pays for every step that is taken here, so
 files are opened by plain calls rather than by way of pathlib.
 """
-# ruff: noqa: PTH102, PTH120
+# ruff: noqa: PTH102
 
 from __future__ import annotations
 
@@ -43,8 +43,6 @@ _TOLD_KILLED = 128 + signal.SIGKILL
 
 _READ_BYTES = 1 << 16
 _RETRY_MS = 1000
-# containers/NAME/NUMBER
-_DIRECTORIES_MOST = 3
 _PATH_BYTES = 4096
 
 
@@ -68,7 +66,8 @@ class Shim:
         """`text` is the spec; `woken` is readable when a child has ended."""
         self._directory = directory
         self._woken = woken
-        _make_directory(directory, _DIRECTORIES_MOST)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
         self._ctl = self._open_ctl()
         self._record = record.claim(directory, text)
         self._spec: dict[str, Any] = json.loads(text)
@@ -278,16 +277,3 @@ def _whole(fd: int) -> bytes:
     with open(fd, "rb", buffering=0) as file:
         file.seek(0)
         return file.read()
-
-
-def _make_directory(path: str, most: int) -> None:
-    """With its parents, but not for a pod that is no more: `most` directories at once."""
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        if most == 1:
-            raise
-        _make_directory(os.path.dirname(path), most - 1)
-        os.mkdir(path, 0o700)

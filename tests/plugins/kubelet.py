@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobman.local import layout
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.controllers.events import EventRecorder
 from jobman.local.devices import Devices
@@ -75,7 +76,7 @@ class World:
         return [(e["type"], e["reason"], e["message"]) for e in self.registry.list("events")]
 
     def log(self, pod: Object, container: str = "main", run: int = 0) -> Path:
-        return self.state.pods / pod["metadata"]["uid"] / "containers" / container / str(run)
+        return self.state.pods / pod["metadata"]["uid"] / layout.run_directory(container, run)
 
 
 @contextlib.asynccontextmanager

@@ -105,7 +105,7 @@ class RecordedNode:
         if self._watcher is None:
             self._watcher = DirectoryWatcher()
         number = logs.run_number(pod, container, previous=options.previous)
-        place = self._directory / "containers" / container / str(number)
+        place = self._directory / layout.run_directory(container, number)
         place.mkdir(parents=True)
         writing = _writing(place, self._recording, follow=options.follow)
         next(writing)

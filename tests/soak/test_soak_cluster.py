@@ -121,7 +121,7 @@ def rounds(place: Path, runs: Path, count: int, seed: int) -> None:
         ended = told["state"]["terminated"]
         assert (ended["exitCode"], told["restartCount"]) == (load.asked[name], 0), pod["status"]
         assert (runs / name).read_text() == "run\n"
-        (log,) = (place / "pods" / pod["metadata"]["uid"]).glob("containers/main/0/log")
+        (log,) = (place / "pods" / pod["metadata"]["uid"]).glob("main.0/log")
         lines = [line.split(" ", 3)[3] for line in log.read_text().splitlines()]
         assert lines == [f"start {name}", f"end {name}"]
     assert not load.left_running()

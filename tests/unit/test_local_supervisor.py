@@ -335,7 +335,7 @@ def test_commands_in_a_running_container(tmp_path: Path) -> None:
 def test_nothing_is_started_for_a_pod_whose_directory_is_gone(tmp_path: Path) -> None:
     async def body(found: Supervisor) -> None:
         with pytest.raises(StartFailedError, match="No such file"):
-            await found.start(tmp_path / "pod" / "containers" / "main" / "0", shell("true"))
+            await found.start(tmp_path / "pod" / "main.0", shell("true"))
 
     supervised(tmp_path, body)
     assert not (tmp_path / "pod").exists()
