@@ -78,9 +78,9 @@ class AppContext:
 
     def agreed(self, question: str) -> bool:
         """Ask on stderr; only a plain yes is one."""
-        self.err.write(f"{question} [y/N] ")
-        self.err.flush()
         try:
+            self.err.write(f"{question} [y/N] ")
+            self.err.flush()
             return self.stdin.readline().strip().lower() in ("y", "yes")
         except KeyboardInterrupt:
             self.say("")  # what the shell writes next begins a line
