@@ -14,8 +14,8 @@ import typer
 from jobman import __version__
 from jobman.cli.command import Group
 
-COLLECT_AFTER = 100_000
-"""Objects between two looks for cycles: a list of 10,000 jobs makes many, and none in a cycle."""
+COLLECT_AFTER = 400_000
+"""Objects between two looks for cycles: a queue of 10,000 pods makes many, and none in a cycle."""
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "submit": ("submit",),

@@ -115,8 +115,10 @@ def distinct(begin: Callable[[], Iterator[ListOf[T]]]) -> Iterator[tuple[ListOf[
     for start in range(STARTS):
         try:
             for page in begin():
-                fresh = [item for item in page.items or [] if item.metadata.uid not in seen]
-                seen.update(item.metadata.uid for item in fresh)
+                fresh = page.items or []
+                if start:
+                    fresh = [item for item in fresh if item.metadata.uid not in seen]
+                seen.update([item.metadata.uid for item in fresh])
                 yield page, fresh
         except ExpiredError:
             if start == STARTS - 1:

@@ -170,14 +170,11 @@ class ContainerStatus(KubeStruct, frozen=True):
     image: str = ""
 
 
-class Condition(KubeStruct, frozen=True):
-    """A condition of a Job, a pod or a node; `status` is "True", "False" or "Unknown"."""
+class NodeCondition(KubeStruct, frozen=True):
+    """A condition of a node; `status` is "True", "False" or "Unknown"."""
 
     type: str = ""
     status: str = ""
-    reason: str = ""
-    message: str = ""
-    last_transition_time: datetime | None = None
 
     @property
     def true(self) -> bool:
@@ -185,9 +182,16 @@ class Condition(KubeStruct, frozen=True):
         return self.status == "True"
 
 
+class Condition(NodeCondition, frozen=True):
+    """A condition of a Job or a pod, with its reason."""
+
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+
+
 JobCondition = Condition
 PodCondition = Condition
-NodeCondition = Condition
 
 
 class PodStatus(KubeStruct, frozen=True):

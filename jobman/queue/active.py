@@ -54,7 +54,10 @@ class ActiveMeta(KubeStruct, frozen=True):
     @property
     def controller(self) -> OwnerReference | None:
         """The owner that controls the object."""
-        return next((owner for owner in self.owner_references if owner.controller), None)
+        for owner in self.owner_references:
+            if owner.controller:
+                return owner
+        return None
 
 
 class ActiveContainer(KubeStruct, frozen=True):

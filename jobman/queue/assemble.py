@@ -40,7 +40,8 @@ def facts(
 
     Except, with `holders`, those that hold GPUs.
     """
-    tally = Tally(groups.keying(by, snapshot.products(nodes or (), is_gpu)))
+    products = snapshot.products(nodes or (), is_gpu) if by is By.GPU else None
+    tally = Tally(groups.keying(by, products))
     used = Usage()
     holding: defaultdict[str, list[Claim]] = defaultdict(list)
     for claim in claims:

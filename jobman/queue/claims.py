@@ -30,6 +30,7 @@ from jobman.kube.objects import (
     TopologySpread,
 )
 from jobman.queue.active import (
+    ABSENT,
     NOTHING,
     ActiveContainer,
     ActiveLabels,
@@ -102,19 +103,22 @@ class Shapes:
 
     def of(self, spec: ActivePodSpec) -> Shape:
         """The shape of a pod's spec."""
+        parts = (
+            spec.node_selector,
+            spec.tolerations,
+            spec.affinity,
+            spec.overhead,
+            spec.resources,
+            spec.topology_spread_constraints,
+            spec.resource_claims,
+        )
         key = (
             *[bytes(container.resources) for container in spec.containers],
             *[(bytes(c.resources), c.restart_policy) for c in spec.init_containers],
-            bytes(spec.node_selector),
-            bytes(spec.tolerations),
-            bytes(spec.affinity),
-            bytes(spec.overhead),
-            bytes(spec.resources),
-            bytes(spec.topology_spread_constraints),
+            *[None if part is ABSENT else bytes(part) for part in parts],
             spec.priority,
             spec.priority_class_name,
             spec.active_deadline_seconds is None,
-            bytes(spec.resource_claims) == NOTHING,
         )
         found = self._known.get(key)
         if found is None:

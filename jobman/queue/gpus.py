@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import msgspec
 
@@ -36,11 +37,21 @@ class GpuLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 def lines(nodes: Iterable[NodeView], is_gpu: IsGpu, *, usage_known: bool = True) -> list[GpuLine]:
     """A line per product and resource, by name."""
+    there = [*nodes]
     found: defaultdict[tuple[str, str], list[NodeView]] = defaultdict(list)
+    for resource in filter(is_gpu, _resources(there)):
+        for node in there:
+            if _installed(node, resource) > 0:
+                found[product(node, resource), resource].append(node)
+    return [_line(*kind, alike, usage_known=usage_known) for kind, alike in sorted(found.items())]
+
+
+def _resources(nodes: Iterable[NodeView]) -> set[str]:
+    """The names of all that some node has."""
+    names: set[str] = set()
     for node in nodes:
-        for resource in gpu_resources(node, is_gpu):
-            found[product(node, resource), resource].append(node)
-    return [_line(*kind, there, usage_known=usage_known) for kind, there in sorted(found.items())]
+        names.update(node.capacity, node.allocatable)
+    return names
 
 
 def gpu_resources(node: NodeView, is_gpu: IsGpu) -> list[str]:
@@ -51,10 +62,18 @@ def gpu_resources(node: NodeView, is_gpu: IsGpu) -> list[str]:
 
 def product(node: NodeView, resource: str) -> str:
     """The kind of GPU that the node's labels name, if it is of this vendor; else the resource."""
+    for key in _labels_for(resource):
+        if found := node.labels.get(key):
+            return found
+    return resource
+
+
+@cache
+def _labels_for(resource: str) -> tuple[str, ...]:
+    """The labels that may name the product, its vendor's own first."""
     vendor = _domain(resource)
     own = [key for key in PRODUCT_LABELS if _domain(key) == vendor]
-    others = [key for key in PRODUCT_LABELS if _domain(key) not in _VENDORS]
-    return next((node.labels[key] for key in [*own, *others] if node.labels.get(key)), resource)
+    return (*own, *[key for key in PRODUCT_LABELS if _domain(key) not in _VENDORS])
 
 
 def _domain(name: str) -> str:

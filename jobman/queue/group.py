@@ -6,7 +6,8 @@ Rows do not depend on the order in which the claims came.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -85,27 +86,37 @@ class Group(msgspec.Struct, kw_only=True):
         return max(self.shapes, key=lambda shape: (self.shapes[shape], repr(shape)), default=None)
 
 
-Keying = Callable[[Claim], Key]
+class Keying(NamedTuple):
+    """How claims are put together: by a name and, `with_amounts`, by what one pod asks for."""
+
+    name_of: Callable[[Claim], str | None]
+    with_amounts: bool = False
+
+    def __call__(self, claim: Claim) -> Key:
+        """The group of a claim."""
+        return self.key(self.name_of(claim), claim.shape)
+
+    def key(self, name: str | None, shape: Shape) -> Key:
+        """The group of claims of that name and shape."""
+        if self.with_amounts:
+            return Key(name, shape.cpu, shape.memory, shape.gpus)
+        return Key(name)
+
+
+of_flavor = Keying(attrgetter("flavor"), with_amounts=True)
+"""The flavor with its amounts: one name with other amounts is another group."""
 
 
 def keying(by: By, products: Mapping[str, str] | None = None) -> Keying:
     """How claims are put together; `products` are the kinds of GPU by node."""
-    if by is By.FLAVOR:
-        return of_flavor
-    if by is By.GPU:
-        known = products or {}
-        return lambda claim: Key(_product(claim, known))
+    known = products or {}
     return {
-        By.USER: lambda claim: Key(claim.user),
-        By.NAMESPACE: lambda claim: Key(claim.namespace),
-        By.NODE: lambda claim: Key(claim.node or None),
+        By.FLAVOR: of_flavor,
+        By.USER: Keying(attrgetter("user")),
+        By.NAMESPACE: Keying(attrgetter("namespace")),
+        By.NODE: Keying(lambda claim: claim.node or None),
+        By.GPU: Keying(lambda claim: _product(claim, known)),
     }[by]
-
-
-def of_flavor(claim: Claim) -> Key:
-    """The flavor with its amounts: one name with other amounts is another group."""
-    shape = claim.shape
-    return Key(claim.flavor, shape.cpu, shape.memory, shape.gpus)
 
 
 def _product(claim: Claim, products: Mapping[str, str]) -> str | None:
@@ -124,50 +135,79 @@ def counts_here(claim: Claim) -> bool:
     return claim.work or claim.managed or bool(claim.shape.gpus)
 
 
+class _Alike(NamedTuple):
+    """What claims have in common that a group does not tell apart."""
+
+    name: str | None
+    shape: Shape
+    state: State
+    mine: bool
+    managed: bool
+
+
 class Tally:
-    """Counts claims into groups."""
+    """Counts claims: those alike are one number until the groups are asked for."""
 
     def __init__(self, key_of: Keying = of_flavor) -> None:
         self._key_of = key_of
-        self._groups: dict[Key, Group] = {}
-        self.devices_claimed = 0
-        self.unjudged: Counter[str] = Counter()
+        self._pods: dict[tuple[object, ...], int] = {}
+        self._oldest: dict[tuple[str | None, Shape], str] = {}
 
     def add(self, claim: Claim) -> None:
         """Count a claim in."""
-        key = self._key_of(claim)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = Group(key=key)
-        state, count, shape = claim.state, claim.count, claim.shape
-        group.counts.add(state, count)
-        if claim.mine:
-            group.yours.add(state, count)
-        if claim.managed:
-            group.managed += count
+        name, shape, state = self._key_of.name_of(claim), claim.shape, claim.state
+        alike = name, shape, state, claim.mine, claim.managed
+        self._pods[alike] = self._pods.get(alike, 0) + claim.count
         if state is State.PENDING and claim.since:
-            group.oldest = min(group.oldest or claim.since, claim.since)
-        group.shapes[shape] += count
-        if shape.gpus:
-            _count_gpus(group, claim)
-        if shape.devices_claimed:
-            self.devices_claimed += count
-        if state is State.PENDING and shape.wanted.unjudged:
-            self.unjudged.update(dict.fromkeys(shape.wanted.unjudged, count))
+            since = self._oldest.get((name, shape))
+            if since is None or claim.since < since:
+                self._oldest[name, shape] = claim.since
 
     @property
     def groups(self) -> list[Group]:
         """The groups, those with names first, in their alphabet; others by size, big ones first."""
-        return sorted(self._groups.values(), key=rank)
+        found: dict[Key, Group] = {}
+        for alike, count in self._counted():
+            key = self._key_of.key(alike.name, alike.shape)
+            group = found.get(key)
+            if group is None:
+                group = found[key] = Group(key=key)
+            _include(group, alike, count)
+        for (name, shape), since in self._oldest.items():
+            group = found[self._key_of.key(name, shape)]
+            group.oldest = min(group.oldest or since, since)
+        return sorted(found.values(), key=rank)
+
+    @property
+    def devices_claimed(self) -> int:
+        """Pods with resource claims."""
+        return sum(count for alike, count in self._counted() if alike.shape.devices_claimed)
+
+    @property
+    def unjudged(self) -> Mapping[str, int]:
+        """Waiting pods by what they ask for and nobody here judges."""
+        found: Counter[str] = Counter()
+        for alike, count in self._counted():
+            if alike.state is State.PENDING:
+                found.update(dict.fromkeys(alike.shape.wanted.unjudged, count))
+        return found
+
+    def _counted(self) -> Iterator[tuple[_Alike, int]]:
+        return ((_Alike._make(alike), count) for alike, count in self._pods.items())
 
 
-def _count_gpus(group: Group, claim: Claim) -> None:
-    """A waiting pod wants its GPUs; others hold them, whatever they do."""
-    if claim.state is State.SUSPENDED:
+def _include(group: Group, alike: _Alike, count: int) -> None:
+    group.counts.add(alike.state, count)
+    if alike.mine:
+        group.yours.add(alike.state, count)
+    if alike.managed:
+        group.managed += count
+    group.shapes[alike.shape] += count
+    if alike.state is State.SUSPENDED:
         return
-    into = group.wanting if claim.state is State.PENDING else group.holding
-    for resource, amount in claim.shape.gpus:
-        into[resource] = into.get(resource, 0) + amount * claim.count
+    into = group.wanting if alike.state is State.PENDING else group.holding
+    for resource, amount in alike.shape.gpus:
+        into[resource] = into.get(resource, 0) + amount * count
 
 
 def rank(group: Group) -> tuple[object, ...]:

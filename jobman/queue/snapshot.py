@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -75,11 +75,12 @@ class Snapshot:
 class Usage:
     """Counts what the pods of each node use, equal pods together."""
 
-    _pods: Counter[tuple[str, Shape]] = field(default_factory=Counter)
+    _pods: dict[tuple[str, Shape], int] = field(default_factory=dict)
 
     def add(self, node: str, shape: Shape) -> None:
         """A pod on a node."""
-        self._pods[node, shape] += 1
+        key = node, shape
+        self._pods[key] = self._pods.get(key, 0) + 1
 
     def by_node(self) -> Mapping[str, dict[str, int]]:
         """Amounts by node."""
