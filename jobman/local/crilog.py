@@ -15,7 +15,7 @@ import time
 MAX_PIECE = 16 * 1024
 STAMP_BYTES = 30
 PREFIX_BYTES = STAMP_BYTES + len(b" stdout F ")
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.ENFILE, errno.EMFILE)
 
 
 def stamp(now_ns: int) -> bytes:
@@ -72,8 +72,9 @@ class LineEncoder:
 class LogWriter:
     """Appends to `path`; past `max_bytes` it becomes `path`.1, `.1` becomes `.2`, and so on.
 
-    At most `max_files` files are kept. A full disk loses nothing: what could not be written
-    stays in `pending`, and the owner stops reading until `flush` has made room.
+    There is no file before there is something to write; at most `max_files` are kept. A full disk
+    loses nothing: what could not be written stays in `pending`, and the owner stops reading until
+    `flush` has made room.
     """
 
     def __init__(self, path: str, *, max_bytes: int, max_files: int) -> None:
@@ -82,7 +83,8 @@ class LogWriter:
         self._max_files = max_files
         self._encoder = LineEncoder()
         self.pending = b""
-        self._open()
+        self._fd = -1
+        self._size = 0
 
     def _open(self) -> None:
         self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -102,6 +104,8 @@ class LogWriter:
         """Write what is pending; False while the disk has no room for it."""
         while self.pending:
             try:
+                if self._fd < 0:
+                    self._open()
                 written = os.write(self._fd, self.pending)
             except OSError as error:
                 if error.errno in NO_ROOM:
@@ -117,6 +121,8 @@ class LogWriter:
     def drop_torn_line(self) -> None:
         """Give up what is pending, so that the file ends with a whole line."""
         self.pending = b""
+        if self._fd < 0:
+            return
         with open(self._path, "r+b") as file:
             start = max(self._size - MAX_PIECE - PREFIX_BYTES - 1, 0)
             file.seek(start)
@@ -124,7 +130,8 @@ class LogWriter:
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
     def _rotate(self) -> None:
         os.close(self._fd)

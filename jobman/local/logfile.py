@@ -6,6 +6,7 @@ readers, as it is with a kubelet.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -109,39 +110,44 @@ def _nth_newline_from_end(block: bytes, number: int) -> int:
 
 
 class _Reader:
-    """One open log file and what of its last line is still missing."""
+    """One log file, which comes with the first output, and what of its last line is missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("rb", buffering=0)
+        self._file: BinaryIO | None = None
         self._rest = b""
+        self.reopen()
 
     def skip_to_tail(self, lines: int) -> None:
-        self._file.seek(tail_offset(self._file, lines))
+        if self._file is not None:
+            self._file.seek(tail_offset(self._file, lines))
 
     def lines(self) -> list[bytes]:
         """The next whole lines; none at the present end of the file."""
-        while data := self._file.read(_BLOCK_BYTES):
+        while self._file is not None and (data := self._file.read(_BLOCK_BYTES)):
+            lines: list[bytes]
             *lines, self._rest = (self._rest + data).split(b"\n")
             if lines:
                 return lines
         return []
 
     def rotated(self) -> bool:
-        """Whether a new file has taken this one's place; then go on with that."""
+        """Whether a new file has come, or taken this one's place; then go on with that."""
         try:
             new = self._path.stat().st_ino
         except FileNotFoundError:
             return False
-        return new != os.fstat(self._file.fileno()).st_ino
+        return self._file is None or new != os.fstat(self._file.fileno()).st_ino
 
     def reopen(self) -> None:
-        self._file.close()
-        self._file = self._path.open("rb", buffering=0)
+        self.close()
         self._rest = b""
+        with contextlib.suppress(FileNotFoundError):
+            self._file = self._path.open("rb", buffering=0)
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 async def read(directory: Path, wanted: Wanted, watcher: DirectoryWatcher) -> AsyncIterator[bytes]:

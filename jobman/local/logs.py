@@ -66,7 +66,7 @@ async def read(
     """The log in pieces; `directory` is the pod's. Raises ApiError before the first."""
     number = run_number(pod, container, previous=options.previous)
     place = directory / layout.run_directory(container, number)
-    if not (place / layout.LOG).exists():
+    if not place.is_dir():
         shown = container_id(pod["metadata"]["uid"], container, number)
         yield f"unable to retrieve container logs for {shown}".encode()
         return

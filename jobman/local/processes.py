@@ -122,26 +122,31 @@ def offer_to_oom_killer(pid: int) -> None:
 
 def oom_kills() -> int:
     """How many processes the kernel has killed for want of memory, as narrowly as can be seen."""
-    path = _oom_counter()
-    if path is None:
+    counter = _oom_counter()
+    if counter is None:
         return 0
-    for line in read_once(path).splitlines():
-        name, _, value = line.partition(b" ")
-        if name == b"oom_kill":
-            return int(value)
-    return 0
+    try:
+        return _oom_kills_of(counter) or 0
+    except OSError:  # the cgroup is no more
+        return 0
+
+
+def _oom_kills_of(counter: int) -> int | None:
+    for line in os.pread(counter, _READ_BYTES, 0).splitlines():
+        if line.startswith(b"oom_kill "):
+            return int(line.split()[1])
+    return None
 
 
 @cache
-def _oom_counter() -> str | None:
-    """The first file that counts; a holder inherits what its zygote has found."""
+def _oom_counter() -> int | None:
+    """The first file that counts, open; a holder inherits what its zygote has found."""
     for path in oom_counters():
-        try:
-            text = Path(path).read_text()
-        except OSError:
-            continue
-        if any(line.startswith("oom_kill ") for line in text.splitlines()):
-            return path
+        with contextlib.suppress(OSError):
+            counter = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if _oom_kills_of(counter) is not None:
+                return counter
+            os.close(counter)
     return None
 
 

@@ -8,7 +8,7 @@ All that a later daemon must know is in the container's directory:
 ctl         a FIFO that the shim alone reads: open for writing means alive, its closing means the
             end, and a byte written is a command (T: SIGTERM to the process group, K: kill all)
 claim       made by the first shim of this directory, which alone may start the process (record.py)
-log         the output in CRI's line format
+log         the output in CRI's line format, from the first on
 exit        how it ended; whole when it is there
 
 Standard library only, and sparing: each container pays for every step that is taken here, so
@@ -69,13 +69,16 @@ class Shim:
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory, 0o700)
         self._ctl = self._open_ctl()
-        self._record = record.claim(directory, text)
+        self._record = record.claim(directory)
         self._spec: dict[str, Any] = json.loads(text)
         try:
-            self._log = self._open_log()
+            record.write_spec(self._record, text)
         except OSError:
             record.give_up(self._record, directory)
             raise
+        log = self._spec["log"]
+        path = f"{directory}/{LOG}"
+        self._log = LogWriter(path, max_bytes=log["maxBytes"], max_files=log["maxFiles"])
         self._pid = 0
         self._status: int | None = None
         self._stopped = False
@@ -86,12 +89,6 @@ class Shim:
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def _open_log(self) -> LogWriter:
-        limits = self._spec["log"]
-        return LogWriter(
-            f"{self._directory}/{LOG}", max_bytes=limits["maxBytes"], max_files=limits["maxFiles"]
-        )
 
     def start(self) -> bytes:
         """Start the process; what is to be said of it (see layout.py)."""
@@ -124,13 +121,9 @@ class Shim:
         processes.offer_to_oom_killer(self._pid)
 
     def _tell_process(self) -> None:
-        facts = {
-            "pid": self._pid,
-            "ticks": processes.start_ticks(self._pid),
-            "boot": processes.boot_id(),
-            "startedAt": self._started_ns,
-        }
-        record.tell_process(self._record, facts)
+        ticks = processes.start_ticks(self._pid) or 0
+        told = record.Process(self._pid, ticks, processes.boot_id(), self._started_ns)
+        record.tell_process(self._record, told)
 
     def hold(self) -> None:
         """Hold what was started to its end and write the exit file."""
@@ -232,10 +225,11 @@ def hold(channel: socket.socket) -> NoReturn:
     try:
         detach("container-shim")
         woken = _children_ended()
-        for _ in range(MOST_CONTAINERS):
+        for number in range(1, MOST_CONTAINERS + 1):
             shim = _start_one(channel, woken)
             shim.hold()
-            channel.send(layout.IDLE)
+            if number < MOST_CONTAINERS:
+                channel.send(layout.IDLE)
             shim.close()
     finally:
         os._exit(0)

@@ -69,7 +69,8 @@ class Exit:
     def read(cls, directory: Path) -> Exit | None:
         """The exit file of a container, or None while there is none."""
         try:
-            facts = json.loads((directory / layout.EXIT).read_bytes())
+            with open(f"{directory}/{layout.EXIT}", "rb") as file:  # noqa: PTH123 - one per container
+                facts = json.loads(file.read())
         except (FileNotFoundError, ValueError):  # the machine may have gone down while writing
             return None
         return cls(
@@ -113,7 +114,8 @@ class Running:
     @property
     def main_pid(self) -> int:
         """The pid of the process the container started with; 0 if it is not told yet."""
-        return int(record.process(str(self.directory)).get("pid", 0))
+        process = record.process(str(self.directory))
+        return process.pid if process else 0
 
     def _gone(self) -> None:
         """The holder has let go of its end: there is an exit file, or it was killed."""
@@ -183,12 +185,9 @@ class Supervisor:
         """The container of `directory` as it is now; None if it was never started."""
         if directory in self.running:
             return self.running[directory]
-        ended = Exit.read(directory)
-        if ended is not None:
-            return ended
-        if not (directory / layout.CLAIM).exists():
+        if not record.is_claimed(str(directory)):
             return None
-        return self._watch(directory)
+        return Exit.read(directory) or self._watch(directory)
 
     def _watch(self, directory: Path, started_ns: int | None = None) -> Running | Exit:
         """A container that was started once."""
@@ -197,8 +196,10 @@ class Supervisor:
         ctl = _open_ctl(directory)
         if ctl is None:
             return Exit.read(directory) or bury(directory)
-        since = started_ns or record.process(str(directory)).get("startedAt") or time.time_ns()
-        container = Running(directory, since, ctl, self)
+        if started_ns is None:
+            process = record.process(str(directory))
+            started_ns = process.started_ns if process else time.time_ns()
+        container = Running(directory, started_ns, ctl, self)
         self.running[directory] = container
         return container
 
@@ -222,7 +223,7 @@ class Supervisor:
 def _open_ctl(directory: Path) -> int | None:
     """The writing end of the holder's FIFO; None when no holder lives."""
     try:
-        return os.open(directory / layout.CTL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(f"{directory}/{layout.CTL}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
             return None
@@ -231,14 +232,12 @@ def _open_ctl(directory: Path) -> int | None:
 
 def bury(directory: Path) -> Exit:
     """The holder is dead and left no exit file: end what it held and say that it is lost."""
-    claim = record.process(str(directory))
-    if claim.get("boot") == processes.boot_id():
-        pid = int(claim["pid"])
-        if processes.start_ticks(pid) in (claim["ticks"], None):
-            processes.kill_leftovers(pid)
+    process = record.process(str(directory))
+    if process is not None and _is_or_was(process):
+        processes.kill_leftovers(process.pid)
     facts = {
         "code": LOST_CODE,
-        "startedAt": claim.get("startedAt", 0),
+        "startedAt": process.started_ns if process else 0,
         "finishedAt": time.time_ns(),
         "lost": True,
     }
@@ -248,11 +247,17 @@ def bury(directory: Path) -> Exit:
     return Exit(LOST_CODE, facts["startedAt"], facts["finishedAt"], lost=True)
 
 
+def _is_or_was(process: record.Process) -> bool:
+    """Whether nothing else has its pid."""
+    same_boot = process.boot == processes.boot_id()
+    return same_boot and processes.start_ticks(process.pid) in (process.ticks, None)
+
+
 def void(directory: Path) -> bool:
     """Make sure that a container never started never will be; False if it was claimed."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        os.close(os.open(directory / layout.CLAIM, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
+        os.close(record.claim(str(directory)))
+    except record.AlreadyClaimedError:
         return False
     return True

@@ -179,12 +179,18 @@ def test_a_daemon_of_another_version_is_replaced(place: Path) -> None:
     assert phase(place, "a", "Running")["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
+def _main_pid(directory: Path) -> int:
+    process = record.process(str(directory))
+    assert process is not None
+    return process.pid
+
+
 def test_stop_kill_ends_what_runs(place: Path) -> None:
     started(place)
     create_pod(place, "a", "trap '' TERM; sleep 1000 & sleep 1000")
     phase(place, "a", "Running")
     (directory,) = State(place).container_directories()
-    pid = int(record.process(str(directory))["pid"])
+    pid = _main_pid(directory)
     assert control.stop(place, kill=True) == 0
     assert not alive(pid)
 
@@ -194,7 +200,7 @@ def test_reset_leaves_nothing(place: Path) -> None:
     create_pod(place, "a", "sleep 1000")
     phase(place, "a", "Running")
     (directory,) = State(place).container_directories()
-    pid = int(record.process(str(directory))["pid"])
+    pid = _main_pid(directory)
     control.reset(place)
     assert not place.exists()
     assert not alive(facts.pid)

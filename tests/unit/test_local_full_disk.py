@@ -49,7 +49,13 @@ async def main():
         words += "head -c 300000 /dev/zero | tr '\\\\0' x; echo; echo after; exit 7"
         world.create(spec(words))
         await world.until(lambda pod: pod["status"]["phase"] == "Running")
+        words = "while [ ! -e '%s.silent' ]; do sleep 0.02; done; exit 5" % go
+        silent = world.create(spec(words), "s")
+        await world.until(lambda pod: pod["status"]["phase"] == "Running", "s")
         fill()
+        (held,) = (c for d, c in world.supervisor.running.items() if d == world.log(silent))
+        go.with_suffix(".silent").touch()
+        said["ended"] = [(await held.exit).code, (await held.exit).lost]
         try:
             for number in range(1000):
                 world.create(spec("true"), "refused-%d" % number)
@@ -86,6 +92,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
+        "ended": [5, False],
         "refused": [500, False],
         "read": True,
         "code": 7,

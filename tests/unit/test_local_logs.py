@@ -153,7 +153,6 @@ def test_what_found_no_room_is_given_up_whole(tmp_path: Path) -> None:
     writer.feed(b"whole\n")
     with path.open("ab") as file:
         file.write(b"2026-01-01T00:00:00.000000000Z stdout F to")
-    writer = LogWriter(str(path), max_bytes=1 << 20, max_files=2)
     writer.drop_torn_line()
     assert decoded(path.read_bytes()) == b"whole\n"
 
@@ -195,6 +194,33 @@ def test_follow_of_what_has_ended_ends(tmp_path: Path) -> None:
     ended(tmp_path)
     assert reading(tmp_path, Wanted(follow=True, tail=1)) == b"done\n"
     assert reading(tmp_path, Wanted(follow=True, limit_bytes=2)) == b"do"
+
+
+def test_of_what_has_written_nothing_there_is_no_file_and_an_empty_log(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / layout.LOG), max_bytes=500, max_files=2)
+    writer.feed(b"")
+    assert writer.flush()
+    writer.finish()
+    writer.drop_torn_line()
+    writer.close()
+    assert not list(tmp_path.iterdir())
+    assert reading(tmp_path, Wanted()) == reading(tmp_path, Wanted(tail=3)) == b""
+    ended(tmp_path)
+    assert reading(tmp_path, Wanted(follow=True)) == b""
+
+
+@pytest.mark.parametrize("wanted", [Wanted(follow=True), Wanted(follow=True, tail=1)])
+def test_follow_awaits_the_first_output(tmp_path: Path, wanted: Wanted) -> None:
+    writer = LogWriter(str(tmp_path / layout.LOG), max_bytes=500, max_files=2)
+
+    async def write(got: bytearray) -> None:
+        await asyncio.sleep(0.02)
+        writer.feed(b"first\n")
+        await _until(lambda: got == b"first\n")
+        writer.feed(b"second\n")
+        ended(tmp_path)
+
+    assert reading(tmp_path, wanted, write) == b"first\nsecond\n"
 
 
 def test_follow_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

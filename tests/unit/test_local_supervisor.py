@@ -294,12 +294,12 @@ def test_a_zygote_that_was_killed_is_replaced(tmp_path: Path) -> None:
 
 
 def test_no_room_starts_nothing_and_can_be_tried_again(tmp_path: Path) -> None:
-    (tmp_path / "c" / layout.LOG).mkdir(parents=True)  # in the way of the log file
+    (tmp_path / "c" / layout.CTL).mkdir(parents=True)  # in the way of the FIFO
 
     async def body(found: Supervisor) -> Exit:
         with pytest.raises(StartFailedError):
             await found.start(tmp_path / "c", shell("exit 2"))
-        (tmp_path / "c" / layout.LOG).rmdir()
+        (tmp_path / "c" / layout.CTL).rmdir()
         return await finished(found, tmp_path / "c", shell("exit 2"))
 
     assert supervised(tmp_path, body).code == 2
