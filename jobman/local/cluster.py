@@ -42,8 +42,6 @@ log = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _RESTART_S = 1.0
-# A kubelet's eventRecordQPS and eventBurst.
-_KUBELET_EVENTS = (50.0, 100)
 _SHUTDOWN_S = 2.0
 
 
@@ -127,7 +125,7 @@ class Cluster:
             allocatable=machine.object["status"]["allocatable"],
             supervisor=supervisor,
             devices=devices,
-            recorder=EventRecorder(registry, "kubelet", machine.name, most=_KUBELET_EVENTS),
+            recorder=EventRecorder(registry, "kubelet", machine.name),
         )
         parts: list[Part] = [
             *all_controllers(registry, ca=ca),

@@ -117,19 +117,28 @@ def test_a_flood_about_one_object_is_dammed(
     assert len(events(registry)) == 26
 
 
-def test_a_hurried_kubelet_drops_what_is_normal(registry: Registry, clock: ManualClock) -> None:
-    recorder = EventRecorder(registry, "kubelet", "node1", clock=clock, most=(2, 3))
-    made = [registry.create(JOBS, "default", job(f"j-{number}")) for number in range(8)]
+@pytest.mark.parametrize("scheduler", [False, True])
+def test_in_a_rush_what_is_normal_is_left_out(
+    registry: Registry, clock: ManualClock, scheduler: bool
+) -> None:
+    recorder, placer = (
+        EventRecorder(registry, "kubelet", "node1", clock=clock),
+        SchedulerRecorder(registry, "s", clock=clock),
+    )
+    made = [registry.create(JOBS, "default", job(f"j-{number}")) for number in range(130)]
 
     def tell(kind: str) -> int:
         before = len(events(registry))
         for each in made:
-            recorder.event(each, kind, f"{kind}-{clock.now()}", "m")
+            if scheduler:
+                placer.event(each, kind, "R", "Binding", f"{clock.now()}")
+            else:
+                recorder.event(each, kind, f"R-{clock.now()}", "m")
         return len(events(registry)) - before
 
-    assert [tell("Normal"), tell("Warning"), tell("Normal")] == [3, 8, 0]
+    assert [tell("Normal"), tell("Warning")] == [100, 130]
     clock.advance(1)
-    assert tell("Normal") == 2
+    assert tell("Normal") == 50
 
 
 def test_an_event_that_cannot_be_written_is_dropped(

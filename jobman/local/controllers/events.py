@@ -29,6 +29,9 @@ _ALIKE_WITHIN_S = 600.0
 _BURST = 25
 _REFILL_S = 300.0
 _SERIES_WITHIN_S = 360.0
+# A kubelet's eventRecordQPS and eventBurst: who has more to tell in a rush leaves out what is
+# normal, as clients of a Kubernetes server that are held back do.
+_NORMAL_EVERY_S, _NORMAL_BURST = 1 / 50, 100
 _KNOWN_MOST = 4096
 
 K = TypeVar("K", bound=Hashable)
@@ -82,11 +85,12 @@ class _Allowance:
         return True
 
 
-class EventRecorder:
-    """Writes events as kubelets and controllers do: a repeated one is counted.
+def _normal(clock: Clock) -> _Allowance:
+    return _Allowance(_NORMAL_BURST, _NORMAL_EVERY_S, _NORMAL_BURST, clock.now())
 
-    With `most`, (so many a second, so many at once), more Normal ones are dropped.
-    """
+
+class EventRecorder:
+    """Writes events as kubelets and controllers do: a repeated one is counted."""
 
     def __init__(
         self,
@@ -95,7 +99,6 @@ class EventRecorder:
         host: str = "",
         *,
         clock: Clock | None = None,
-        most: tuple[float, int] | None = None,
     ) -> None:
         self._registry = registry
         self._component = component
@@ -104,10 +107,7 @@ class EventRecorder:
         self._written: _Recent[tuple[str, ...], tuple[str, str]] = _Recent()
         self._alike: _Recent[tuple[str, ...], _Alike] = _Recent()
         self._allowances: _Recent[str, _Allowance] = _Recent()
-        self._hurry: _Allowance | None = None
-        if most is not None:
-            per_s, burst = most
-            self._hurry = _Allowance(burst, 1 / per_s, burst, self._clock.now())
+        self._normal = _normal(self._clock)
 
     def event(
         self, obj: Object, kind: str, reason: str, message: str, *, field_path: str = ""
@@ -129,7 +129,7 @@ class EventRecorder:
 
     def _is_allowed(self, uid: str, kind: str) -> bool:
         moment = self._clock.now()
-        if self._hurry is not None and kind == "Normal" and not self._hurry.take(moment):
+        if kind == "Normal" and not self._normal.take(moment):
             return False
         known = self._allowances.get(uid)
         if known is None:
@@ -192,9 +192,12 @@ class SchedulerRecorder:
         self._instance = instance
         self._clock: Clock = clock or SystemClock()
         self._written: _Recent[tuple[str, ...], tuple[datetime, str, str]] = _Recent()
+        self._normal = _normal(self._clock)
 
     def event(self, pod: Object, kind: str, reason: str, action: str, message: str) -> None:
         """Record what was done with a pod."""
+        if kind == "Normal" and not self._normal.take(self._clock.now()):
+            return
         key = (pod["metadata"]["uid"], kind, reason, message)
         with contextlib.suppress(ApiError):
             if not self._continued(key):
