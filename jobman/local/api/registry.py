@@ -40,12 +40,14 @@ APPLY = "application/apply-patch+yaml"
 class Write:
     """How a write is asked for: by whom, for real or not, how strict about unknown fields.
 
+    `shaped`: it was made here, of what was checked before, and is the writer's to give away.
     `manager` and `force` are of an apply; `managed` are the managedFields that it leaves.
     """
 
     user: User = SYSTEM
     dry_run: bool = False
     mode: Mode = "Ignore"
+    shaped: bool = False
     manager: str = ""
     force: bool = False
     managed: tuple[Object, ...] = ()
@@ -94,14 +96,15 @@ class Registry:
         *,
         user: User = SYSTEM,
         dry_run: bool = False,
+        shaped: bool = False,
     ) -> Object:
         """Create an object and return it as it is kept."""
-        write = Write(user=user, dry_run=dry_run)
+        write = Write(user=user, dry_run=dry_run, shaped=shaped)
         return self.create_as(resource_of(resource), namespace, obj, write).object
 
     def create_as(self, resource: Resource, namespace: str, obj: Any, write: Write) -> Written:
         """Create: shape, namespace, identity, defaults, admission, rules, quota, store."""
-        made, warnings = schema.check(resource, obj, write.mode)
+        made, warnings = (obj, []) if write.shaped else schema.check(resource, obj, write.mode)
         metadata.check_namespace(resource, made, namespace)
         if resource.kind not in _STATUS_ON_CREATE:
             made.pop("status", None)

@@ -251,7 +251,8 @@ class JobController(Controller[Key]):
         """Make the planned pods, and tell how many could not be made."""
         for count, new in enumerate(plan.create):
             try:
-                made = self.registry.create("pods", job["metadata"]["namespace"], new_pod(job, new))
+                home, pod = job["metadata"]["namespace"], new_pod(job, new)
+                made = self.registry.create("pods", home, pod, shaped=True)
             except ApiError as error:
                 self._refused(job, error, memory)
                 return len(plan.create) - count
@@ -313,8 +314,11 @@ class JobController(Controller[Key]):
         about = job["metadata"]
         if "deletionTimestamp" in about:
             return
+        orphans = self._orphans.take(about["uid"])
+        if not orphans:
+            return
         accepts = selectors.of_object(job["spec"].get("selector", {}))
-        for key in sorted(self._orphans.take(about["uid"])):
+        for key in sorted(orphans):
             record = self.registry.store.get(key)
             if record is None or key.namespace != about["namespace"] or has_controller(record):
                 continue
