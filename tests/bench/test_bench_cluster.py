@@ -265,15 +265,23 @@ def wait_ready(cluster: Cluster) -> None:
 
 
 def wait_complete(cluster: Cluster, path: str, jobs: int) -> None:
-    """To ask for one that is not costs the cluster little: do so often, for the end's sake."""
-    deadline = time.monotonic() + 120
-    unfinished = "?limit=1&fieldSelector=status.successful=0"
-    while cluster.ask("GET", path + unfinished)["items"]:
-        assert time.monotonic() < deadline, f"not all of {jobs} Jobs are complete"
-        time.sleep(0.1)
-    found = [item["status"] for item in cluster.ask("GET", path)["items"]]
-    assert sum(status["succeeded"] for status in found) == jobs
-    assert all("completionTime" in status for status in found)
+    """Until all of `job-0` … are complete; to ask for one Job costs the cluster little."""
+
+    async def waited() -> None:
+        name, deadline = f"job-{jobs - 1}", time.monotonic() + 120
+        async with cluster.address.connection() as connection:
+            while True:
+                assert time.monotonic() < deadline, f"{path}/{name} is not complete"
+                if "completionTime" in (await connection.ask("GET", f"{path}/{name}"))["status"]:
+                    found = (await connection.ask("GET", path))["items"]
+                    left = [job for job in found if "completionTime" not in job["status"]]
+                    if not left:
+                        break
+                    name = left[-1]["metadata"]["name"]
+                await asyncio.sleep(0.05)
+        assert sum(job["status"]["succeeded"] for job in found) == jobs
+
+    asyncio.run(waited())
 
 
 def wait_gone(cluster: Cluster, path: str, selection: str = "?limit=1") -> None:
