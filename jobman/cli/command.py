@@ -76,8 +76,14 @@ def _output_option(forms: tuple[Output, ...]) -> TyperOption:
 
 
 @cache
+def _declared_globals() -> list[TyperOption]:
+    """The same objects for the root and all commands: each learns but once to check its values."""
+    return _options_of(_declare_globals)
+
+
+@cache
 def _global_options(forms: tuple[Output, ...]) -> list[TyperOption]:
-    return [*([_output_option(forms)] if forms else []), *_options_of(_declare_globals)]
+    return [*([_output_option(forms)] if forms else []), *_declared_globals()]
 
 
 def _with_globals(own: list[Any], forms: tuple[Output, ...]) -> list[Any]:

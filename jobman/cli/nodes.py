@@ -58,10 +58,13 @@ def nodes(
 
 
 def _read(app: AppContext, *, holders: bool) -> Snapshot:
-    from jobman.queue import sources
+    from jobman.queue import asking
+
+    begun = asking.begin(app.client, jobs=False, quotas=False)
+    from jobman.queue import sources  # what counts is loaded while the server answers
 
     asked = query(app, QueueBy.FLAVOR, nodes_alone=True, holders=holders)
-    snapshot = sources.read(app.client, asked, now=app.now())
+    snapshot = sources.read(app.client, asked, begun, now=app.now())
     if snapshot.nodes is None:
         raise ForbiddenError(
             "the nodes may not be read, and no published queue tells of them",

@@ -69,11 +69,11 @@ def queue(
     rows = parse_by(by)
     if all_flavors and rows is not QueueBy.FLAVOR:
         raise UsageError("--all-flavors goes with --by flavor alone")
-    asked = query(app, rows)
     if watch:
-        _watch(app, asked, _choice(app, rows, mine_only, gpu_only, all_flavors), interval)
+        choice = _choice(app, rows, mine_only, gpu_only, all_flavors)
+        _watch(app, query(app, rows), choice, interval)
         return
-    reading = _begin(app, asked)
+    asked, reading = _begin(app, rows)
     _show(app, asked, _choice(app, rows, mine_only, gpu_only, all_flavors), reading)
 
 
@@ -132,13 +132,17 @@ def _choice(
     )
 
 
-def _begin(app: AppContext, asked: Query) -> Callable[[], Snapshot]:
-    """Begin to read: while the server answers, what shows it is loaded."""
+def _begin(app: AppContext, by: QueueBy) -> tuple[Query, Callable[[], Snapshot]]:
+    """Begin to read: while the server answers, what counts and what shows is loaded."""
     from jobman.kube.beside import beside
-    from jobman.queue import sources
+    from jobman.queue import asking
 
     client, now = app.client, app.now()
-    return beside(lambda: sources.read(client, asked, now=now))
+    begun = asking.begin(client)
+    from jobman.queue import sources
+
+    asked = query(app, by)
+    return asked, beside(lambda: sources.read(client, asked, begun, now=now))
 
 
 def _show(app: AppContext, asked: Query, choice: Choice, reading: Callable[[], Snapshot]) -> None:

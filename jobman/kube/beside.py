@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -27,6 +27,44 @@ def as_they_come(asks: Iterable[Callable[[], T]]) -> Iterator[T]:
         future.add_done_callback(done.put)
     for _ in begun:
         yield done.get().result()
+
+
+class Ahead(Generic[T]):
+    """The items of an iterator, made in a thread of its own, at most `most` before their use.
+
+    Used in a `with`, at whose end no more are made.
+    """
+
+    def __init__(self, items: Iterator[T], most: int) -> None:
+        self._items = items
+        self._room = threading.Semaphore(most)
+        self._made: SimpleQueue[Future[T] | None] = SimpleQueue()
+        self._over = False
+
+    def __enter__(self) -> Ahead[T]:
+        threading.Thread(target=self._make, daemon=True, name="ahead").start()
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._over = True
+        self._room.release()
+
+    def __iter__(self) -> Iterator[T]:
+        while (made := self._made.get()) is not None:
+            self._room.release()
+            yield made.result()
+
+    def _make(self) -> None:
+        while self._room.acquire() and not self._over:
+            made: Future[T] = Future()
+            try:
+                made.set_result(next(self._items))
+            except StopIteration:
+                self._made.put(None)
+                return
+            except Exception as error:  # noqa: BLE001 - raised where the item is used
+                made.set_exception(error)
+            self._made.put(made)
 
 
 def _begun(ask: Callable[[], T]) -> Future[T]:

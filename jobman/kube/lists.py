@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from jobman.errors import ExpiredError
-from jobman.kube.beside import beside
+from jobman.kube.beside import Ahead
 from jobman.kube.decode import ListOf
 from jobman.kube.objects import KubeObject, ListMeta
 from jobman.kube.resources import Resource
 from jobman.kube.transport import Call, Transport
 
 PAGE_SIZE = 500
+PAGES_AHEAD = 4
+"""Pages of some megabytes that wait for their use; with fewer the server waits for the reader."""
+
 STARTS = 5
 """How often a list is begun before the server's 410 is raised."""
 
@@ -69,7 +71,7 @@ def walk(
 ) -> Iterator[P]:
     """Each page of a collection; ExpiredError where the server no longer knows how to go on.
 
-    Of a list of many pages the next one is on its way while one is read.
+    Of a list of many pages the next ones are on their way while one is read.
     """
 
     def ask(continue_: str) -> bytes:
@@ -78,18 +80,36 @@ def walk(
         call = Call("GET", scope.path(resource), asked, gzip=True, budget_s=budget_s)
         return transport.send(call).body
 
-    first = read(ask(""))
-    yield first
-    continue_ = first.metadata.continue_
-    body: Callable[[], bytes] = partial(ask, continue_)
-    while continue_:
-        text = body()
-        expected = _continue_at_head(text)
-        ahead = beside(partial(ask, expected)) if expected else None
-        page = read(text)
-        yield page
-        continue_ = page.metadata.continue_
-        body = ahead if ahead and continue_ == expected else partial(ask, continue_)
+    continue_, further = "", True
+    while further:
+        for text, expected in _bodies(ask, continue_):
+            page = read(text)
+            yield page
+            continue_ = page.metadata.continue_
+            if continue_ != expected:
+                break
+        further = bool(continue_)
+
+
+def _bodies(ask: Callable[[str], bytes], continue_: str) -> Iterator[tuple[bytes, str]]:
+    """The bodies of pages from `continue_` on, each with how it seems to go on; empty: not so."""
+    found = _one_by_one(ask, continue_)
+    first = next(found)
+    if not first[1]:
+        yield first
+        return
+    with Ahead(found, PAGES_AHEAD) as others:
+        yield first
+        yield from others
+
+
+def _one_by_one(ask: Callable[[str], bytes], continue_: str) -> Iterator[tuple[bytes, str]]:
+    further = True
+    while further:
+        body = ask(continue_)
+        continue_ = _continue_at_head(body)
+        yield body, continue_
+        further = bool(continue_)
 
 
 def _continue_at_head(body: bytes) -> str:

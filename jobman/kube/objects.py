@@ -176,11 +176,6 @@ class NodeCondition(KubeStruct, frozen=True):
     type: str = ""
     status: str = ""
 
-    @property
-    def true(self) -> bool:
-        """Whether the condition holds."""
-        return self.status == "True"
-
 
 class Condition(NodeCondition, frozen=True):
     """A condition of a Job or a pod, with its reason."""
@@ -188,6 +183,11 @@ class Condition(NodeCondition, frozen=True):
     reason: str = ""
     message: str = ""
     last_transition_time: datetime | None = None
+
+    @property
+    def true(self) -> bool:
+        """Whether the condition holds."""
+        return self.status == "True"
 
 
 JobCondition = Condition

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobman.kube.objects import Node
@@ -30,7 +30,7 @@ class Facts:
 
 def facts(
     claims: Iterable[Claim],
-    nodes: Sequence[Node] | None,
+    ask_nodes: Callable[[], Sequence[Node] | None],
     *,
     by: By,
     is_gpu: IsGpu,
@@ -38,9 +38,10 @@ def facts(
 ) -> Facts:
     """What all claims of the cluster come to; they are taken one by one and not kept.
 
-    Except, with `holders`, those that hold GPUs.
+    Except, with `holders`, those that hold GPUs. The nodes may still be on their way: they are
+    asked for when they are needed.
     """
-    products = snapshot.products(nodes or (), is_gpu) if by is By.GPU else None
+    products = snapshot.products(ask_nodes() or (), is_gpu) if by is By.GPU else None
     tally = Tally(groups.keying(by, products))
     used = Usage()
     holding: defaultdict[str, list[Claim]] = defaultdict(list)
@@ -51,6 +52,7 @@ def facts(
                 holding[claim.node].append(claim)
         if groups.counts_here(claim):
             tally.add(claim)
+    nodes = ask_nodes()
     views = None if nodes is None else snapshot.node_views(nodes, used)
     return Facts(
         groups=tally.groups,

@@ -180,7 +180,7 @@ class Live:
             claims = self._with_trouble()
             nodes = [*self._nodes.values()]
             limits = [*self._quotas.values()]
-        facts = assemble.facts(claims, nodes, by=self._query.by, is_gpu=self._query.is_gpu)
+        facts = assemble.facts(claims, lambda: nodes, by=self._query.by, is_gpu=self._query.is_gpu)
         return replace(
             self._latest,
             groups=facts.groups,

@@ -67,9 +67,9 @@ def view(node: Node, used: Amounts) -> NodeView:
     return NodeView(
         name=node.metadata.name,
         labels=node.metadata.labels,
-        taints=tuple(taint for taint in node.spec.taints if taint.effect in _KEEPS_PODS_OFF),
+        taints=tuple([taint for taint in node.spec.taints if taint.effect in _KEEPS_PODS_OFF]),
         schedulable=not node.spec.unschedulable,
-        ready=any(c.type == "Ready" and c.true for c in node.status.conditions),
+        ready="True" in [c.status for c in node.status.conditions if c.type == "Ready"],
         allocatable=amounts.of(node.status.allocatable or node.status.capacity),
         used=used,
         capacity=amounts.of(node.status.capacity),

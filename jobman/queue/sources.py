@@ -14,14 +14,14 @@ from typing import TypeVar
 
 from jobman.errors import ApiNotFoundError, ForbiddenError, JobmanError
 from jobman.jobs import mounts
-from jobman.kube.beside import beside
 from jobman.kube.client import Client
 from jobman.kube.lists import Listing
 from jobman.kube.objects import Node
-from jobman.kube.resources import CONFIGMAPS, EVENTS, NODES, RESOURCEQUOTAS
-from jobman.queue import assemble, gpus, published, quotas, snapshot
+from jobman.kube.resources import CONFIGMAPS, EVENTS
+from jobman.queue import asking, assemble, gpus, published, quotas, snapshot
 from jobman.queue import group as groups
-from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod
+from jobman.queue.active import ActivePod, QueuedJob
+from jobman.queue.asking import Asking
 from jobman.queue.claims import Claim, Claims, IsGpu, Shapes, refused_by, told
 from jobman.queue.group import Group
 from jobman.queue.published import Published
@@ -101,32 +101,37 @@ class _Located:
     where: str
 
 
-def read(client: Client, query: Query, *, now: datetime) -> Snapshot:
-    """The queue as of now. Nodes, Jobs and quotas are asked for while pods are counted.
+def begin(client: Client, query: Query) -> Asking:
+    """Ask for what `read` will need of the whole cluster."""
+    jobs = not query.nodes_alone
+    return asking.begin(client, jobs=jobs, quotas=jobs and not query.publishing)
+
+
+def read(client: Client, query: Query, begun: Asking | None = None, *, now: datetime) -> Snapshot:
+    """The queue as of now; `begun`: of the lists that were asked for already.
 
     Raises ForbiddenError where not even the pods of my namespace may be read.
     """
-    return _Reader(client, query, now).read()
+    return _Reader(client, query, begun or begin(client, query), now).read()
 
 
 class _Reader:
     """One reading."""
 
-    def __init__(self, client: Client, query: Query, now: datetime) -> None:
+    def __init__(self, client: Client, query: Query, begun: Asking, now: datetime) -> None:
         self._client = client
         self._query = query
+        self._begun = begun
         self._now = now
         shapes = Shapes(query.is_gpu)
         self._claims = Claims(shapes, user=query.user, now=now, label=query.label)
         self._told = _Told(now)
 
     def read(self) -> Snapshot:
-        nodes = beside(lambda: _allowed(lambda: self._client.list(NODES).items))
-        jobs = beside(lambda: _allowed(lambda: self._jobs(None)))
-        limits_later = beside(self._quotas)
+        jobs = _allowed(lambda: self._claims_of(self._begun.jobs(), None))
         pages = self._all_pod_pages()
-        found = self._part(nodes()) if pages is None else self._everything(pages, jobs(), nodes())
-        limits = limits_later()
+        found = self._part(self._nodes()) if pages is None else self._everything(pages, jobs)
+        limits = self._quotas()
         if limits is not None:
             self._told.from_namespace("quotas", self._query.namespace)
         told = self._told
@@ -138,7 +143,6 @@ class _Reader:
         self,
         pages: Iterable[Listing[ActivePod]],
         jobs: Sequence[Claim] | None,
-        nodes: Sequence[Node] | None,
     ) -> Snapshot:
         """All pods may be read."""
         told, query = self._told, self._query
@@ -150,7 +154,7 @@ class _Reader:
             told.from_cluster("jobs")
         claims = self._watched(chain(jobs, self._counted(pages)))
         facts = assemble.facts(
-            claims, nodes, by=query.by, is_gpu=query.is_gpu, holders=query.holders
+            claims, self._nodes, by=query.by, is_gpu=query.is_gpu, holders=query.holders
         )
         found = Snapshot(
             at=self._now,
@@ -160,10 +164,13 @@ class _Reader:
             holders=facts.holders,
             notes=facts.notes,
         )
-        if nodes is not None:
+        if facts.nodes is not None:
             told.from_cluster("nodes")
             return found
         return self._with_published_nodes(found, self._published())
+
+    def _nodes(self) -> Sequence[Node] | None:
+        return _allowed(self._begun.nodes)
 
     def _part(self, nodes: Sequence[Node] | None) -> Snapshot:
         """Only my namespace's pods may be read; a published queue may tell of the others."""
@@ -187,7 +194,7 @@ class _Reader:
         jobs = _allowed(lambda: self._jobs(namespace))
         if jobs is None:
             self._told.notes.append(f"Jobs of namespace {namespace} may not be read")
-        return [*(jobs or ()), *self._counted(self._pod_pages(namespace), namespace)]
+        return [*(jobs or ()), *self._counted(asking.pod_pages(self._client, namespace), namespace)]
 
     def _my_part(
         self, own: Sequence[Claim], nodes: Sequence[Node] | None, located: _Located | None
@@ -197,7 +204,7 @@ class _Reader:
             self._told.notes.append(
                 f"ConfigMap {located.where} does not tell pods by {self._query.by}"
             )
-        facts = assemble.facts(own, None, by=self._query.by, is_gpu=self._query.is_gpu)
+        facts = assemble.facts(own, lambda: None, by=self._query.by, is_gpu=self._query.is_gpu)
         found = Snapshot(at=self._now, groups=facts.groups, notes=facts.notes)
         return self._with_published_nodes(found, located, nodes)
 
@@ -222,19 +229,9 @@ class _Reader:
             gpus=gpus.lines(empty, is_gpu, usage_known=False),
         )
 
-    def _all_pod_pages(self) -> Iterator[Listing[ActivePod]] | None:
+    def _all_pod_pages(self) -> Iterable[Listing[ActivePod]] | None:
         """Those of the whole cluster; None where I may not read them and a part is of use."""
-        if self._query.publishing:
-            return _begun(self._pod_pages(None))
-        return _allowed(lambda: _begun(self._pod_pages(None)))
-
-    def _pod_pages(self, namespace: str | None) -> Iterator[Listing[ActivePod]]:
-        return self._client.pages(
-            ACTIVE_PODS,
-            namespace=namespace,
-            all_namespaces=namespace is None,
-            fields=STILL_ACTIVE,
-        )
+        return self._begun.pods() if self._query.publishing else _allowed(self._begun.pods)
 
     def _counted(
         self, pages: Iterable[Listing[ActivePod]], namespace: str | None = None
@@ -267,14 +264,16 @@ class _Reader:
             return claims
         return (claim for claim in claims if told(claim) is None)
 
-    def _jobs(self, namespace: str | None) -> list[Claim]:
+    def _jobs(self, namespace: str) -> list[Claim]:
         if self._query.nodes_alone:
             return []
+        return self._claims_of(asking.job_pages(self._client, namespace), namespace)
+
+    def _claims_of(self, pages: Iterable[Listing[QueuedJob]], namespace: str | None) -> list[Claim]:
+        """What Jobs lack."""
         found = [
             claim
-            for page in self._client.pages(
-                QUEUED_JOBS, namespace=namespace, all_namespaces=namespace is None
-            )
+            for page in pages
             for claim in map(self._claims.of_job, page.items)
             if claim is not None
         ]
@@ -300,9 +299,7 @@ class _Reader:
     def _quotas(self) -> list[Quota] | None:
         if self._query.nodes_alone or self._query.publishing:
             return None
-        found = _allowed(
-            lambda: self._client.list(RESOURCEQUOTAS, namespace=self._query.namespace).items
-        )
+        found = _allowed(self._begun.quotas)
         return None if found is None else quotas.of(found)
 
     def _published(self) -> _Located | None:
@@ -339,10 +336,3 @@ def _allowed(ask: Callable[[], T]) -> T | None:
         return ask()
     except ForbiddenError:
         return None
-
-
-def _begun(items: Iterator[T]) -> Iterator[T]:
-    """The iterator with its first item fetched, so that a refusal is raised here."""
-    for first in items:
-        return chain([first], items)
-    return iter(())

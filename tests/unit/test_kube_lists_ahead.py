@@ -1,4 +1,4 @@
-"""The next page of a long list is on its way early, and is the right one however it is written."""
+"""The next pages of a long list are on their way early, and are the right ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from plugins.scripted_server import Asked, Reply, ScriptedServer
 
 from jobman.errors import UnavailableError
 from jobman.kube.client import Client
+from jobman.kube.lists import PAGES_AHEAD
 from jobman.kube.resources import PODS
 
 PATH = "/api/v1/namespaces/team/pods"
@@ -57,12 +58,26 @@ def test_a_page_is_asked_for_while_the_one_before_is_worked_on(
     assert third.wait(30)
 
 
-def test_only_the_first_page_is_asked_for_when_no_more_is_wanted(
+def test_few_pages_are_asked_for_that_nobody_has_used(
     client: Client, scripted_server: ScriptedServer
 ) -> None:
-    scripted_server.script("GET", PATH, Reply(200, body(0, last=2, metadata_first=True)))
-    next(client.pages(PODS))
-    assert len(scripted_server.requests) == 1
+    enough = threading.Event()
+
+    def reply(asked: Asked) -> Reply:
+        number = int((asked.query.get("continue") or "_0").split("_")[1].rstrip("="))
+        if number == PAGES_AHEAD:
+            enough.set()
+        return Reply(200, body(number, last=20, metadata_first=True))
+
+    scripted_server.script("GET", PATH, reply)
+    pages = client.pages(PODS)
+    next(pages)
+    assert enough.wait(30)
+    [ahead] = [each for each in threading.enumerate() if each.name == "ahead"]
+    pages.close()
+    ahead.join(30)
+    assert not ahead.is_alive()
+    assert len(scripted_server.requests) == 1 + PAGES_AHEAD
 
 
 def test_trouble_with_a_page_asked_for_early_is_raised(

@@ -223,7 +223,7 @@ def test_sums_equal_the_parts(found: list[Claim], by: QueueBy) -> None:
 def test_however_they_are_put_together_it_is_the_same_contention(
     found: list[Claim], by: QueueBy
 ) -> None:
-    rows = assemble.facts(found, None, by=by, is_gpu=is_gpu).groups
+    rows = assemble.facts(found, lambda: None, by=by, is_gpu=is_gpu).groups
 
     assert sum(row.counts.total for row in rows) == sum(
         each.count for each in found if group.counts_here(each)
@@ -331,7 +331,7 @@ def test_waiting_pods_of_which_what_fits_tells_too_much_are_named(node_name: str
     asked: dict[str, Any] = {"affinity": {"podAntiAffinity": rule}, "nodeName": node_name}
     asked["topologySpreadConstraints"] = [{"whenUnsatisfiable": "DoNotSchedule"}]
     found = [made for _ in range(2) if (made := claims().of_pod(a_pod(spec=asked)))]
-    facts = assemble.facts(found, [], by=QueueBy.FLAVOR, is_gpu=is_gpu)
+    facts = assemble.facts(found, list, by=QueueBy.FLAVOR, is_gpu=is_gpu)
     notes = [
         "affinity between pods: 2 waiting pods ask for it, and what fits does not judge it",
         "topology spread: 2 waiting pods ask for it, and what fits does not judge it",
