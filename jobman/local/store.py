@@ -20,7 +20,7 @@ CHANGES_KEPT = 10_000
 # resourceVersions are handed out from blocks that are reserved on disk ahead of their use.
 _BLOCK = 10_000
 # 64 MB of writes go to the log before the main file takes them up, which waits for the disk.
-_LOG_PAGES = 8_000
+_PAGE_BYTES, _LOG_PAGES = 4096, 16_000
 # Found by number alone, which is cheap to write: whatever is asked is answered from memory.
 _SCHEMA = """
 create table if not exists objects (
@@ -170,7 +170,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for pragma in (
-            "page_size=8192",
+            f"page_size={_PAGE_BYTES}",
             "locking_mode=EXCLUSIVE",
             "journal_mode=WAL",
             "synchronous=NORMAL",

@@ -82,6 +82,8 @@ class GarbageCollector(Controller[Key]):
             if key in self._owners:
                 self._learn(key, ())
             return []
+        if _is_as_before(change):
+            return []
         about = _metadata(record)
         before = self._learn(key, tuple(owner.uid for owner in about.ownerReferences))
         dropped = [uid for uid in before if uid not in self._owners.get(key, ())]
@@ -224,6 +226,19 @@ class GarbageCollector(Controller[Key]):
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
+
+
+def _is_as_before(change: Change) -> bool:
+    """Whether nothing is new about the owners of an object that stays: the bytes tell of most."""
+    previous = change.previous
+    if previous is None or _DELETED in change.record.body:
+        return False
+    return _owners_text(change.record.body) == _owners_text(previous.body)
+
+
+def _owners_text(body: bytes) -> bytes:
+    """What stands between `"ownerReferences"` and the list's end."""
+    return body.partition(_OWNED)[2].partition(b"]")[0]
 
 
 def _metadata(record: Record) -> _Metadata:

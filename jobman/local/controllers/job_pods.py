@@ -14,6 +14,7 @@ CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 INDEX = "batch.kubernetes.io/job-completion-index"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"
 IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
+_FINAL = ("Succeeded", "Failed")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -21,7 +22,8 @@ class JobPod(msgspec.Struct, frozen=True, gc=False):
     """What a Job's controller asks of a pod.
 
     `failures` and `ignored`: how often its index failed before. `exits`: (container, exit code)
-    of those that ended, init containers last. `conditions`: (type, status).
+    of those that ended, init containers last. `conditions`: (type, status). `finished_at` is of
+    one that is over, or is being deleted.
     """
 
     namespace: str
@@ -46,7 +48,7 @@ class JobPod(msgspec.Struct, frozen=True, gc=False):
     @property
     def finished(self) -> bool:
         """Whether its containers are over."""
-        return self.phase in ("Succeeded", "Failed")
+        return self.phase in _FINAL
 
     @property
     def active(self) -> bool:
@@ -125,7 +127,8 @@ def pod_of(record: Record) -> JobPod:
     pod = _DECODER.decode(record.body)
     about, status = pod.metadata, pod.status
     containers = [*status.containerStatuses, *status.initContainerStatuses]
-    conditions = tuple((c.type, c.status) for c in status.conditions)
+    conditions = tuple([(c.type, c.status) for c in status.conditions])
+    ends = status.phase in _FINAL or about.deletionTimestamp
     owner = next((ref for ref in about.ownerReferences if ref.controller), _Owner())
     return JobPod(
         namespace=record.key.namespace,
@@ -141,11 +144,11 @@ def pod_of(record: Record) -> JobPod:
         index=_number(about.annotations.get(INDEX)),
         failures=_number(about.annotations.get(FAILURES)) or 0,
         ignored=_number(about.annotations.get(IGNORED_FAILURES)) or 0,
-        restarts=sum(container.restartCount for container in containers),
+        restarts=sum([container.restartCount for container in containers]),
         created=about.creationTimestamp,
-        finished_at=_finished_at(pod),
+        finished_at=_finished_at(pod) if ends else _LONG_AGO,
         exits=tuple(
-            (c.name, c.state.terminated.exitCode) for c in containers if c.state.terminated
+            [(c.name, c.state.terminated.exitCode) for c in containers if c.state.terminated]
         ),
         conditions=conditions,
     )

@@ -62,7 +62,7 @@ class PodsOnNodes(Controller[str]):
         key = change.record.key
         if key.resource == "nodes":
             return [key.name] if _concerns_pods(change) and self._pods.get(key.name) else []
-        if _NODE_MARK not in change.record.body:
+        if _NODE_MARK not in change.record.body or _stays(change):
             return []
         name = _DECODER.decode(change.record.body).spec.nodeName
         if change.type == "DELETED":
@@ -140,6 +140,14 @@ class PodsOnNodes(Controller[str]):
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
+
+
+def _stays(change: Change) -> bool:
+    """Whether a pod was on its node before, where it stays."""
+    if change.type != "MODIFIED" or change.previous is None:
+        return False
+    before, now = change.previous.body, change.record.body
+    return before.count(_NODE_MARK) == now.count(_NODE_MARK)
 
 
 def _concerns_pods(change: Change) -> bool:
