@@ -13,6 +13,9 @@ from jobman.local.shim import INLINE_BYTES
 from jobman.local.zygote_process import StartFailedError, ZygoteProcess
 
 MOST_IDLE = 8
+# More starts at once are no quicker, and would each need a holder of its own.
+MOST_STARTING = 4
+_PATIENCE_S = 0.1
 _ANSWER_BYTES = 1 << 12
 
 Answer = tuple[bytes, bytes]
@@ -29,6 +32,7 @@ class Holders:
         self._zygote = zygote
         self._all: set[_Holder] = set()
         self._idle: list[_Holder] = []
+        self._turns = asyncio.Semaphore(MOST_STARTING)
 
     async def start(self, directory: str, spec: bytes) -> Answer:
         """Start a container; a word of layout.py and what follows it.
@@ -36,6 +40,10 @@ class Holders:
         Nothing is known when both are empty: the holder has ended. Raises StartFailedError when
         nothing was started.
         """
+        async with _Turn(self._turns):
+            return await self._start(directory, spec)
+
+    async def _start(self, directory: str, spec: bytes) -> Answer:
         while self._idle:
             with contextlib.suppress(BrokenPipeError):  # this one was killed
                 return await self._idle.pop().start(directory, spec)
@@ -67,6 +75,27 @@ class Holders:
         """Let go of all: the idle ones end now, the others with their containers."""
         for holder in list(self._all):
             holder.close()
+
+
+class _Turn:
+    """One of the few starts at a time; one that takes long, on a hung disk, keeps none waiting."""
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        self._turns = turns
+        self._is_over = False
+
+    def _end(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._turns.release()
+
+    async def __aenter__(self) -> None:
+        await self._turns.acquire()
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._end)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._end()
 
 
 class _Holder:

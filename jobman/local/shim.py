@@ -79,6 +79,8 @@ class Shim:
         log = self._spec["log"]
         path = f"{directory}/{LOG}"
         self._log = LogWriter(path, max_bytes=log["maxBytes"], max_files=log["maxFiles"])
+        self._output = -1
+        self._started_ns = 0
         self._pid = 0
         self._status: int | None = None
         self._stopped = False

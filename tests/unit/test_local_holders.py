@@ -147,6 +147,38 @@ def test_many_end_at_once_and_few_holders_are_kept(tmp_path: Path) -> None:
     assert gone(*first, *second)
 
 
+def test_short_ones_that_begin_at_once_share_holders(tmp_path: Path) -> None:
+    places = [tmp_path / str(number) for number in range(60)]
+
+    async def body(found: Supervisor) -> None:
+        await asyncio.gather(*(finished(found, place, shell("echo $PPID")) for place in places))
+
+    supervised(tmp_path, body)
+    assert len({written(place) for place in places}) < len(places)
+
+
+def test_starts_that_hang_keep_none_waiting(tmp_path: Path) -> None:
+    async def body(found: Supervisor) -> tuple[Exit, list[Running]]:
+        await held_by(found, tmp_path / "first")
+        assert found.zygote.process is not None
+        found.zygote.process.send_signal(signal.SIGSTOP)
+        try:
+            names = [f"hung-{number}" for number in range(holders.MOST_STARTING + 1)]
+            starts = [started(found, tmp_path / name, shell("sleep 1000")) for name in names]
+            begun, *hung = [asyncio.create_task(start) for start in starts]
+            (await begun).kill()
+            await (await begun).exit
+            ended = await finished(found, tmp_path / "next", shell("exit 3"))
+            assert not any(task.done() for task in hung)
+        finally:
+            found.zygote.process.send_signal(signal.SIGCONT)
+        return ended, await asyncio.gather(*hung)
+
+    ended, late = supervised(tmp_path, body)
+    assert ended.code == 3
+    assert len(late) == holders.MOST_STARTING
+
+
 def test_a_holder_ends_after_many_containers(tmp_path: Path) -> None:
     async def body(found: Supervisor) -> tuple[int, int]:
         first = await held_by(found, tmp_path / "first")
