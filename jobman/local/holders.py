@@ -40,18 +40,18 @@ class Holders:
         Nothing is known when both are empty: the holder has ended. Raises StartFailedError when
         nothing was started.
         """
-        async with _Turn(self._turns):
-            return await self._start(directory, spec)
+        try:
+            async with _Turn(self._turns):
+                return await self._start(directory, spec)
+        except OSError as error:
+            raise StartFailedError(f"{directory}: no holder: {error.strerror}") from error
 
     async def _start(self, directory: str, spec: bytes) -> Answer:
         while self._idle:
             with contextlib.suppress(BrokenPipeError):  # this one was killed
                 return await self._idle.pop().start(directory, spec)
         holder = await self._new()
-        try:
-            return await holder.start(directory, spec)
-        except OSError as error:
-            raise StartFailedError(f"{directory}: no holder: {error.strerror}") from error
+        return await holder.start(directory, spec)
 
     async def _new(self) -> _Holder:
         holder = _Holder(await self._zygote.fork({"op": "hold"}), self)
@@ -109,13 +109,19 @@ class _Holder:
 
     async def start(self, directory: str, spec: bytes) -> Answer:
         self._answer = asyncio.get_running_loop().create_future()
-        head = os.fsencode(directory) + b"\0"
+        try:
+            self._send(os.fsencode(directory) + b"\0", spec)
+        except OSError:
+            self.close()
+            raise
+        return await self._answer
+
+    def _send(self, head: bytes, spec: bytes) -> None:
         if len(spec) <= INLINE_BYTES:
             self._channel.send(head + spec)
         else:
             with _in_memory(spec) as given:
                 socket.send_fds(self._channel, [head], [given])
-        return await self._answer
 
     def _receive(self) -> None:
         try:

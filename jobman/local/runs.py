@@ -131,6 +131,8 @@ class Runs:
 
     def _numbers(self) -> list[int]:
         """The runs that have left something on the disk, oldest first."""
+        if not self._pod_directory.is_dir():  # as that of every new pod
+            return []
         names = [path.name for path in self._pod_directory.glob(layout.RUN_DIRECTORIES)]
         runs = [layout.run_of(name) for name in names]
         return sorted(number for container, number in runs if container == self._name)

@@ -56,19 +56,21 @@ def serve(requests: socket.socket) -> None:
             return
         if not data:
             return
-        request = json.loads(data)
-        if os.fork() == 0:
-            requests.close()
-            for fd in descriptors:
-                os.set_inheritable(fd, False)
-            _become(request, socket.socket(fileno=descriptors[0]), descriptors[1:])
+        with contextlib.suppress(OSError):  # no more processes: who asked sees the channel's end
+            if os.fork() == 0:
+                requests.close()
+                _become(data, descriptors)
         for fd in descriptors:
             os.close(fd)
 
 
-def _become(request: dict[str, Any], channel: socket.socket, descriptors: list[int]) -> NoReturn:
+def _become(message: bytes, descriptors: list[int]) -> NoReturn:
     """In the forked process: be what the request asks for."""
     try:
+        request = json.loads(message)
+        for fd in descriptors:
+            os.set_inheritable(fd, False)
+        channel = socket.socket(fileno=descriptors.pop(0))
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         match request["op"]:
             case "hold":
