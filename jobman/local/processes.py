@@ -76,14 +76,23 @@ def _all() -> list[tuple[int, list[str]]]:
 
 def kill_children() -> None:
     """SIGKILL every descendant of this process, an adopter of orphans, until none is left."""
-    while found := children(os.getpid()):
-        for pid in found:
+    while _has_children():
+        for pid in (found := children(os.getpid())):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, 0)
+            os.waitpid(-1, 0 if found else os.WNOHANG)
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+
+
+def _has_children() -> bool:
+    """Whether there is any, ended or not: a look at /proc costs many times as much."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def kill_leftovers(leader: int) -> int:
