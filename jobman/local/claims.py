@@ -10,7 +10,7 @@ from typing import Any
 from jobman.local import places
 from jobman.local.api.admission import CLAIM_PROTECTION
 from jobman.local.api.registry import Registry
-from jobman.local.store import Change, Record
+from jobman.local.stored import Change, Record
 from jobman.local.volumes import claim_directory
 
 Object = dict[str, Any]

@@ -25,7 +25,8 @@ from jobman.local.pod_start import RETRY_S
 from jobman.local.pod_state import FINAL, Host
 from jobman.local.pod_worker import PodWorker
 from jobman.local.room import Rejection, Room
-from jobman.local.store import Change, Key, StorageError
+from jobman.local.store import StorageError
+from jobman.local.stored import Change, Key
 from jobman.local.supervisor import Running, Supervisor
 
 Object = dict[str, Any]

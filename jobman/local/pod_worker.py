@@ -17,7 +17,7 @@ from jobman.local.pod_start import RETRY_S, Starter
 from jobman.local.pod_state import CONFIG_ERROR, Host, Object, PodState
 from jobman.local.pod_stop import Stopper
 from jobman.local.runs import Runs
-from jobman.local.store import Record
+from jobman.local.stored import Record
 from jobman.local.supervisor import Exit
 from jobman.values.duration import parse_rfc3339
 

@@ -23,7 +23,7 @@ from jobman.local.controllers.events import SchedulerRecorder
 from jobman.local.fit import Demand, NodeRoom
 from jobman.local.moments import now
 from jobman.local.placement import Board, Kind, Waiting
-from jobman.local.store import Change, Key, Record
+from jobman.local.stored import Change, Key, Record
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from jobman.local.api.status import ApiError
 from jobman.local.moments import now, stamp
 from jobman.local.node import Gpu, Machine
 from jobman.local.podstatus import ContainerView, PodView
-from jobman.local.store import Change, Key, Record
+from jobman.local.stored import Change, Key, Record
 from jobman.local.supervisor import Exit
 from jobman.values.duration import parse_duration
 from jobman.values.quantity import parse

@@ -1,20 +1,25 @@
 """Where the objects are kept: SQLite on disk, a mirror of their bytes in memory.
 
-A write is on disk when the call returns: a killed process loses nothing that it acknowledged.
-All calls are made from one thread. The recent changes are kept in memory alone, for watches; a
-watcher that comes back after a restart, or too late, is told to list again.
+A write is on disk when the call returns, or the block of writes that belong together: a killed
+process loses nothing that it acknowledged. All calls are made from one thread. The recent changes
+are kept in memory alone, for watches; a watcher that comes back after a restart, or too late, is
+told to list again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
+
+from jobman.local.stored import Change, Changes, Key, Place, Record, Records
 
 CHANGES_KEPT = 10_000
 # resourceVersions are handed out from blocks that are reserved on disk ahead of their use.
@@ -27,86 +32,6 @@ create table if not exists objects (
     number integer primary key, resource text not null, body blob not null);
 create table if not exists meta (key text primary key, value integer not null) without rowid;
 """
-# How jobman kept them before: by name.
-_OLD = "select 1 from sqlite_master where type = 'table' and name = 'object'"
-_FROM_OLD = """
-begin;
-insert into objects (resource, body) select resource, body from object;
-drop table object;
-commit;
-"""
-
-ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
-Place = tuple[str, str]
-
-
-class Key(NamedTuple):
-    """Which object: `namespace` is empty for what has none."""
-
-    resource: str
-    namespace: str
-    name: str
-
-
-class _Metadata(msgspec.Struct):
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resourceVersion: str = "0"  # noqa: N815
-    labels: dict[str, str] = {}
-
-
-class _Envelope(msgspec.Struct):
-    metadata: _Metadata
-
-
-_DECODER = msgspec.json.Decoder(_Envelope)
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """An object as it is kept: compact JSON, with what selectors and watches ask for.
-
-    `number` is its own on the disk, for as long as it is there.
-    """
-
-    key: Key
-    number: int
-    rv: int
-    uid: str
-    labels: Mapping[str, str]
-    body: bytes
-
-    @classmethod
-    def of(cls, resource: str, number: int, body: bytes) -> Record:
-        """The record of an object's JSON."""
-        metadata = _DECODER.decode(body).metadata
-        key = Key(resource, metadata.namespace, metadata.name)
-        return cls(key, number, int(metadata.resourceVersion), metadata.uid, metadata.labels, body)
-
-    @property
-    def deleting(self) -> bool:
-        """Whether its deletion has begun; what the bytes do not hold is not decoded."""
-        return (
-            b'"deletionTimestamp"' in self.body and "deletionTimestamp" in self.object()["metadata"]
-        )
-
-    def object(self) -> dict[str, Any]:
-        """A fresh copy of the object."""
-        decoded: dict[str, Any] = msgspec.json.decode(self.body)
-        return decoded
-
-
-class Change(msgspec.Struct, frozen=True, gc=False):
-    """One change; `record` of a deletion is the last state under the deletion's own `rv`."""
-
-    type: ChangeType
-    rv: int
-    record: Record
-    previous: Record | None
-
-
-Records = list[Record]
-Changes = list[Change]
 
 
 class ExistsError(Exception):
@@ -158,10 +83,29 @@ class _Kind:
         del self.records[place]
         del self.order[bisect_left(self.order, place)]
 
-    def remember(self, change: Change) -> None:
+    def take(self, change: Change) -> None:
+        if change.type == "DELETED":
+            self.drop(change.record.key)
+        else:
+            self.put(change.record)
         self.changes.append(change)
         if len(self.changes) > CHANGES_KEPT:
             self.compacted = self.changes.popleft().rv
+
+    def take_back(self, change: Change) -> None:
+        if change.previous is None:
+            self.drop(change.record.key)
+        else:
+            self.put(change.previous)
+        self.changes.pop()
+
+
+@dataclass
+class _Block:
+    """What is written together; `problem` is why none of it can be kept."""
+
+    changes: Changes = field(default_factory=list)
+    problem: StorageError | None = None
 
 
 class Store:
@@ -178,12 +122,11 @@ class Store:
         ):
             self._db.execute(f"pragma {pragma}").fetchall()
         self._db.executescript(_SCHEMA)
-        if self._db.execute(_OLD).fetchone():
-            self._db.executescript(_FROM_OLD)
         found = self._db.execute("select value from meta where key = 'reserved'").fetchone()
         self.rv: int = found[0] if found else 0
         self._reserved = self._rv_at_start = self.rv
         self._last_number = 0
+        self._block: _Block | None = None
         self._kinds: defaultdict[str, _Kind] = defaultdict(self._new_kind)
         self._load()
 
@@ -267,6 +210,32 @@ class Store:
         self._commit(Change("DELETED", record.rv, record, there))
         return record
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """One write to the disk of all that is written inside: all of it is kept, or nothing.
+
+        Inside it is seen at once; subscribers hear of it at the end. Nothing may be awaited
+        inside. Raises StorageError, at the end too.
+        """
+        assert self._block is None, "one block at a time"
+        numbers = self.rv, self._reserved, self._last_number
+        self._block = block = _Block()
+        try:
+            self._write("begin", ())
+            yield
+            self._write("commit", ())
+        except BaseException:
+            for change in reversed(block.changes):
+                self._kinds[change.record.key.resource].take_back(change)
+            self.rv, self._reserved, self._last_number = numbers
+            if self._db.in_transaction:
+                self._db.rollback()
+            raise
+        finally:
+            self._block = None
+        for change in block.changes:
+            self._tell(change)
+
     def since(self, resource: str, rv: int) -> Changes:
         """The changes after `rv`, oldest first. Raises CompactedError where some are forgotten."""
         kind = self._kinds[resource]
@@ -329,21 +298,26 @@ class Store:
         return self.rv + 1
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        block = self._block or _Block()
+        if block.problem is not None:  # SQLite may have let go of the whole block
+            raise block.problem
         try:
             self._db.execute(statement, values)
         except sqlite3.Error as error:
-            raise StorageError(str(error)) from error
+            block.problem = StorageError(str(error))
+            raise block.problem from error
 
     def _commit(self, change: Change) -> None:
-        """The write is on disk: now memory, then the subscribers."""
-        kind = self._kinds[change.record.key.resource]
+        """The write is on disk, or in the block that will be: now memory, then the subscribers."""
+        self._kinds[change.record.key.resource].take(change)
         self.rv = change.rv
-        if change.type == "DELETED":
-            kind.drop(change.record.key)
+        if self._block is None:
+            self._tell(change)
         else:
-            kind.put(change.record)
-        kind.remember(change)
-        for callback in tuple(kind.subscribers):
+            self._block.changes.append(change)
+
+    def _tell(self, change: Change) -> None:
+        for callback in tuple(self._kinds[change.record.key.resource].subscribers):
             callback(change)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from jobman.local import kubeconfig
 from jobman.local.api.registry import Registry
 from jobman.local.api.users import AUTHENTICATED, MASTERS, User
-from jobman.local.store import Change
+from jobman.local.stored import Change
 from jobman.values.files import replace_file
 
 Object = dict[str, Any]

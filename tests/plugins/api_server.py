@@ -20,7 +20,8 @@ from jobman.local.api.users import AUTHENTICATED, MASTERS, User
 from jobman.local.controllers import basics
 from jobman.local.listener import HEADERS_S, Listener
 from jobman.local.server import BODY_S, Server
-from jobman.local.store import Key, Store
+from jobman.local.store import Store
+from jobman.local.stored import Key
 
 Object = dict[str, Any]
 T = TypeVar("T")

@@ -22,7 +22,8 @@ from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.controllers.garbage import GarbageCollector
 from jobman.local.controllers.job import JobController
 from jobman.local.controllers.ttl import TtlController
-from jobman.local.store import Change, Key, Store
+from jobman.local.store import Store
+from jobman.local.stored import Change, Key
 
 Object = dict[str, Any]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

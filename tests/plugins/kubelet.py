@@ -15,7 +15,8 @@ from jobman.local.controllers.events import EventRecorder
 from jobman.local.devices import Devices
 from jobman.local.kubelet import Kubelet
 from jobman.local.places import State
-from jobman.local.store import Change, Store
+from jobman.local.store import Store
+from jobman.local.stored import Change
 from jobman.local.supervisor import Supervisor
 
 Object = dict[str, Any]

@@ -16,7 +16,7 @@ from jobman.local import layout, logs
 from jobman.local.api.agent import Channels, ExecError, ExecOptions, LogOptions
 from jobman.local.crilog import STAMP_BYTES, stamp
 from jobman.local.notify import DirectoryWatcher
-from jobman.local.store import Key
+from jobman.local.stored import Key
 
 _UID = "of-the-pod"
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")

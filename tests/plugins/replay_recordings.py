@@ -15,7 +15,7 @@ from typing import Any
 
 from jobman.local.api.paths import Named, named
 from jobman.local.api.resources import RESOURCES, Resource, of_path
-from jobman.local.store import Key
+from jobman.local.stored import Key
 
 Object = dict[str, Any]
 

@@ -14,7 +14,7 @@ from jobman.local.api.lists import Selection
 from jobman.local.api.registry import Registry
 from jobman.local.api.resources import resource_of
 from jobman.local.api.watch import BACKLOG_MAX, TooSlowError, Watch
-from jobman.local.store import Key
+from jobman.local.stored import Key
 
 
 def test_who_does_not_read_is_let_go(registry: Registry) -> None:

@@ -14,7 +14,7 @@ from plugins.local_registry import claim, pod
 from jobman.local.api.admission import CLAIM_PROTECTION
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.claims import RESOURCE, ClaimKeeper
-from jobman.local.store import Change
+from jobman.local.stored import Change
 
 Object = dict[str, Any]
 

@@ -12,6 +12,7 @@ from plugins.manual_clock import ManualClock
 from jobman.local.api.registry import Registry
 from jobman.local.controllers.job import JobController
 from jobman.local.controllers.job_pods import TRACKING
+from jobman.local.stored import Change
 
 Object = dict[str, Any]
 UID = "batch.kubernetes.io/controller-uid"
@@ -265,3 +266,30 @@ def test_many_pods_of_one_job(world: World) -> None:
     world.settle(1)
     assert world.status()["succeeded"] == 250
     assert world.status()["conditions"][-1]["type"] == "Complete"
+
+
+def test_in_a_rush_a_pod_is_let_go_of_and_counted_in_one_step(world: World) -> None:
+    for number in range(30):
+        world.registry.create(JOBS, "default", job(f"j-{number:02}"))
+    world.settle()
+    noted: list[str] = []
+
+    def changed(change: Change) -> None:
+        if b'"uncountedTerminatedPods":{"succeeded"' in change.record.body:
+            noted.append(change.record.key.name)
+
+    stop = world.registry.store.subscribe(changed, JOBS)
+    for name in names(world.pods()):
+        world.registry.modify(
+            "pods", "default", name, lambda p: p["status"].update(phase="Succeeded")
+        )
+    world.settle()
+    assert noted == []
+    world.submit("alone")
+    world.end(next(name for name in names(world.pods()) if name.startswith("alone")))
+    assert noted == ["alone"]
+    stop()
+    assert not any("finalizers" in each["metadata"] for each in world.pods())
+    statuses = [world.status(f"j-{number:02}") for number in range(30)]
+    assert all(status["succeeded"] == 1 for status in statuses)
+    assert all(status["conditions"][-1]["type"] == "Complete" for status in statuses)

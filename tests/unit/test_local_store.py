@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobman.local.store import (
-    Change,
     CompactedError,
     ExistsError,
-    Key,
     MissingError,
     StaleError,
+    StorageError,
     Store,
 )
+from jobman.local.stored import Change, Key
 
 NAMES = ("a", "b", "c-1", "d.e")
 
@@ -156,23 +156,96 @@ def test_after_a_restart_the_versions_go_on_and_the_changes_are_forgotten(tmp_pa
     store.close()
 
 
-def test_a_database_of_before_is_taken_over(tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / "db")
-    db.executescript(
-        """
-        create table object (
-            resource text not null, namespace text not null, name text not null,
-            body blob not null, primary key (resource, namespace, name)) without rowid;
-        create table meta (key text primary key, value integer not null) without rowid;
-        insert into meta values ('reserved', 10000);
-        insert into object values ('pods', 'n', 'a',
-            '{"metadata":{"name":"a","namespace":"n","uid":"u","resourceVersion":"7"},"value":3}');
-        """
-    )
-    db.commit()
-    db.close()
-    for _ in range(2):
-        store = Store(tmp_path / "db")
-        assert values(store) == {key("a"): 3}
-        assert store.list("pods")[0].rv == 7
+class StopError(Exception):
+    """A block that is given up."""
+
+
+blocks = st.lists(
+    st.tuples(
+        st.sampled_from(["kept", "given up", "reopen"]),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["create", "update", "delete"]),
+                st.sampled_from(NAMES),
+                st.integers(0, 3),
+            ),
+            max_size=6,
+        ),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=40)
+@given(blocks)
+def test_what_is_written_together_is_kept_all_or_not_at_all(
+    blocks: list[tuple[str, list[tuple[str, str, int]]]],
+) -> None:
+    model: dict[Key, int] = {}
+    told: list[Change] = []
+    with TemporaryDirectory() as directory:
+        store = Store(Path(directory, "db"))
+        store.subscribe(told.append, "pods")
+        for outcome, steps in blocks:
+            before, known, rv = dict(model), len(told), store.rv
+            with contextlib.suppress(StopError), store.together():
+                for step, name, value in steps:
+                    _take(store, model, step, key(name), value)
+                    assert values(store) == model
+                assert len(told) == known
+                if outcome == "given up":
+                    raise StopError
+            if outcome == "given up":
+                model = before
+                assert (len(told), store.since("pods", rv)) == (known, [])
+            assert values(store) == model
+            assert store.since("pods", rv) == told[known:]
+            if outcome == "reopen":
+                last = store.rv
+                store.close()
+                store = Store(Path(directory, "db"))
+                store.subscribe(told.append, "pods")
+                assert values(store) == model
+                assert store.rv >= last
         store.close()
+
+
+def _take(store: Store, model: dict[Key, int], step: str, at: Key, value: int) -> None:
+    if step == "create" and at not in model:
+        store.create(at, obj(at, value))
+        model[at] = value
+    elif step == "update" and at in model:
+        store.update(at, obj(at, value))
+        model[at] = value
+    elif step == "delete" and at in model:
+        store.delete(at)
+        del model[at]
+
+
+def test_a_block_that_the_disk_has_no_room_for_is_not_kept_at_all(tmp_path: Path) -> None:
+    store = Store(tmp_path / "db")
+    store.create(key("a"), obj(key("a")))
+    told: list[Change] = []
+    store.subscribe(told.append, "pods")
+    big = obj(key("b")) | {"text": "x" * 100_000}
+    store._db.execute("pragma max_page_count = 10")
+
+    def write() -> None:
+        with store.together():
+            store.update(key("a"), obj(key("a"), 1))
+            with contextlib.suppress(StorageError):
+                store.create(key("b"), big)
+            store.update(key("a"), obj(key("a"), 2))
+
+    with pytest.raises(StorageError):
+        write()
+    assert (values(store), told) == ({key("a"): 0}, [])
+    store._db.execute("pragma max_page_count = 1000")
+    with store.together():
+        store.create(key("b"), big)
+        store.update(key("a"), obj(key("a"), 3))
+    store.close()
+    store = Store(tmp_path / "db")
+    assert values(store) == {key("a"): 3, key("b"): 0}
+    assert [change.type for change in told] == ["ADDED", "MODIFIED"]
+    store.close()

@@ -18,7 +18,7 @@ from jobman.local.controllers import basics
 from jobman.local.controllers.nodes import NodeController
 from jobman.local.controllers.podgc import QUARANTINE_S, PodsOnNodes
 from jobman.local.controllers.quota import QuotaController, Usage
-from jobman.local.store import Key
+from jobman.local.stored import Key
 from jobman.values.quantity import parse
 
 Object = dict[str, Any]

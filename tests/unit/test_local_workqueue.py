@@ -12,7 +12,7 @@ from plugins.manual_clock import ManualClock
 
 from jobman.local.api.registry import Registry
 from jobman.local.controllers.workqueue import Controller, WorkQueue
-from jobman.local.store import Change
+from jobman.local.stored import Change
 
 
 def drained(queue: WorkQueue[str]) -> list[str]:

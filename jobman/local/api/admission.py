@@ -8,7 +8,7 @@ from jobman.local.api import defaults, limits, quota, status
 from jobman.local.api.resources import Resource
 from jobman.local.api.users import SYSTEM, User
 from jobman.local.moments import now
-from jobman.local.store import Key
+from jobman.local.stored import Key
 
 if TYPE_CHECKING:
     from jobman.local.api.registry import Registry

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from jobman.local.api import metadata, status
 from jobman.local.api.resources import Resource
-from jobman.local.store import Record
+from jobman.local.stored import Record
 
 JSON, YAML = "application/json", "application/yaml"
 _GZIP_FROM = 128 * 1024

@@ -14,7 +14,8 @@ from typing import Any
 from jobman.local.api import decode, selectors, status
 from jobman.local.api.cause import Cause
 from jobman.local.api.resources import Resource
-from jobman.local.store import CompactedError, Key, Record, Store
+from jobman.local.store import CompactedError, Store
+from jobman.local.stored import Key, Record
 
 _TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start"

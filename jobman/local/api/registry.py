@@ -5,7 +5,8 @@ Every call is one step on one thread: what it reads is what it writes over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +25,8 @@ from jobman.local.api.patch import apply_patch, check_applied
 from jobman.local.api.resources import Resource, resource_of
 from jobman.local.api.schema import Mode
 from jobman.local.api.users import SYSTEM, User
-from jobman.local.store import ExistsError, Key, Record, Records, StorageError, Store
+from jobman.local.store import ExistsError, StorageError, Store
+from jobman.local.stored import Key, Record, Records
 from jobman.local.turns import Turns
 
 __all__ = ["DeleteOptions", "Registry", "Write", "Written"]
@@ -68,6 +70,15 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.turns = Turns()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """All writes of the block are kept, or none; see Store.together. Raises a 500."""
+        try:
+            with self.store.together():
+                yield
+        except StorageError as error:
+            raise status.internal(str(error)) from error
 
     def find(self, resource: str, namespace: str, name: str) -> Object | None:
         """The object, or None."""

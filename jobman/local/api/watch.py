@@ -12,7 +12,8 @@ import msgspec
 
 from jobman.local.api.lists import Selection
 from jobman.local.api.status import expired
-from jobman.local.store import Change, ChangeType, CompactedError, Record, Store
+from jobman.local.store import CompactedError, Store
+from jobman.local.stored import Change, ChangeType, Record
 
 BOOKMARK_S = 60.0
 BACKLOG_MAX = 20_000

@@ -10,7 +10,7 @@ from typing import Any
 from jobman.local.api.registry import Registry
 from jobman.local.api.status import ApiError
 from jobman.local.controllers.clock import Clock, SystemClock, Timer
-from jobman.local.store import Change, Key
+from jobman.local.stored import Change, Key
 
 Object = dict[str, Any]
 

@@ -18,7 +18,8 @@ from jobman.local.api.registry import Registry
 from jobman.local.api.status import ApiError, internal, not_found
 from jobman.local.controllers.clock import Clock, SystemClock
 from jobman.local.moments import micro_stamp, now, stamp
-from jobman.local.store import Key, StorageError
+from jobman.local.store import StorageError
+from jobman.local.stored import Key
 
 Object = dict[str, Any]
 

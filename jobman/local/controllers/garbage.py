@@ -19,7 +19,7 @@ from jobman.local.api.resources import RESOURCES, Resource
 from jobman.local.api.status import ApiError
 from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.workqueue import Controller
-from jobman.local.store import Change, Key, Record
+from jobman.local.stored import Change, Key, Record
 
 Object = dict[str, Any]
 

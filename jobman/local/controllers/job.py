@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from jobman.local.api import selectors
@@ -16,18 +17,18 @@ from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.events import EventRecorder
 from jobman.local.controllers.job_backoff import Backoff
 from jobman.local.controllers.job_index import JobPods
+from jobman.local.controllers.job_ownership import set_free, take_in, without_tracking
 from jobman.local.controllers.job_plan import Plan
 from jobman.local.controllers.job_pods import (
     CONTROLLER_UID,
-    TRACKING,
     JobPod,
     has_controller,
     may_be_of_a_job,
     pod_of,
 )
-from jobman.local.controllers.job_template import new_pod, owner_reference
+from jobman.local.controllers.job_template import new_pod
 from jobman.local.controllers.workqueue import Controller
-from jobman.local.store import Change, Key, Record
+from jobman.local.stored import Change, Key, Record
 
 Object = dict[str, Any]
 
@@ -36,6 +37,7 @@ COMPONENT = "job-controller"
 _MANAGED_HERE = ("", "kubernetes.io/job-controller")
 _LONGEST_REFUSED_S = 60.0
 _STEPS_IN_A_ROW = 16
+_MANY_WAIT = 10
 # A look at a Job costs a little for each of its pods: one with many is looked at less often.
 _FEW_PODS = 100
 _PAUSE_PER_POD_S, _LONGEST_PAUSE_S = 0.0001, 1.0
@@ -221,33 +223,55 @@ class JobController(Controller[Key]):
         return min(waits, default=None)
 
     async def _carry_out(self, job: Object, plan: Plan, memory: _Memory) -> None:
-        """The plan's steps, in its order; requests have their turn in between."""
-        for count, pod in enumerate(plan.drop):
+        """The plan's steps, some at once; requests have their turn in between."""
+        steps = self._steps(job, plan, memory)
+        while self._take_some(steps):
+            await self.registry.turns.next()
+
+    def _take_some(self, steps: Iterator[None]) -> bool:
+        """Take steps that are kept all, or not at all; whether there may be more."""
+        self._telling = True
+        try:
+            with self.registry.together():
+                taken = sum(1 for _ in islice(steps, _STEPS_IN_A_ROW))
+        finally:
+            self._telling = False
+        return taken == _STEPS_IN_A_ROW
+
+    def _steps(self, job: Object, plan: Plan, memory: _Memory) -> Iterator[None]:
+        """In the plan's order; each `next` makes, stops or lets go of one pod."""
+        for pod in plan.drop:
             self._untrack(pod)
             self._stop(job, pod)
-            await self._breathe(count)
-        for count, pod in enumerate(plan.stop):
+            yield
+        for pod in plan.stop:
             self._stop(job, pod)
-            await self._breathe(count)
-        missing = await self._create(job, plan, memory)
+            yield
+        missing = yield from self._create(job, plan, memory)
+        told = job.get("status")
         noted = job_plan.with_active(plan.noted, missing)
-        if noted != job.get("status"):
+        if noted != told and not (self._hurried() and plan.steps < _STEPS_IN_A_ROW):
+            told = noted
             self._write_status(job, noted)
         memory.backoff = plan.backoff
-        for count, pod in enumerate(plan.untrack):
+        for pod in plan.untrack:
             self._untrack(pod)
-            await self._breathe(count)
+            yield
         final = job_plan.with_active(plan.status, missing)
-        if final != noted:
+        if final != told:
             self._write_status(job, final)
         for kind, reason, message in plan.events:
             self._recorder.event(job, kind, reason, message)
 
-    async def _breathe(self, count: int) -> None:
-        if count % _STEPS_IN_A_ROW == _STEPS_IN_A_ROW - 1:
-            await self.registry.turns.next()
+    def _hurried(self) -> bool:
+        """Whether there is so much to do that what stands for no time at all is not told.
 
-    async def _create(self, job: Object, plan: Plan, memory: _Memory) -> int:
+        The first status is for a process that is killed between its steps: those that are kept
+        all or not at all need none.
+        """
+        return len(self.queue) > _MANY_WAIT
+
+    def _create(self, job: Object, plan: Plan, memory: _Memory) -> Generator[None, None, int]:
         """Make the planned pods, and tell how many could not be made."""
         for count, new in enumerate(plan.create):
             try:
@@ -258,7 +282,7 @@ class JobController(Controller[Key]):
                 return len(plan.create) - count
             text = f"Created pod: {made['metadata']['name']}"
             self._recorder.event(job, "Normal", "SuccessfulCreate", text)
-            await self._breathe(count)
+            yield
         if plan.create:
             memory.refusals, memory.create_from = 0, None
         return 0
@@ -288,12 +312,8 @@ class JobController(Controller[Key]):
             if found["metadata"]["uid"] == about["uid"]:
                 found["status"] = status
 
-        self._telling = True
-        try:
-            with _absent_is_fine():
-                self.registry.modify(JOBS, about["namespace"], about["name"], change)
-        finally:
-            self._telling = False
+        with _absent_is_fine():
+            self.registry.modify(JOBS, about["namespace"], about["name"], change)
 
     # -- whose pods ------------------------------------------------------------------------------
 
@@ -324,7 +344,7 @@ class JobController(Controller[Key]):
                 continue
             pod = pod_of(record)
             if not pod.deleting and accepts(record.labels):
-                self._modify(pod, lambda found: _take_in(found, job))
+                self._modify(pod, lambda found: take_in(found, job))
 
     def _release(self, job: Object) -> None:
         """Let go of pods whose labels were changed so that they are not the Job's any more."""
@@ -336,7 +356,7 @@ class JobController(Controller[Key]):
         for pod_uid in unchecked:
             pod = self._pods.get(uid, pod_uid)
             if pod is not None and not accepts(pod.labels or {}):
-                self._modify(pod, lambda found: _set_free(found, uid))
+                self._modify(pod, lambda found: set_free(found, uid))
 
     def _let_go_of_stray(self, record: Record) -> None:
         """A pod is tracked, and its Job is gone."""
@@ -347,7 +367,7 @@ class JobController(Controller[Key]):
     def _untrack(self, pod: JobPod) -> None:
         """Take the finalizer off: the pod is counted, or does not count."""
         if pod.tracked:
-            self._modify(pod, _without_tracking)
+            self._modify(pod, without_tracking)
 
     def _modify(self, pod: JobPod, change: Callable[[Object], None]) -> None:
         record = self.registry.store.get(self._pod_key(pod))
@@ -368,29 +388,3 @@ def _absent_is_fine() -> Any:
     except ApiError as error:
         if error.code != 404:
             raise
-
-
-def _without_tracking(pod: Object) -> None:
-    about = pod["metadata"]
-    left = [name for name in about.get("finalizers", []) if name != TRACKING]
-    if left:
-        about["finalizers"] = left
-    else:
-        about.pop("finalizers", None)
-
-
-def _take_in(pod: Object, job: Object) -> None:
-    about = pod["metadata"]
-    about.setdefault("ownerReferences", []).append(owner_reference(job))
-    if TRACKING not in about.get("finalizers", []):
-        about.setdefault("finalizers", []).append(TRACKING)
-
-
-def _set_free(pod: Object, uid: str) -> None:
-    about = pod["metadata"]
-    left = [ref for ref in about.get("ownerReferences", []) if ref.get("uid") != uid]
-    if left:
-        about["ownerReferences"] = left
-    else:
-        about.pop("ownerReferences", None)
-    _without_tracking(pod)

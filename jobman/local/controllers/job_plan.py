@@ -47,6 +47,11 @@ class Plan:
     again_s: float | None = None
     backoff: Backoff = field(default_factory=Backoff)
 
+    @property
+    def steps(self) -> int:
+        """How many pods it is about."""
+        return len(self.drop) + len(self.stop) + len(self.create) + len(self.untrack)
+
 
 def plan(
     job: Object,

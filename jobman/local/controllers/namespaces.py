@@ -10,7 +10,7 @@ from jobman.local.api.resources import RESOURCES
 from jobman.local.api.status import ApiError
 from jobman.local.controllers.workqueue import Controller
 from jobman.local.moments import stamp
-from jobman.local.store import Change, Key, Record
+from jobman.local.stored import Change, Key, Record
 
 Object = dict[str, Any]
 

@@ -14,7 +14,7 @@ from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.events import EventRecorder
 from jobman.local.controllers.workqueue import Controller
 from jobman.local.moments import stamp
-from jobman.local.store import Change, Key
+from jobman.local.stored import Change, Key
 
 Object = dict[str, Any]
 

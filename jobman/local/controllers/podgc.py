@@ -18,7 +18,7 @@ from jobman.local.controllers.events import EventRecorder
 from jobman.local.controllers.workqueue import Controller
 from jobman.local.fit import tolerated_by
 from jobman.local.moments import stamp
-from jobman.local.store import Change, Key, Record
+from jobman.local.stored import Change, Key, Record
 
 Object = dict[str, Any]
 

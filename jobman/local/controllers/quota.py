@@ -9,7 +9,7 @@ from jobman.local.api.registry import Registry
 from jobman.local.api.resources import RESOURCES
 from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.workqueue import Controller
-from jobman.local.store import Change, Key
+from jobman.local.stored import Change, Key
 from jobman.values.quantity import ZERO
 
 Object = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 from jobman.local.api.registry import Registry
 from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.workqueue import Controller
-from jobman.local.store import Change, Key
+from jobman.local.stored import Change, Key
 
 Object = dict[str, Any]
 

@@ -8,7 +8,7 @@ from jobman.local.api.registry import DeleteOptions
 from jobman.local.api.status import ApiError
 from jobman.local.controllers import job_status
 from jobman.local.controllers.workqueue import Controller
-from jobman.local.store import Change, Key
+from jobman.local.stored import Change, Key
 
 JOBS = "jobs.batch"
 _MARK = b'"ttlSecondsAfterFinished":'

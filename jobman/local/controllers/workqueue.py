@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from jobman.local.api.registry import Registry
 from jobman.local.controllers.clock import Clock, SystemClock, Timer
-from jobman.local.store import Change
+from jobman.local.stored import Change
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,39 @@
+"""Whose a pod is: what a Job writes on its pods, and takes off. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobman.local.controllers.job_pods import TRACKING
+from jobman.local.controllers.job_template import owner_reference
+
+Object = dict[str, Any]
+
+
+def without_tracking(pod: Object) -> None:
+    """Its Job has counted the pod, or does not count it: it may go."""
+    about = pod["metadata"]
+    left = [name for name in about.get("finalizers", []) if name != TRACKING]
+    if left:
+        about["finalizers"] = left
+    else:
+        about.pop("finalizers", None)
+
+
+def take_in(pod: Object, job: Object) -> None:
+    """The pod is the Job's from now on."""
+    about = pod["metadata"]
+    about.setdefault("ownerReferences", []).append(owner_reference(job))
+    if TRACKING not in about.get("finalizers", []):
+        about.setdefault("finalizers", []).append(TRACKING)
+
+
+def set_free(pod: Object, uid: str) -> None:
+    """The pod is not that Job's any more."""
+    about = pod["metadata"]
+    left = [ref for ref in about.get("ownerReferences", []) if ref.get("uid") != uid]
+    if left:
+        about["ownerReferences"] = left
+    else:
+        about.pop("ownerReferences", None)
+    without_tracking(pod)
