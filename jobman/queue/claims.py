@@ -50,6 +50,7 @@ WORK = ("Job", "")
 """Kinds of controllers whose pods are work to be queued, and bare pods; others serve."""
 
 IsGpu = Callable[[str], bool]
+_NOTHING_RARE = (ABSENT,) * 6
 
 
 class Shape(msgspec.Struct, frozen=True, gc=False, eq=False):
@@ -103,9 +104,8 @@ class Shapes:
 
     def of(self, spec: ActivePodSpec) -> Shape:
         """The shape of a pod's spec."""
-        parts = (
+        rare = (
             spec.node_selector,
-            spec.tolerations,
             spec.affinity,
             spec.overhead,
             spec.resources,
@@ -113,9 +113,12 @@ class Shapes:
             spec.resource_claims,
         )
         key = (
-            *[bytes(container.resources) for container in spec.containers],
-            *[(bytes(c.resources), c.restart_policy) for c in spec.init_containers],
-            *[None if part is ABSENT else bytes(part) for part in parts],
+            tuple([bytes(container.resources) for container in spec.containers]),
+            tuple([(bytes(c.resources), c.restart_policy) for c in spec.init_containers])
+            if spec.init_containers
+            else (),
+            bytes(spec.tolerations),
+            None if rare == _NOTHING_RARE else tuple(map(bytes, rare)),
             spec.priority,
             spec.priority_class_name,
             spec.active_deadline_seconds is None,
