@@ -23,9 +23,8 @@ BY_DEFAULT = (
 def connect(app: AppContext) -> Client:
     """The client of the chosen cluster; starts the embedded one where that is it."""
     from jobman.kube.client import Client
-    from jobman.local.control import ensure_started, state_dir
 
-    connection = _connection(app, lambda: ensure_started(state_dir(app.environ)))
+    connection = _connection(app, lambda: _started(app))
     if connection.by_default:
         app.say(BY_DEFAULT)
     log = app.say if app.options.verbose else None
@@ -47,6 +46,12 @@ def connect_quickly(app: AppContext) -> Client | None:
         return Client(_connection(silent, lambda: _running(app)), patience=HURRIED)
     except (JobmanError, OSError):
         return None
+
+
+def _started(app: AppContext) -> Path:
+    from jobman.local.control import ensure_started, state_dir
+
+    return ensure_started(state_dir(app.environ))
 
 
 def _running(app: AppContext) -> Path:
