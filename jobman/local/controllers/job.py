@@ -86,7 +86,7 @@ class JobController(Controller[Key]):
         self._memory: dict[str, _Memory] = {}
         self._orphans = _Orphans()
         self._unchecked: dict[str, set[str]] = {}
-        self._telling = False
+        self._at_work: Key | None = None
 
     def begin(self) -> None:
         """Jobs first, then their pods with those that were counted before."""
@@ -104,8 +104,9 @@ class JobController(Controller[Key]):
 
     def _changed(self, change: Change) -> None:
         for key in self.keys_of(change):
-            is_wish = change.record.key == key and not self._telling
-            pods = 0 if is_wish else self._pods_of_key(key)
+            if key == self._at_work:
+                continue  # its own doing: the plan knows of it
+            pods = 0 if change.record.key == key else self._pods_of_key(key)
             if pods <= _FEW_PODS:
                 self.queue.add(key)
             else:
@@ -203,6 +204,9 @@ class JobController(Controller[Key]):
             may_create=memory.create_from is None or now >= memory.create_from,
         )
         await self._carry_out(job, plan, memory)
+        if job_status.finished_at(plan.status) is not None:
+            self._finish(uid)
+            return None
         return self._next_look_s(plan, memory)
 
     def _recall(self, job: Object) -> _Memory:
@@ -224,18 +228,19 @@ class JobController(Controller[Key]):
 
     async def _carry_out(self, job: Object, plan: Plan, memory: _Memory) -> None:
         """The plan's steps, some at once; requests have their turn in between."""
+        key = Key(JOBS, job["metadata"]["namespace"], job["metadata"]["name"])
         steps = self._steps(job, plan, memory)
-        while self._take_some(steps):
+        while self._take_some(key, steps):
             await self.registry.turns.next()
 
-    def _take_some(self, steps: Iterator[None]) -> bool:
+    def _take_some(self, key: Key, steps: Iterator[None]) -> bool:
         """Take steps that are kept all, or not at all; whether there may be more."""
-        self._telling = True
+        self._at_work = key
         try:
             with self.registry.together():
                 taken = sum(1 for _ in islice(steps, _STEPS_IN_A_ROW))
         finally:
-            self._telling = False
+            self._at_work = None
         return taken == _STEPS_IN_A_ROW
 
     def _steps(self, job: Object, plan: Plan, memory: _Memory) -> Iterator[None]:
