@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -68,12 +67,14 @@ def of_whole(app: AppContext, found: WholeJob) -> str | None:
 
 
 def _around(app: AppContext, found: WholeJob, most_pages: int | None = None) -> Evidence:
+    from msgspec import structs
+
     from jobman.why import evidence
 
     return evidence.gather(
         app.client,
         found,
-        query=replace(query(app, QueueBy.FLAVOR), most_pages=most_pages),
+        query=structs.replace(query(app, QueueBy.FLAVOR), most_pages=most_pages),
         flavors=app.settings.values.job.resources.predefined,
         now=app.now(),
     )

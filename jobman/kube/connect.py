@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from jobman.errors import ConfigError, UsageError
 from jobman.kube.credentials import Credentials
 from jobman.values.enums import ClusterType
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What flags and settings say about the cluster; `context` is the flag's."""
 
     local: bool = False
@@ -35,8 +36,7 @@ class Request:
     local_enabled: bool = True
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """What this machine has: files that are there and not empty, and the pod we may be in."""
 
     variable: str | None = None
@@ -46,23 +46,20 @@ class Found:
     in_cluster: bool = False
 
 
-@dataclass(frozen=True)
-class Embedded:
+class Embedded(msgspec.Struct, frozen=True):
     """The cluster on this machine; `by_default`: because nothing else was there."""
 
     origin: str
     by_default: bool = False
 
 
-@dataclass(frozen=True)
-class InCluster:
+class InCluster(msgspec.Struct, frozen=True):
     """The cluster that this process is a pod of."""
 
     origin: str
 
 
-@dataclass(frozen=True)
-class Kubeconfig:
+class Kubeconfig(msgspec.Struct, frozen=True):
     """Files that are merged as kubectl does, and the context, None for the current one."""
 
     files: tuple[str, ...]

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
 
+import msgspec
 from urllib3 import exceptions as http
 
 from jobman.errors import ConfigError, JobmanError, UnreachableError
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """A request without an answer.
 
     `sent`: the server may have acted on it. `lasting`: trying again cannot help.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
 
 from jobman.errors import ExpiredError
 from jobman.kube.beside import Ahead
@@ -35,16 +36,14 @@ T = TypeVar("T", bound=KubeObject)
 P = TypeVar("P", bound=Page)
 
 
-@dataclass(frozen=True)
-class Listing(Generic[T]):
+class Listing(msgspec.Struct, Generic[T], frozen=True):
     """Objects, and the version of the collection that a watch goes on from."""
 
     items: list[T]
     resource_version: str
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """Which objects of a collection: of a namespace (None: of all), by their selectors."""
 
     namespace: str | None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import quote
+
+import msgspec
 
 from jobman.errors import UsageError
 from jobman.kube.bounds import LimitRange, PriorityClass, ResourceQuota
@@ -26,8 +27,7 @@ from jobman.kube.objects import (
 T = TypeVar("T", bound=KubeObject)
 
 
-@dataclass(frozen=True)
-class Resource(Generic[T]):
+class Resource(msgspec.Struct, Generic[T], frozen=True):
     """A resource of the API and the Struct that its objects are decoded to."""
 
     group_version: str

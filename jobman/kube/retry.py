@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+import msgspec
 
 LONGEST_WAIT_S = 30.0
 FIRST_WAIT_S = 0.25
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True):
     """How long a call may take: seconds to connect and to read, tries, seconds for all tries."""
 
     connect_s: float = 5.0

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
@@ -36,8 +37,7 @@ class Effect(Enum):
     ONCE = "once"
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request as it goes over the wire, and what may be done when it fails.
 
     `stream`: the body is left to the caller. `read_s`: seconds without a byte that end it, and
@@ -62,8 +62,7 @@ class Call:
         return self.effect is not Effect.ONCE
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A success: `body` is empty for a stream, whose `response` is to be closed by the caller."""
 
     status: int

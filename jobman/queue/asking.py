@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
+
+import msgspec
 
 from jobman.kube.beside import beside
 from jobman.kube.bounds import ResourceQuota
@@ -18,8 +19,7 @@ from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePo
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Asking:
+class Asking(msgspec.Struct, frozen=True):
     """Lists on their way: pods, Jobs and nodes of the whole cluster, quotas of my namespace.
 
     Each waits for its answer, or for its first page, and raises what came of it.

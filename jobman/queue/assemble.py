@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from jobman.kube.objects import Node
 from jobman.queue import gpus, snapshot
@@ -17,8 +18,7 @@ from jobman.queue.snapshot import Usage
 from jobman.values.enums import QueueBy as By
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """`nodes` None: not known."""
 
     groups: Sequence[Group]

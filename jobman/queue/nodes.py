@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+
+import msgspec
 
 from jobman.kube.objects import Node, Pod, Taint
 from jobman.queue import amounts
@@ -22,8 +23,7 @@ _KEEPS_PODS_OFF = ("NoSchedule", "NoExecute")
 _ENDED = ("Succeeded", "Failed")
 
 
-@dataclass(frozen=True)
-class NodeView:
+class NodeView(msgspec.Struct, frozen=True, dict=True):
     """A node: `schedulable` is not cordoned; `taints` are those that keep pods off."""
 
     name: str
@@ -33,7 +33,7 @@ class NodeView:
     ready: bool
     allocatable: Amounts
     used: Amounts
-    capacity: Amounts = field(default_factory=dict)
+    capacity: Amounts = msgspec.field(default_factory=dict)
 
     @cached_property
     def free(self) -> Amounts:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
+
 from jobman.errors import (
     ApiNotFoundError,
     ConflictError,
@@ -134,7 +136,9 @@ class Publisher:
         keep = claims.append if self._place.names_configmap else None
         now = self._now()
         snapshot = sources.read(
-            self._client, replace(self._query, publishing=True, on_claim=keep), now=now
+            self._client,
+            structs.replace(self._query, publishing=True, on_claim=keep),
+            now=now,
         )
         _check(snapshot)
         text = compact.document(

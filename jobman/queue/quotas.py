@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from jobman.kube.bounds import ResourceQuota, ScopeRequirement
 from jobman.queue import amounts
@@ -14,8 +15,7 @@ LIMITS = "limits."
 _COMPUTE = ("cpu", "memory")
 
 
-@dataclass(frozen=True)
-class Quota:
+class Quota(msgspec.Struct, frozen=True):
     """A ResourceQuota: limits and use in thousandths; it is for the pods in all of its scopes."""
 
     name: str

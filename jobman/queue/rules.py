@@ -7,8 +7,9 @@ other pods' affinity, spreading, volumes, host ports.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from jobman.kube.objects import Affinity, PodAffinity, PodSpec, Taint, Toleration
 from jobman.queue import amounts
@@ -22,8 +23,7 @@ CORDONED = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
 _UNREACHED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What a pod asks of a node; `affinity` None: any node, else one term must hold.
 
     For quotas: `limits` are its limits, `priority_class` its class's name, `time_limited` whether
@@ -35,7 +35,7 @@ class Wanted:
     affinity: tuple[Term, ...] | None
     tolerations: tuple[Toleration, ...]
     priority: int = 0
-    limits: Amounts = field(default_factory=dict)
+    limits: Amounts = msgspec.field(default_factory=dict)
     priority_class: str = ""
     time_limited: bool = False
     unjudged: tuple[str, ...] = ()
@@ -82,8 +82,7 @@ def _is_a_rule(affinity: PodAffinity | None) -> bool:
     return bool(affinity and affinity.required_during_scheduling_ignored_during_execution)
 
 
-@dataclass(frozen=True)
-class Obstacle:
+class Obstacle(msgspec.Struct, frozen=True):
     """One reason against a node.
 
     `key` is the label, the taint's key, or empty; `resource` and the amounts are set for

@@ -12,6 +12,8 @@ from datetime import datetime
 from itertools import chain
 from typing import TypeVar
 
+import msgspec
+
 from jobman.errors import ApiNotFoundError, ForbiddenError, JobmanError
 from jobman.jobs import mounts
 from jobman.kube.client import Client
@@ -44,8 +46,7 @@ class TooManyPodsError(JobmanError):
     """More pods than the query would read."""
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """What is asked for, by whom.
 
     `namespace` is mine, `label` the annotation that names the flavor, `configmap` namespace and
@@ -93,8 +94,7 @@ class _Told:
         self.sources.append(Source(fact=fact, origin=Origin.NOWHERE, at=None, missing=missing))
 
 
-@dataclass(frozen=True)
-class _Located:
+class _Located(msgspec.Struct, frozen=True):
     """A published queue, and the ConfigMap it is in."""
 
     queue: Published

@@ -6,8 +6,10 @@ What may not be read is left out and named; namespace rights alone are enough fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import structs
 
 from jobman.config.flavors import Flavor
 from jobman.errors import ForbiddenError
@@ -96,7 +98,7 @@ def _around(client: Client, query: Query, now: datetime) -> _Around:
             around.others.extend([waiting] * claim.count)
 
     try:
-        asked = replace(query, nodes_alone=True, on_claim=take)
+        asked = structs.replace(query, nodes_alone=True, on_claim=take)
         snapshot = sources.read(client, asked, now=now)
     except ForbiddenError:
         around.unseen.append("the cluster's pods and nodes may not be read")

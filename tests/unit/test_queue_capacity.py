@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from jobman.kube.objects import Node, Pod, PodSpec, Taint
 from jobman.queue import amounts, capacity, nodes, rules
@@ -30,7 +30,7 @@ def asking(**requests: str) -> dict[str, Any]:
 
 def wanted(asked: Mapping[str, int], **fields: Any) -> Wanted:
     found = Wanted.of(spec(**fields))
-    return replace(found, amounts={name: amount * KILO for name, amount in asked.items()})
+    return structs.replace(found, amounts={name: amount * KILO for name, amount in asked.items()})
 
 
 def node(name: str = "n1", **fields: Any) -> NodeView:
@@ -295,7 +295,7 @@ some_nodes = st.lists(
     max_size=8,
 )
 some_wanted = st.builds(
-    lambda asked, zone: replace(
+    lambda asked, zone: structs.replace(
         Wanted.of(spec(nodeSelector={"zone": zone} if zone else {})), amounts=asked
     ),
     some_amounts.filter(lambda asked: any(asked.values())),
@@ -311,7 +311,7 @@ def first_fit(asked: Wanted, there: Sequence[NodeView]) -> int:
         if at is None:
             return placed
         placed += 1
-        left[at] = replace(left[at], used=amounts.add(left[at].used, asked.amounts))
+        left[at] = structs.replace(left[at], used=amounts.add(left[at].used, asked.amounts))
 
 
 @given(some_wanted, some_nodes)

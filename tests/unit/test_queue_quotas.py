@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from jobman.config.flavors import Flavor
 from jobman.kube.bounds import ResourceQuota
@@ -193,6 +193,6 @@ def test_what_is_not_judged_is_said(fields: dict[str, Any], words: tuple[str, ..
     assert found.sentence.endswith(f"minds {words[0] if words else 'something else'}")
     told = f"it asks for what is not judged here: {', '.join(words)}"
     assert found.evidence == ((told,) if words else ())
-    full = scheduling.diagnose(asked, [replace(there, used=room)])
+    full = scheduling.diagnose(asked, [structs.replace(there, used=room)])
     assert full.kind == scheduling.BUSY
     assert (told in full.evidence) == bool(words)
