@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import zlib
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -56,6 +57,30 @@ _building = threading.Lock()
 def _decoder(model: Any) -> msgspec.json.Decoder[Any]:
     with _building:
         return msgspec.json.Decoder(model)
+
+
+_GZIP = b"\x1f\x8b"
+_GZIP_BITS = 31
+
+
+def unpacked(body: bytes, what: str) -> bytes:
+    """`body`, which may be gzip; ApiError where that is damaged."""
+    if not body.startswith(_GZIP):
+        return body
+    try:
+        return zlib.decompress(body, _GZIP_BITS)
+    except zlib.error as error:
+        raise _unreadable(b"", what, error) from error
+
+
+def beginning(body: bytes, most: int) -> bytes:
+    """The first bytes of `body`, which may be gzip; nothing where that is damaged."""
+    if not body.startswith(_GZIP):
+        return body[:most]
+    try:
+        return zlib.decompressobj(_GZIP_BITS).decompress(body, most)
+    except zlib.error:
+        return b""
 
 
 def one(body: bytes | msgspec.Raw, model: type[S], what: str) -> S:

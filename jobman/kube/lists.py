@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from jobman.errors import ExpiredError
+from jobman.kube import decode
 from jobman.kube.beside import Ahead
 from jobman.kube.decode import ListOf
 from jobman.kube.objects import KubeObject, ListMeta
@@ -17,7 +18,7 @@ from jobman.kube.transport import Call, Transport
 
 PAGE_SIZE = 500
 PAGES_AHEAD = 4
-"""Pages of some megabytes that wait for their use; with fewer the server waits for the reader."""
+"""Pages, packed, that wait for their use; with fewer the server waits for the reader."""
 
 STARTS = 5
 """How often a list is begun before the server's 410 is raised."""
@@ -76,13 +77,13 @@ def walk(
     def ask(continue_: str) -> bytes:
         further = (("continue", continue_),) if continue_ else ()
         asked = (*scope.query, ("limit", str(PAGE_SIZE)), *further)
-        call = Call("GET", scope.path(resource), asked, gzip=True, budget_s=budget_s)
+        call = Call("GET", scope.path(resource), asked, gzip=True, packed=True, budget_s=budget_s)
         return transport.send(call).body
 
     continue_, further = "", True
     while further:
         for text, expected in _bodies(ask, continue_):
-            page = read(text)
+            page = read(decode.unpacked(text, f"the list of {resource.kind}s"))
             yield page
             continue_ = page.metadata.continue_
             if continue_ != expected:
@@ -112,8 +113,8 @@ def _one_by_one(ask: Callable[[str], bytes], continue_: str) -> Iterator[tuple[b
 
 
 def _continue_at_head(body: bytes) -> str:
-    """How the list goes on, seen without reading it all; empty where that cannot be told."""
-    head = body[:2000].partition(b'"items"')[0]
+    """How the list goes on, seen without unpacking it all; empty where that cannot be told."""
+    head = decode.beginning(body, 2000).partition(b'"items"')[0]
     match = _CONTINUE.search(head)
     return match[1].decode("ascii") if match else ""
 

@@ -40,8 +40,9 @@ class Effect(Enum):
 class Call(msgspec.Struct, frozen=True):
     """A request as it goes over the wire, and what may be done when it fails.
 
-    `stream`: the body is left to the caller. `read_s`: seconds without a byte that end it, and
-    `budget_s`: seconds for all tries, where they differ from the client's patience.
+    `stream`: the body is left to the caller. `packed`: it may stay gzip. `read_s`: seconds
+    without a byte that end it, and `budget_s`: seconds for all tries, where they differ from the
+    client's patience.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Call(msgspec.Struct, frozen=True):
     content_type: str = JSON
     accept: str = JSON
     gzip: bool = False
+    packed: bool = False
     effect: Effect = Effect.NONE
     stream: bool = False
     read_s: float | None = None
@@ -121,7 +123,7 @@ class Transport:
         while True:
             try:
                 response = self._once(call)
-                body = b"" if call.stream and response.status < 300 else _read(response)
+                body = _body(call, response)
             except (HTTPError, OSError, _api_exception()) as error:
                 self._after_failure(call, tries, self._failure(error))
                 continue
@@ -222,10 +224,12 @@ class Transport:
         self._log(f"{call.method} {target} {outcome} {spent_ms:.0f} ms")
 
 
-def _read(response: BaseHTTPResponse) -> bytes:
-    """The whole body, unpacked; the connection goes back to its pool."""
+def _body(call: Call, response: BaseHTTPResponse) -> bytes:
+    """The whole body as the call wants it; the connection goes back to its pool."""
+    if call.stream and response.status < 300:
+        return b""
     try:
-        return response.read(decode_content=True)
+        return response.read(decode_content=not call.packed or response.status >= 300)
     finally:
         response.release_conn()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from plugins.scripted_server import Asked, Reply, ScriptedServer
 
-from jobman.errors import UnavailableError
+from jobman.errors import ApiError, UnavailableError
 from jobman.kube.client import Client
 from jobman.kube.lists import PAGES_AHEAD
 from jobman.kube.resources import PODS
@@ -28,11 +29,13 @@ def body(number: int, *, last: int, metadata_first: bool) -> bytes:
     return json.dumps(parts if metadata_first else dict(reversed(parts.items()))).encode()
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}], ids=["plain", "packed"])
 @pytest.mark.parametrize("metadata_first", [True, False])
 def test_every_page_once_and_in_order(
-    client: Client, scripted_server: ScriptedServer, metadata_first: bool
+    client: Client, scripted_server: ScriptedServer, metadata_first: bool, headers: dict[str, str]
 ) -> None:
-    replies = [Reply(200, body(n, last=4, metadata_first=metadata_first)) for n in range(5)]
+    bodies = [body(n, last=4, metadata_first=metadata_first) for n in range(5)]
+    replies = [Reply(200, each, headers) for each in bodies]
     scripted_server.script("GET", PATH, *replies)
     found = [pod.metadata.name for page in client.pages(PODS) for pod in page.items]
     assert found == ["p0", "p1", "p2", "p3", "p4"]
@@ -78,6 +81,16 @@ def test_few_pages_are_asked_for_that_nobody_has_used(
     ahead.join(30)
     assert not ahead.is_alive()
     assert len(scripted_server.requests) == 1 + PAGES_AHEAD
+
+
+def test_a_page_damaged_on_its_way_is_an_error(
+    client: Client, scripted_server: ScriptedServer
+) -> None:
+    damaged = gzip.compress(body(1, last=2, metadata_first=True))[:-20]
+    replies = [Reply(200, body(0, last=2, metadata_first=True)), Reply(200, damaged)]
+    scripted_server.script("GET", PATH, *replies)
+    with pytest.raises(ApiError, match="the list of Pods cannot be read"):
+        list(client.pages(PODS))
 
 
 def test_trouble_with_a_page_asked_for_early_is_raised(
