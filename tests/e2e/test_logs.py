@@ -93,7 +93,8 @@ def test_every_byte_of_several_pods_through_a_proxy_that_cuts(
         assert [each.finish(120) for each in (together, one, files)] == [0, 0, 0], together.err
     assert proxy.cuts > 6
     assert bytes(one.out) == noise(1)
-    saved = [tmp_path / name for name in files.out.decode().split()]
+    # Named by index and told in the order in which they started.
+    saved = [tmp_path / name for name in sorted(files.out.decode().split())]
     assert [file.read_bytes() for file in saved] == [noise(index) for index in range(3)]
     prefixed = [line.partition(b"] ") for line in bytes(together.out).split(b"\n")[:-1]]
     for index in range(3):
