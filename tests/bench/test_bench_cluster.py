@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from plugins.bare_http import Address, post_all
 
 from jobman.local import certs
+from jobman.local.controllers.event_expiry import KEPT_MOST
 from jobman.local.places import State
 
 pytestmark = pytest.mark.slow
@@ -27,6 +29,8 @@ CONNECTIONS = 8
 PODS = 10_000
 NODES = 2_000
 JOBS = 1_000
+# Those that tell of warnings remember 4,096 of each.
+WARNED = 4_200
 # Ours and the bare thing take turns, so that a machine that slows down slows both.
 ROUNDS = 4
 
@@ -203,8 +207,13 @@ def test_a_list_within_2x_of_the_same_bytes_from_memory(
 
 
 def test_memory_is_flat_over_20_000_jobs_with_ttl(plain: Cluster, bench: Any) -> None:
-    """Flat from where the bounded memories (events, changes for watches) are full."""
-    path = "/apis/batch/v1" + plain.namespace("gone") + "/jobs"
+    """Flat from where the bounded memories are full: events, what is known of them, changes."""
+    home = plain.namespace("gone")
+    plain.post("/api/v1" + home + "/events", map(event, range(KEPT_MOST)))
+    path = "/apis/batch/v1" + home + "/jobs"
+    warned: dict[str, Any] = {"backoffLimit": 0, "ttlSecondsAfterFinished": 0}
+    plain.post(path, [job(f"warned-{n}", "/no/such/program", **warned) for n in range(WARNED)])
+    wait_gone(plain, path)
     resident = []
     for at in range(20):
         plain.post(path, [job(f"job-{at}-{n}", ttlSecondsAfterFinished=0) for n in range(1_000)])
@@ -226,10 +235,29 @@ def test_100_000_pods_under_2_gb(simulated: Cluster, bench: Any) -> None:
     assert resident < 2_000
 
 
-def job(name: str, **spec: Any) -> bytes:
-    container = {"name": "main", "image": "none", "command": ["true"]}
+def job(name: str, program: str = "true", **spec: Any) -> bytes:
+    container = {"name": "main", "image": "none", "command": [program]}
     template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
     return json.dumps({"metadata": {"name": name}, "spec": {"template": template, **spec}}).encode()
+
+
+def event(number: int) -> bytes:
+    """As big as those that the cluster's parts write."""
+    place = {"kind": "Job", "namespace": "gone", "name": f"job-{number}", "uid": str(uuid4())}
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = {
+        "metadata": {"name": f"job-{number}.{number:016x}", "namespace": "gone"},
+        "involvedObject": {**place, "apiVersion": "batch/v1", "resourceVersion": f"{number:06}"},
+        "reason": "SuccessfulCreate",
+        "message": f"Created pod: job-{number}-abcde",
+        "source": {"component": "job-controller"},
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+        "type": "Normal",
+        "reportingComponent": "job-controller",
+    }
+    return json.dumps(told).encode()
 
 
 def pod(name: str) -> bytes:
