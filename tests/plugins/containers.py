@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,15 @@ def supervised(
             return await body(found)
 
     return asyncio.run(asyncio.wait_for(run(), timeout_s))
+
+
+def run_and_kill(daemon: str, *words: str) -> None:
+    """Run a script until it says that it is ready; then it is killed."""
+    command = [sys.executable, "-c", daemon, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENV) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGKILL)
 
 
 async def started(found: Supervisor, directory: Path, spec: Spec) -> Running:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from plugins.containers import (
     ENV,
     alive,
     finished,
+    run_and_kill,
     shell,
     started,
     supervised,
@@ -267,14 +266,7 @@ asyncio.run(main())
 @pytest.fixture
 def killed_daemon(tmp_path: Path) -> Iterator[Path]:
     """Two containers: `busy` waits for the file `go`, `idle` has ended; the daemon was killed."""
-    daemon = subprocess.Popen(
-        [sys.executable, "-c", DAEMON, str(tmp_path)], stdout=subprocess.PIPE, env=ENV
-    )
-    assert daemon.stdout is not None
-    with daemon.stdout:
-        assert daemon.stdout.readline() == b"ready\n"
-        daemon.send_signal(signal.SIGKILL)
-        daemon.wait()
+    run_and_kill(DAEMON, str(tmp_path))
     yield tmp_path
     (tmp_path / "go").touch()
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -20,6 +19,7 @@ from plugins.containers import (
     alive,
     finished,
     read_when_there,
+    run_and_kill,
     shell,
     supervised,
     written,
@@ -218,14 +218,7 @@ asyncio.run(main())
 @pytest.fixture
 def killed_daemon(tmp_path: Path) -> Iterator[Path]:
     """Containers 0 to 3, which wait for the file `go`; what started them was killed."""
-    daemon = subprocess.Popen(
-        [sys.executable, "-c", DAEMON, str(tmp_path), "4"], stdout=subprocess.PIPE, env=ENV
-    )
-    assert daemon.stdout is not None
-    with daemon.stdout:
-        assert daemon.stdout.readline() == b"ready\n"
-        daemon.send_signal(signal.SIGKILL)
-        daemon.wait()
+    run_and_kill(DAEMON, str(tmp_path), "4")
     yield tmp_path
     (tmp_path / "go").touch()
     supervised(tmp_path, _all_ended)
