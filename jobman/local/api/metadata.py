@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Collection
 from typing import Any
 
 from jobman.local.api.cause import required
@@ -142,6 +143,24 @@ def _other_uid(plural: str, about: Object, uid: str) -> str:
         f" ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid},"
         f" UID in object meta: {about['uid']}"
     )
+
+
+def drop_finalizer(obj: Object, name: str) -> None:
+    """Take a finalizer off."""
+    _drop(obj["metadata"], "finalizers", lambda finalizer: finalizer == name)
+
+
+def drop_owners(obj: Object, uids: Collection[str]) -> None:
+    """Take off the ownerReferences to these."""
+    _drop(obj["metadata"], "ownerReferences", lambda owner: owner.get("uid") in uids)
+
+
+def _drop(metadata: Object, field: str, unwanted: Callable[[Any], bool]) -> None:
+    left = [each for each in metadata.get(field, []) if not unwanted(each)]
+    if left:
+        metadata[field] = left
+    else:
+        metadata.pop(field, None)
 
 
 def in_order(metadata: Object) -> Object:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from jobman.local.api.deletion import FOREGROUND, ORPHAN
+from jobman.local.api.metadata import drop_finalizer, drop_owners
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.resources import RESOURCES, Resource
 from jobman.local.api.status import ApiError
@@ -191,26 +192,10 @@ class GarbageCollector(Controller[Key]):
             self._set_free(key, {owner.uid})
 
     def _set_free(self, key: Key, uids: set[str]) -> None:
-        def change(obj: Object) -> None:
-            about = obj["metadata"]
-            left = [ref for ref in about.get("ownerReferences", []) if ref.get("uid") not in uids]
-            if left:
-                about["ownerReferences"] = left
-            else:
-                about.pop("ownerReferences", None)
-
-        self._modify(key, change)
+        self._modify(key, lambda obj: drop_owners(obj, uids))
 
     def _let_go(self, record: Record, finalizer: str) -> None:
-        def change(obj: Object) -> None:
-            about = obj["metadata"]
-            left = [name for name in about.get("finalizers", []) if name != finalizer]
-            if left:
-                about["finalizers"] = left
-            else:
-                about.pop("finalizers", None)
-
-        self._modify(record.key, change)
+        self._modify(record.key, lambda obj: drop_finalizer(obj, finalizer))
 
     def _modify(self, key: Key, change: Callable[[Object], None]) -> None:
         try:

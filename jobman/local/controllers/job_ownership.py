@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobman.local.api.metadata import drop_finalizer, drop_owners
 from jobman.local.controllers.job_pods import TRACKING
 from jobman.local.controllers.job_template import owner_reference
 
@@ -12,12 +13,7 @@ Object = dict[str, Any]
 
 def without_tracking(pod: Object) -> None:
     """Its Job has counted the pod, or does not count it: it may go."""
-    about = pod["metadata"]
-    left = [name for name in about.get("finalizers", []) if name != TRACKING]
-    if left:
-        about["finalizers"] = left
-    else:
-        about.pop("finalizers", None)
+    drop_finalizer(pod, TRACKING)
 
 
 def take_in(pod: Object, job: Object) -> None:
@@ -30,10 +26,5 @@ def take_in(pod: Object, job: Object) -> None:
 
 def set_free(pod: Object, uid: str) -> None:
     """The pod is not that Job's any more."""
-    about = pod["metadata"]
-    left = [ref for ref in about.get("ownerReferences", []) if ref.get("uid") != uid]
-    if left:
-        about["ownerReferences"] = left
-    else:
-        about.pop("ownerReferences", None)
+    drop_owners(pod, {uid})
     without_tracking(pod)
