@@ -88,11 +88,9 @@ class PodWorker:
             again_s = RETRY_S
         if again_s is None and self._is_done():
             return True
-        if again_s is None:
-            await self._woken.wait()
-        else:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), again_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(again_s):
+                await self._woken.wait()
         return False
 
     def _is_done(self) -> bool:
