@@ -203,7 +203,7 @@ class JobController(Controller[Key]):
             backoff=memory.backoff,
             may_create=memory.create_from is None or now >= memory.create_from,
         )
-        await self._carry_out(job, plan, memory)
+        await self._carry_out(key, job, plan, memory)
         if job_status.finished_at(plan.status) is not None:
             self._finish(uid)
             return None
@@ -226,9 +226,8 @@ class JobController(Controller[Key]):
             waits.append((memory.create_from - self.clock.now()).total_seconds())
         return min(waits, default=None)
 
-    async def _carry_out(self, job: Object, plan: Plan, memory: _Memory) -> None:
+    async def _carry_out(self, key: Key, job: Object, plan: Plan, memory: _Memory) -> None:
         """The plan's steps, some at once; requests have their turn in between."""
-        key = Key(JOBS, job["metadata"]["namespace"], job["metadata"]["name"])
         steps = self._steps(job, plan, memory)
         while self._take_some(key, steps):
             await self.registry.turns.next()
