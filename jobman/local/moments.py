@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+
+_EPOCH, _SECOND = datetime.fromtimestamp(0, UTC), timedelta(seconds=1)
 
 
 def now() -> str:
     """This moment, to the second."""
-    return stamp(time.time())
+    return _stamp(int(time.time()))
 
 
-def stamp(seconds: float) -> str:
-    """A moment in seconds since 1970, to the second: `2026-11-21T02:32:52Z`."""
-    return _stamp(int(seconds))
+def stamp(moment: datetime) -> str:
+    """A moment to the second: `2026-11-21T02:32:52Z`."""
+    return _stamp((moment - _EPOCH) // _SECOND)
+
+
+def stamp_ns(nanoseconds: int) -> str:
+    """A moment in nanoseconds since 1970, to the second."""
+    return _stamp(nanoseconds // 1_000_000_000)
 
 
 # Most that is written is of this very second, or of the last one.

@@ -170,7 +170,7 @@ def label_value(text: str) -> str:
 
 def node(machine: Machine, version: str, now: datetime) -> Object:
     """The Node object."""
-    moment = stamp(now.timestamp())
+    moment = stamp(now)
     return {
         "kind": "Node",
         "apiVersion": "v1",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jobman.local import podstatus
 from jobman.local.container_spec import termination_message
-from jobman.local.moments import now, stamp
+from jobman.local.moments import now, stamp_ns
 from jobman.local.pod_state import Host, Object, PodState
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.runs import Runs
@@ -81,7 +81,7 @@ class Reporter:
         runs = self._state.runs[name]
         state, last = self._states(container, runs)
         if name == moment.as_running and runs.ended is not None:
-            state = {"running": {"startedAt": stamp(runs.ended.started_ns // 1_000_000_000)}}
+            state = {"running": {"startedAt": stamp_ns(runs.ended.started_ns)}}
         if name == moment.crash_looping:
             last = state if "terminated" in state else last
             state = podstatus.waiting(*self._state.waiting[name])
@@ -98,7 +98,7 @@ class Reporter:
         if runs.previous is not None:
             last = self._terminated(container, runs, runs.previous, runs.number - 1)
         if runs.current is not None:
-            return {"running": {"startedAt": stamp(runs.current.started_ns // 1_000_000_000)}}, last
+            return {"running": {"startedAt": stamp_ns(runs.current.started_ns)}}, last
         if runs.ended is not None:
             ended = self._terminated(container, runs, runs.ended, runs.number)
             again = self._state.should_run(container) and self._state.verdict is None

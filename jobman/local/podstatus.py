@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobman.local.moments import stamp
+from jobman.local.moments import stamp_ns
 from jobman.local.supervisor import LOST_MESSAGE, Exit
 
 Object = dict[str, Any]
@@ -106,8 +106,8 @@ def terminated(ended: Exit, container: str, message: str | None = None) -> Objec
         text = LOST_MESSAGE
     if text:
         facts["message"] = text
-    facts["startedAt"] = stamp(ended.started_ns // 1_000_000_000)
-    facts["finishedAt"] = stamp(ended.finished_ns // 1_000_000_000)
+    facts["startedAt"] = stamp_ns(ended.started_ns)
+    facts["finishedAt"] = stamp_ns(ended.finished_ns)
     facts["containerID"] = container
     return {"terminated": facts}
 

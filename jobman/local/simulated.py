@@ -19,7 +19,7 @@ from typing import Any
 from jobman.local import node, podstatus
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
-from jobman.local.moments import now, stamp
+from jobman.local.moments import now, stamp_ns
 from jobman.local.node import Gpu, Machine
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.stored import Change, Key, Record
@@ -222,7 +222,7 @@ class Simulator:
         started_ns = time.time_ns()
         if seconds > 0:
             if pod["status"].get("phase") != "Running":
-                running = {"running": {"startedAt": stamp(started_ns // 1_000_000_000)}}
+                running = {"running": {"startedAt": stamp_ns(started_ns)}}
                 self._tell(pod, running, stopped=False)
             key = Key("pods", metadata["namespace"], metadata["name"])
             heapq.heappush(self._ends, (time.time() + seconds, key, metadata["uid"], started_ns))

@@ -105,6 +105,6 @@ def _mark(obj: Object, grace_s: int) -> None:
     else:
         metadata.count_generation(obj)
     when = begun + timedelta(seconds=grace_s)
-    about["deletionTimestamp"] = stamp(when.timestamp())
+    about["deletionTimestamp"] = stamp(when)
     about["deletionGracePeriodSeconds"] = grace_s
     obj["metadata"] = metadata.in_order(about)

@@ -309,7 +309,7 @@ def _canonical(text: str) -> str:
 
 
 def _time(value: Any) -> str:
-    return stamp(_moment(value).timestamp())
+    return stamp(_moment(value))
 
 
 def _micro_time(value: Any) -> str:

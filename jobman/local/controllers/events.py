@@ -158,7 +158,7 @@ class EventRecorder:
 
         def count(event: Object) -> None:
             event["count"] = event.get("count", 1) + 1
-            event["lastTimestamp"] = stamp(self._clock.now().timestamp())
+            event["lastTimestamp"] = stamp(self._clock.now())
             event["message"] = message
 
         self._registry.modify("events", *place, count)
@@ -167,7 +167,7 @@ class EventRecorder:
     def _write(
         self, obj: Object, kind: str, reason: str, message: str, field_path: str
     ) -> tuple[str, str]:
-        moment = stamp(self._clock.now().timestamp())
+        moment = stamp(self._clock.now())
         source = {"component": self._component} | ({"host": self._host} if self._host else {})
         event = {
             **_head(obj, field_path),

@@ -94,7 +94,7 @@ class _Planning:
     def result(self) -> Plan:
         """All steps."""
         if "startTime" not in self.status and not self.suspended:
-            self.status["startTime"] = stamp(self.now.timestamp())
+            self.status["startTime"] = stamp(self.now)
         self._count_ended()
         verdict = self._verdict()
         if verdict is not None:

@@ -94,7 +94,7 @@ def conclude(status: Object, verdict: Verdict, now: datetime) -> Event:
     status["conditions"] = [*status["conditions"], told]
     if not verdict.good:
         return "Warning", verdict.reason, verdict.message
-    status["completionTime"] = stamp(now.timestamp())
+    status["completionTime"] = stamp(now)
     return "Normal", "Completed", "Job completed"
 
 
@@ -116,12 +116,12 @@ def follow_suspension(status: Object, suspended: bool, now: datetime) -> list[Ev
     if suspended:
         status.pop("startTime", None)
     else:
-        status["startTime"] = stamp(now.timestamp())
+        status["startTime"] = stamp(now)
     return [("Normal", reason, why.message)]
 
 
 def _condition(kind: str, value: str, why: Verdict, now: datetime) -> Object:
-    moment = stamp(now.timestamp())
+    moment = stamp(now)
     return {
         "type": kind,
         "status": value,

@@ -49,7 +49,7 @@ class NamespaceController(Controller[Key]):
             return None
         await self._empty(key.name)
         remaining = self._remaining(key.name)
-        now = stamp(self.clock.now().timestamp())
+        now = stamp(self.clock.now())
 
         def tell(namespace: Object) -> None:
             status = namespace.setdefault("status", {})

@@ -87,7 +87,7 @@ def _give_up(node: Object, now: datetime) -> None:
             "type": kind,
             "status": "Unknown",
             "lastHeartbeatTime": node["metadata"]["creationTimestamp"],
-            "lastTransitionTime": stamp(now.timestamp()),
+            "lastTransitionTime": stamp(now),
             "reason": "NodeStatusNeverUpdated",
             "message": "Kubelet never posted node status.",
         }
@@ -103,7 +103,7 @@ def _taint(node: Object, now: datetime) -> None:
     kept = [t for t in before if t.get("key") not in _OWN or _name(t) in due]
     there = {_name(taint) for taint in kept}
     kept += [
-        {"key": key, "effect": effect, "timeAdded": stamp(now.timestamp())}
+        {"key": key, "effect": effect, "timeAdded": stamp(now)}
         for key, effect in due
         if (key, effect) not in there
     ]

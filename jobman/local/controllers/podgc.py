@@ -184,7 +184,7 @@ def _disrupt(pod: Object, reason: str, message: str, now: datetime) -> None:
             "observedGeneration": pod["metadata"].get("generation", 1),
             "status": "True",
             "lastProbeTime": None,
-            "lastTransitionTime": stamp(now.timestamp()),
+            "lastTransitionTime": stamp(now),
             "reason": reason,
             "message": message,
         }
