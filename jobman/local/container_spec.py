@@ -120,7 +120,7 @@ def _termination_log(run_directory: Path) -> str:
 def termination_message(container: Object, run_directory: Path, ended: Exit) -> str | None:
     """The container's last words: from its file, or the end of its log where it says so."""
     try:
-        with (run_directory / TERMINATION_LOG).open("rb") as file:
+        with open(f"{run_directory}/{TERMINATION_LOG}", "rb") as file:  # noqa: PTH123 - at each end
             data = file.read(_MESSAGE_BYTES)
     except FileNotFoundError:
         data = b""

@@ -6,23 +6,24 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from jobman.local import layout
-from jobman.local.shim import INLINE_BYTES
+from jobman.local.shim import INLINE_BYTES, MOST_TOLD_BYTES
 from jobman.local.zygote_process import StartFailedError, ZygoteProcess
 
 MOST_IDLE = 8
 # More starts at once are no quicker, and would each need a holder of its own.
 MOST_STARTING = 4
 _PATIENCE_S = 0.1
-_ANSWER_BYTES = 1 << 12
+_MESSAGE_BYTES = 2 * MOST_TOLD_BYTES
 
 Answer = tuple[bytes, bytes]
+Over = Callable[[bytes], None]
 
 
 class Holders:
-    """Has each container started by a holder that holds no other.
+    """Has each container started by a holder that holds no other, and is told there how it ended.
 
     One that has ended its container is kept for the next: a fork costs more than all else that
     belongs to a short container. A holder whose channel closes ends, after its container.
@@ -34,24 +35,26 @@ class Holders:
         self._idle: list[_Holder] = []
         self._turns = asyncio.Semaphore(MOST_STARTING)
 
-    async def start(self, directory: str, spec: bytes) -> Answer:
+    async def start(self, directory: str, spec: bytes, over: Over) -> Answer:
         """Start a container; a word of layout.py and what follows it.
 
-        Nothing is known when both are empty: the holder has ended. Raises StartFailedError when
-        nothing was started.
+        Nothing is known when both are empty: the holder has ended. One that was started will be
+        `over`, maybe before this returns: that is called once, with the text of its exit file, or
+        with nothing where the holder does not tell it. Raises StartFailedError when nothing was
+        started.
         """
         try:
             async with _Turn(self._turns):
-                return await self._start(directory, spec)
+                return await self._start(directory, spec, over)
         except OSError as error:
             raise StartFailedError(f"{directory}: no holder: {error.strerror}") from error
 
-    async def _start(self, directory: str, spec: bytes) -> Answer:
+    async def _start(self, directory: str, spec: bytes, over: Over) -> Answer:
         while self._idle:
             with contextlib.suppress(BrokenPipeError):  # this one was killed
-                return await self._idle.pop().start(directory, spec)
+                return await self._idle.pop().start(directory, spec, over)
         holder = await self._new()
-        return await holder.start(directory, spec)
+        return await holder.start(directory, spec, over)
 
     async def _new(self) -> _Holder:
         holder = _Holder(await self._zygote.fork({"op": "hold"}), self)
@@ -105,10 +108,13 @@ class _Holder:
         self._channel = channel
         self._pool = pool
         self._answer: asyncio.Future[Answer] | None = None
+        self._over: Over
+        self._holds = False
         asyncio.get_running_loop().add_reader(channel, self._receive)
 
-    async def start(self, directory: str, spec: bytes) -> Answer:
+    async def start(self, directory: str, spec: bytes, over: Over) -> Answer:
         self._answer = asyncio.get_running_loop().create_future()
+        self._over = over
         try:
             self._send(os.fsencode(directory) + b"\0", spec)
         except OSError:
@@ -125,19 +131,21 @@ class _Holder:
 
     def _receive(self) -> None:
         try:
-            message = self._channel.recv(_ANSWER_BYTES)
+            message = self._channel.recv(_MESSAGE_BYTES)
         except BlockingIOError:
             return
         except ConnectionResetError:
             message = b""
-        if message == layout.IDLE:
-            self._pool.rest(self)
-            return
-        if not message:
-            self.close()
-            return
         word, _, rest = message.partition(b" ")
         self._tell((word, rest))
+        is_over = word in (layout.ENDED, layout.LAST) or (self._holds and not message)
+        self._holds = word == layout.STARTED
+        if word == layout.ENDED:
+            self._pool.rest(self)
+        elif not message:
+            self.close()
+        if is_over:
+            self._over(rest)
 
     def _tell(self, answer: Answer) -> None:
         if self._answer is not None and not self._answer.done():

@@ -15,12 +15,13 @@ EXIT = "exit"
 TERMINATE = b"T"
 KILL = b"K"
 
-# What a holder says to the daemon: a word, a blank, and more where it says so.
+# What a holder says to the daemon: a word, a blank, and more where it says so. STARTED is followed
+# by ENDED or LAST; what never ran has ended without.
 STARTED = b"started"  # when: nanoseconds since 1970
-ENDED = b"ended"  # it never ran, and the exit file says why
 CLAIMED = b"claimed"  # another holder has, or had, this container
 FAILED = b"failed"  # nothing was started, and why
-IDLE = b"idle"  # the container is over, and the next may come
+ENDED = b"ended"  # the text of the exit file, if it is short; the next container may come
+LAST = b"last"  # the same, and no container may come
 
 
 def run_directory(container: str, number: int) -> str:

@@ -33,7 +33,8 @@ class Starter:
         if not state.sandbox:
             self._report.publish_step()
         try:
-            state.volumes = self._volume_maker().make(state.pod)
+            given = state.pod["spec"].get("volumes")
+            state.volumes = self._volume_maker().make(state.pod) if given else {}
         except MountError as error:
             text = f'MountVolume.SetUp failed for volume "{error.volume}" : {error}'
             self._report.pod_event("Warning", "FailedMount", text)
@@ -90,7 +91,6 @@ class Starter:
             self._report.publish_step()
         try:
             spec = self._spec(container, runs)
-            self._state.directory.mkdir(mode=0o700, exist_ok=True)
             await runs.start(spec)
         except ContainerConfigError as error:
             self._cannot_create(container, CONFIG_ERROR, str(error))

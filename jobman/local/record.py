@@ -75,12 +75,13 @@ def tell_process(fd: int, process: Process) -> None:
     os.pwrite(fd, b"%d %d %s %d" % (pid, ticks, boot.encode(), started_ns), 0)
 
 
-def tell_end(fd: int, directory: str, facts: dict[str, Any]) -> None:
-    """The container is over; `exit` is whole when it is there."""
-    text = json.dumps(facts).encode()
+def tell_end(fd: int, directory: str, facts: dict[str, Any]) -> bytes:
+    """The container is over; `exit` is whole when it is there. Returns its text."""
+    text = json.dumps(facts, ensure_ascii=False).encode(errors="replace")
     os.pwrite(fd, text, 0)
     os.ftruncate(fd, len(text))
     os.rename(f"{directory}/{CLAIM}", f"{directory}/{EXIT}")
+    return text
 
 
 def process(directory: str) -> Process | None:

@@ -38,10 +38,14 @@ class Runs:
         self.previous: Exit | None = None
         self.number = -1
         self._streak = 0
+        self._asked_last = (-1, pod_directory)
 
     def directory_of(self, number: int) -> Path:
         """Where that run is, was or will be."""
-        return self._pod_directory / layout.run_directory(self._name, number)
+        if self._asked_last[0] != number:  # mostly it is the same again
+            name = layout.run_directory(self._name, number)
+            self._asked_last = (number, self._pod_directory / name)
+        return self._asked_last[1]
 
     @property
     def directory(self) -> Path:
@@ -131,10 +135,11 @@ class Runs:
 
     def _numbers(self) -> list[int]:
         """The runs that have left something on the disk, oldest first."""
-        if not self._pod_directory.is_dir():  # as that of every new pod
+        try:
+            names = [path.name for path in self._pod_directory.iterdir()]
+        except FileNotFoundError:  # as for every new pod
             return []
-        names = [path.name for path in self._pod_directory.glob(layout.RUN_DIRECTORIES)]
-        runs = [layout.run_of(name) for name in names]
+        runs = [layout.run_of(name) for name in names if "." in name]
         return sorted(number for container, number in runs if container == self._name)
 
     def terminate(self) -> None:

@@ -1,12 +1,13 @@
 """The holder of containers, one after the other: starts it, writes its log, records how it ended.
 
 It is forked from the zygote, leads a session of its own and outlives the daemon. The daemon asks
-for each container over the holder's channel, and for the next one when all that the one before
-has started is dead. With nobody at the other end a holder ends, after its container if it has one.
-All that a later daemon must know is in the container's directory:
+for each container over the holder's channel and is told there how it ended, when all that it has
+started is dead; then the next may come. With nobody at the other end a holder ends, after its
+container if it has one. All that a later daemon must know is in the container's directory:
 
-ctl         a FIFO that the shim alone reads: open for writing means alive, its closing means the
-            end, and a byte written is a command (T: SIGTERM to the process group, K: kill all)
+ctl         a FIFO that the shim alone reads: that it can be opened for writing means alive, that
+            it closes means the end, and a byte written is a command (T: SIGTERM to the process
+            group, K: kill all)
 claim       made by the first shim of this directory, which alone may start the process (record.py)
 log         the output in CRI's line format, from the first on
 exit        how it ended; whole when it is there
@@ -14,7 +15,7 @@ exit        how it ended; whole when it is there
 Standard library only, and sparing: each container pays for every step that is taken here, so
 files are opened by plain calls rather than by way of pathlib.
 """
-# ruff: noqa: PTH102
+# ruff: noqa: PTH102, PTH120
 
 from __future__ import annotations
 
@@ -36,11 +37,15 @@ from jobman.local.mounts import Mount
 START_ERROR_CODE = 128
 # A longer spec comes as a file: the message is to fit into any socket's buffer.
 INLINE_BYTES = 1 << 15
+# A longer end is left to be read from its file.
+MOST_TOLD_BYTES = 1 << 11
 # What a holder may have lost or kept of a container is gone with it after so many.
 MOST_CONTAINERS = 256
 # What a shell ends with whose command was killed.
 _TOLD_KILLED = 128 + signal.SIGKILL
 
+# So long the daemon is not told of a start: a short container's end is all that it hears then.
+_SHORT_MS = 3
 _READ_BYTES = 1 << 16
 _RETRY_MS = 1000
 _PATH_BYTES = 4096
@@ -63,11 +68,9 @@ class Shim:
     """One container, from its claim to its exit file."""
 
     def __init__(self, directory: str, text: bytes, woken: int) -> None:
-        """`text` is the spec; `woken` is readable when a child has ended."""
+        """`directory` is there; `text` is the spec; `woken` is readable when a child has ended."""
         self._directory = directory
         self._woken = woken
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(directory, 0o700)
         self._ctl = self._open_ctl()
         self._record = record.claim(directory)
         self._spec: dict[str, Any] = json.loads(text)
@@ -80,8 +83,9 @@ class Shim:
         path = f"{directory}/{LOG}"
         self._log = LogWriter(path, max_bytes=log["maxBytes"], max_files=log["maxFiles"])
         self._output = -1
-        self._started_ns = 0
+        self.started_ns = 0
         self._pid = 0
+        self._error = ""
         self._status: int | None = None
         self._stopped = False
         self._oom_kills = processes.oom_kills()
@@ -92,19 +96,19 @@ class Shim:
             os.mkfifo(path, 0o600)
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def start(self) -> bytes:
-        """Start the process; what is to be said of it (see layout.py)."""
-        self._started_ns = time.time_ns()
+    def start(self) -> None:
+        """Start the process, or know why it cannot be started."""
+        started_ns = time.time_ns()
         self._output, writer = os.pipe2(os.O_CLOEXEC)
         try:
             self._launch(writer)
         except LaunchError as error:
-            self._tell_end({"code": START_ERROR_CODE, "error": str(error), "startedAt": 0})
-            return layout.ENDED
+            self._error = str(error)
+        else:
+            self.started_ns = started_ns
+            self._tell_process()
         finally:
             os.close(writer)
-        self._tell_process()
-        return b"%s %d" % (layout.STARTED, self._started_ns)
 
     def _launch(self, output: int) -> None:
         spec = self._spec
@@ -124,16 +128,23 @@ class Shim:
 
     def _tell_process(self) -> None:
         ticks = processes.start_ticks(self._pid) or 0
-        told = record.Process(self._pid, ticks, processes.boot_id(), self._started_ns)
+        told = record.Process(self._pid, ticks, processes.boot_id(), self.started_ns)
         record.tell_process(self._record, told)
 
-    def hold(self) -> None:
-        """Hold what was started to its end and write the exit file."""
+    def is_over(self, within_ms: int) -> bool:
+        """Whether nothing was started, or it has ended by then."""
+        if self._pid and _happens(self._woken, select.POLLIN, within_ms):
+            self._reap()
+        return not self._pid or self._status is not None
+
+    def hold(self) -> bytes:
+        """Hold what was started, if it was, to its end and write the exit file; its text."""
         if self._pid:
             self._attend()
             processes.kill_children()
             self._finish_log()
-            self._tell_end(self._outcome() | {"startedAt": self._started_ns})
+        times = {"startedAt": self.started_ns, "finishedAt": time.time_ns()}
+        return record.tell_end(self._record, self._directory, self._outcome() | times)
 
     def _attend(self) -> None:
         """Until the process has ended: write the log, reap orphans, take commands."""
@@ -153,7 +164,6 @@ class Shim:
                 if fd == self._ctl:
                     self._obey()
                 elif fd == self._woken:
-                    os.read(fd, _READ_BYTES)
                     self._reap()
                 elif not self._pump():
                     poll.unregister(fd)
@@ -189,6 +199,8 @@ class Shim:
                     os.killpg(self._pid, signal.SIGTERM)
 
     def _reap(self) -> None:
+        """A child has ended, or more."""
+        os.read(self._woken, _READ_BYTES)
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -198,6 +210,8 @@ class Shim:
                     self._status = status
 
     def _outcome(self) -> dict[str, Any]:
+        if not self._pid:
+            return {"code": START_ERROR_CODE, "error": self._error}
         code = os.waitstatus_to_exitcode(self._status or 0)
         killed = code in (-signal.SIGKILL, _TOLD_KILLED) and not self._stopped
         return {
@@ -206,16 +220,13 @@ class Shim:
             "oom": killed and processes.oom_kills() > self._oom_kills,
         }
 
-    def _tell_end(self, facts: dict[str, Any]) -> None:
-        record.tell_end(self._record, self._directory, facts | {"finishedAt": time.time_ns()})
-
     def _close_output(self) -> None:
         if self._output >= 0:
             os.close(self._output)
             self._output = -1
 
     def close(self) -> None:
-        """Let go of all files: the daemon sees that `ctl` has no reader any more."""
+        """Let go of all files: whoever watches `ctl` sees that it has no reader any more."""
         self._close_output()
         self._log.close()
         os.close(self._record)
@@ -227,12 +238,12 @@ def hold(channel: socket.socket) -> NoReturn:
     try:
         detach("container-shim")
         woken = _children_ended()
-        for number in range(1, MOST_CONTAINERS + 1):
+        for left in reversed(range(MOST_CONTAINERS)):
             shim = _start_one(channel, woken)
-            shim.hold()
-            if number < MOST_CONTAINERS:
-                channel.send(layout.IDLE)
+            text = shim.hold()
             shim.close()
+            word = layout.ENDED if left else layout.LAST
+            channel.send(b"%s %s" % (word, text if len(text) <= MOST_TOLD_BYTES else b""))
     finally:
         os._exit(0)
 
@@ -255,6 +266,7 @@ def _start_one(channel: socket.socket, woken: int) -> Shim:
     for fd in descriptors:
         text = _whole(fd)
     try:
+        _make(directory, channel)
         shim = Shim(directory, text, woken)
     except record.AlreadyClaimedError:
         channel.send(layout.CLAIMED)
@@ -263,10 +275,38 @@ def _start_one(channel: socket.socket, woken: int) -> Shim:
         why = f"{error.filename or directory}: {error.strerror}"
         channel.send(b"%s %s" % (layout.FAILED, os.fsencode(why)))
         os._exit(1)
-    said = shim.start()
-    with contextlib.suppress(OSError):  # the daemon is gone; its successor reads the directory
-        channel.send(said)
+    shim.start()
+    if not shim.is_over(_SHORT_MS):
+        with contextlib.suppress(OSError):  # the daemon is gone; its successor reads the directory
+            channel.send(b"%s %d" % (layout.STARTED, shim.started_ns))
     return shim
+
+
+def _make(directory: str, channel: socket.socket) -> None:
+    """Make a container's directory, and its pod's where there is none. Raises OSError.
+
+    For a daemon that is gone the pod's is not made: the next one may have deleted it with the pod.
+    """
+    with contextlib.suppress(FileExistsError):
+        try:
+            os.mkdir(directory, 0o700)
+        except FileNotFoundError:
+            if _is_left_alone(channel):
+                raise
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(directory), 0o700)
+            os.mkdir(directory, 0o700)
+
+
+def _is_left_alone(channel: socket.socket) -> bool:
+    """Whether the other end is closed."""
+    return _happens(channel.fileno(), 0, within_ms=0)
+
+
+def _happens(fd: int, event: int, within_ms: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, event)
+    return bool(poll.poll(within_ms))
 
 
 def _whole(fd: int) -> bytes:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from jobman.local import layout, processes, record
 from jobman.local.holders import Holders
 from jobman.local.zygote_process import StartFailedError, ZygoteProcess
@@ -54,8 +56,11 @@ class Spec:
         ).encode()
 
 
-@dataclass(frozen=True)
-class Exit:
+class Exit(
+    msgspec.Struct,
+    frozen=True,
+    rename={"started_ns": "startedAt", "finished_ns": "finishedAt"},
+):
     """How a container ended; times in nanoseconds since 1970, `started_ns` 0 if it never ran."""
 
     code: int
@@ -70,33 +75,37 @@ class Exit:
         """The exit file of a container, or None while there is none."""
         try:
             with open(f"{directory}/{layout.EXIT}", "rb") as file:  # noqa: PTH123 - one per container
-                facts = json.loads(file.read())
-        except (FileNotFoundError, ValueError):  # the machine may have gone down while writing
+                return _exit(file.read())
+        except (FileNotFoundError, msgspec.DecodeError):  # the machine may have gone down meanwhile
             return None
-        return cls(
-            code=facts["code"],
-            started_ns=facts["startedAt"],
-            finished_ns=facts["finishedAt"],
-            oom=facts.get("oom", False),
-            error=facts.get("error"),
-            lost=facts.get("lost", False),
-        )
 
 
-@dataclass
+_exit = msgspec.json.Decoder(Exit).decode
+
+
+@dataclass(eq=False)
 class Running:
-    """A container whose holder lives. `ended` is called once, on the loop, with its exit."""
+    """A container whose holder lives; `exit` is set once, on the loop.
+
+    The holder tells its end to the daemon that has asked for it. Another one, which has `found` it,
+    watches its FIFO.
+    """
 
     directory: Path
-    started_ns: int
-    _ctl: int
     _supervisor: Supervisor = field(repr=False)
+    started_ns: int = 0
     exit: asyncio.Future[Exit] = field(init=False)
+    _watched: int = -1
 
     def __post_init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.exit = loop.create_future()
-        loop.add_reader(self._ctl, self._gone)
+        self.exit = asyncio.get_running_loop().create_future()
+
+    def watch(self) -> bool:
+        """Notice the end by the FIFO; False where no holder lives."""
+        self._watched = _open_ctl(self.directory)
+        if self._watched >= 0:
+            asyncio.get_running_loop().add_reader(self._watched, self.over, b"")
+        return self._watched >= 0
 
     def terminate(self) -> None:
         """SIGTERM to the container's process group."""
@@ -107,9 +116,11 @@ class Running:
         self._command(layout.KILL)
 
     def _command(self, word: bytes) -> None:
-        if self._ctl >= 0:
+        ctl = _open_ctl(self.directory)
+        if ctl >= 0:
             with contextlib.suppress(BrokenPipeError, BlockingIOError):
-                os.write(self._ctl, word)
+                os.write(ctl, word)
+            os.close(ctl)
 
     @property
     def main_pid(self) -> int:
@@ -117,18 +128,19 @@ class Running:
         process = record.process(str(self.directory))
         return process.pid if process else 0
 
-    def _gone(self) -> None:
-        """The holder has let go of its end: there is an exit file, or it was killed."""
+    def over(self, text: bytes) -> None:
+        """It has ended; `text` is its exit file's, or empty where nobody tells it."""
         self.forget()
         if not self.exit.done():
-            self.exit.set_result(Exit.read(self.directory) or bury(self.directory))
+            ended = _exit(text) if text else Exit.read(self.directory)
+            self.exit.set_result(ended or bury(self.directory))
 
     def forget(self) -> None:
         """Stop watching; the container goes on."""
-        if self._ctl >= 0:
-            asyncio.get_running_loop().remove_reader(self._ctl)
-            os.close(self._ctl)
-            self._ctl = -1
+        if self._watched >= 0:
+            asyncio.get_running_loop().remove_reader(self._watched)
+            os.close(self._watched)
+            self._watched = -1
         self._supervisor.running.pop(self.directory, None)
 
 
@@ -166,16 +178,20 @@ class Supervisor:
             container.forget()
 
     async def start(self, directory: Path, spec: Spec) -> Running | Exit:
-        """Start the container of `directory`, which is made, but not the pod's directory above.
+        """Start the container of `directory`, which is made, and its pod's directory above.
 
         At most one process ever comes of one directory: asking again finds the first.
         Raises StartFailedError when nothing was started.
         """
-        word, rest = await self.holders.start(str(directory), spec.encoded())
+        asked = Running(directory, self)
+        word, rest = await self.holders.start(str(directory), spec.encoded(), asked.over)
         if word == layout.FAILED:
             raise StartFailedError(os.fsdecode(rest))
+        if asked.exit.done():
+            return asked.exit.result()
         if word == layout.STARTED:
-            return self._watch(directory, int(rest))
+            asked.started_ns = int(rest)
+            return self.running.setdefault(directory, asked)
         found = self.find(directory)
         if found is None:
             raise StartFailedError(f"{directory}: the container's holder ended before it began")
@@ -189,19 +205,15 @@ class Supervisor:
             return None
         return Exit.read(directory) or self._watch(directory)
 
-    def _watch(self, directory: Path, started_ns: int | None = None) -> Running | Exit:
-        """A container that was started once."""
-        if directory in self.running:
-            return self.running[directory]
-        ctl = _open_ctl(directory)
-        if ctl is None:
+    def _watch(self, directory: Path) -> Running | Exit:
+        """A container that another has started."""
+        found = Running(directory, self)
+        if not found.watch():
             return Exit.read(directory) or bury(directory)
-        if started_ns is None:
-            process = record.process(str(directory))
-            started_ns = process.started_ns if process else time.time_ns()
-        container = Running(directory, started_ns, ctl, self)
-        self.running[directory] = container
-        return container
+        process = record.process(str(directory))
+        found.started_ns = process.started_ns if process else time.time_ns()
+        self.running[directory] = found
+        return found
 
     async def execute(
         self, container: Running, argv: Sequence[str], descriptors: Sequence[int], *, tty: bool
@@ -220,13 +232,13 @@ class Supervisor:
         return await self.zygote.ask(request, descriptors)
 
 
-def _open_ctl(directory: Path) -> int | None:
-    """The writing end of the holder's FIFO; None when no holder lives."""
+def _open_ctl(directory: Path) -> int:
+    """The writing end of the holder's FIFO; -1 when no holder lives."""
     try:
         return os.open(f"{directory}/{layout.CTL}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
-            return None
+            return -1
         raise
 
 
@@ -235,16 +247,12 @@ def bury(directory: Path) -> Exit:
     process = record.process(str(directory))
     if process is not None and _is_or_was(process):
         processes.kill_leftovers(process.pid)
-    facts = {
-        "code": LOST_CODE,
-        "startedAt": process.started_ns if process else 0,
-        "finishedAt": time.time_ns(),
-        "lost": True,
-    }
+    started_ns = process.started_ns if process else 0
+    lost = Exit(LOST_CODE, started_ns, time.time_ns(), lost=True)
     temporary = directory / f"{layout.EXIT}.tmp"
-    temporary.write_text(json.dumps(facts))
+    temporary.write_bytes(msgspec.json.encode(lost))
     temporary.replace(directory / layout.EXIT)
-    return Exit(LOST_CODE, facts["startedAt"], facts["finishedAt"], lost=True)
+    return lost
 
 
 def _is_or_was(process: record.Process) -> bool:

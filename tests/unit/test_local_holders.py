@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -21,8 +22,8 @@ from plugins.containers import (
     written,
 )
 
-from jobman.local import holders, shim
-from jobman.local.supervisor import Exit, Running, Spec, Supervisor
+from jobman.local import holders, layout, shim
+from jobman.local.supervisor import Exit, Running, Spec, StartFailedError, Supervisor
 
 
 def parent(pid: int) -> int:
@@ -37,14 +38,6 @@ async def held_by(found: Supervisor, directory: Path) -> int:
     container.kill()
     await container.exit
     return holder
-
-
-async def told(found: Supervisor, directory: Path, spec: Spec) -> Exit:
-    """How a container has ended, when its holder is ready for the next."""
-    ended = await finished(found, directory, spec)
-    while len(found.holders._idle) < len(found.holders._all):
-        await asyncio.sleep(0.001)
-    return ended
 
 
 def descriptors(pid: int) -> list[str]:
@@ -117,7 +110,7 @@ def test_a_holder_keeps_no_file_and_grows_little(tmp_path: Path) -> None:
         before, sizes = descriptors(pid), []
         for number in range(5):
             for at, spec in enumerate(specs):
-                await told(found, tmp_path / f"{number}-{at}", spec)
+                await finished(found, tmp_path / f"{number}-{at}", spec)
             sizes.append(int(Path(f"/proc/{pid}/statm").read_text().split()[1]))
         assert await held_by(found, tmp_path / "last") == pid
         return before, descriptors(pid), sizes
@@ -125,6 +118,69 @@ def test_a_holder_keeps_no_file_and_grows_little(tmp_path: Path) -> None:
     before, after, pages = supervised(tmp_path, body)
     assert after == before
     assert pages[-1] - pages[1] < 50
+
+
+def test_the_daemon_opens_nothing_for_a_container(tmp_path: Path) -> None:
+    mine = Path("/proc/self/fd")
+
+    async def body(found: Supervisor) -> list[int]:
+        await held_by(found, tmp_path / "first")
+        counts = [len(list(mine.iterdir()))]
+        container = await started(found, tmp_path / "c", shell("sleep 1000"))
+        counts.append(len(list(mine.iterdir())))
+        container.terminate()
+        assert (await container.exit).code == 143
+        return [*counts, len(list(mine.iterdir()))]
+
+    before, *others = supervised(tmp_path, body)
+    assert others == [before, before]
+
+
+def test_an_end_is_told_without_a_file_being_watched(tmp_path: Path) -> None:
+    spec = shell(f"rm {tmp_path}/c/ctl; sleep 0.1; exit 3")
+    ended = supervised(tmp_path, lambda s: finished(s, tmp_path / "c", spec))
+    assert ended.code == 3
+    assert Exit.read(tmp_path / "c") == ended
+
+
+def test_a_daemon_that_was_busy_hears_of_the_start_and_of_the_end(tmp_path: Path) -> None:
+    async def body(found: Supervisor) -> Running | Exit:
+        await held_by(found, tmp_path / "first")
+        start = asyncio.create_task(found.start(tmp_path / "c", shell("sleep 0.1; exit 3")))
+        await asyncio.sleep(0)  # it is asked for
+        while not (tmp_path / "c" / layout.EXIT).exists():
+            time.sleep(0.01)
+        container = await start
+        ended = container if isinstance(container, Exit) else await container.exit
+        assert not found.running
+        return ended
+
+    ended = supervised(tmp_path, body)
+    assert (ended.code, ended.lost) == (3, False)
+
+
+@pytest.mark.parametrize("is_made", [True, False], ids=["there", "deleted"])
+def test_for_a_daemon_that_is_gone_no_pod_comes_back(tmp_path: Path, is_made: bool) -> None:
+    """What it has asked for last is started where its pod is, for its successor to find."""
+    directory = tmp_path / "pod" / "main.0"
+    if is_made:
+        directory.parent.mkdir()
+
+    async def body(found: Supervisor) -> int | None:
+        holder = await held_by(found, tmp_path / "first")
+        os.kill(holder, signal.SIGSTOP)
+        start = asyncio.create_task(found.start(directory, shell("exit 3")))
+        await asyncio.sleep(0)  # it is asked for
+        found.holders.close()
+        os.kill(holder, signal.SIGCONT)
+        assert gone(holder)
+        with contextlib.suppress(StartFailedError):
+            ended = await start
+            return ended.code if isinstance(ended, Exit) else None
+        return None
+
+    assert supervised(tmp_path, body) == (3 if is_made else None)
+    assert directory.parent.exists() == is_made
 
 
 def test_many_end_at_once_and_few_holders_are_kept(tmp_path: Path) -> None:
@@ -182,7 +238,7 @@ def test_a_holder_ends_after_many_containers(tmp_path: Path) -> None:
     async def body(found: Supervisor) -> tuple[int, int]:
         first = await held_by(found, tmp_path / "first")
         for number in range(shim.MOST_CONTAINERS - 2):
-            await told(found, tmp_path / str(number), Spec(["true"], ENV))
+            await finished(found, tmp_path / str(number), Spec(["true"], ENV))
         assert await held_by(found, tmp_path / "last") == first
         assert gone(first)
         return first, await held_by(found, tmp_path / "next")

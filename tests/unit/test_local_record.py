@@ -47,6 +47,13 @@ def test_an_end_of_any_length_is_whole(tmp_path: Path, claimed: int, length: int
     assert Exit.read(tmp_path) == Exit(3, 1, 2, error="x" * length)
 
 
+def test_an_end_is_text_whatever_the_words(tmp_path: Path, claimed: int) -> None:
+    error = f"stat {os.fsdecode(bytes([0xFF]))}ü: no such file"
+    text = record.tell_end(claimed, str(tmp_path), END | {"error": error})
+    assert (tmp_path / layout.EXIT).read_bytes() == text
+    assert Exit.read(tmp_path) == Exit(3, 1, 2, error="stat ?ü: no such file")
+
+
 def nothing(_: int, __: str) -> None:
     """As it was claimed."""
 

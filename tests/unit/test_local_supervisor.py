@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
+import stat
 import sys
 import textwrap
 import time
@@ -86,6 +88,7 @@ def test_output_is_kept_as_it_was_written(tmp_path: Path) -> None:
     [
         (["/no/such"], "/", 'exec: "/no/such": stat /no/such: no such file or directory'),
         (["nosuchcmd"], "/", 'exec: "nosuchcmd": executable file not found in $PATH'),
+        (["long" * 1000], "/", f'exec: "{"long" * 1000}": executable file not found in $PATH'),
         (["/etc"], "/", 'exec: "/etc": permission denied'),
         (["true", "a\0b"], "/", "exec true: invalid argument"),
         (["true", "x" * 3_000_000], "/", "exec true: argument list too long"),
@@ -101,7 +104,17 @@ def test_output_is_kept_as_it_was_written(tmp_path: Path) -> None:
             'chdir to cwd ("/etc/passwd") set in config.json failed: not a directory',
         ),
     ],
-    ids=["path", "name", "directory", "nul", "too-long", "not-executable", "cwd", "cwd-is-a-file"],
+    ids=[
+        "path",
+        "name",
+        "long-name",
+        "directory",
+        "nul",
+        "too-long",
+        "not-executable",
+        "cwd",
+        "cwd-is-a-file",
+    ],
 )
 def test_what_cannot_be_started_says_why(
     tmp_path: Path, argv: list[str], cwd: str, error: str
@@ -168,6 +181,21 @@ def test_sigterm_reaches_the_whole_group(tmp_path: Path) -> None:
 
     assert supervised(tmp_path, body).code == 7
     assert written(tmp_path / "c") == b"up\nbye\n"
+
+
+@pytest.mark.parametrize("is_removed", [False, True], ids=["ended", "removed"])
+def test_what_has_ended_is_not_asked_to_end(tmp_path: Path, is_removed: bool) -> None:
+    async def body(found: Supervisor) -> Exit:
+        container = await found.start(tmp_path / "c", shell("sleep 0.1; exit 3"))
+        assert isinstance(container, Running)
+        ended = await container.exit
+        if is_removed:
+            shutil.rmtree(tmp_path / "c")
+        container.terminate()
+        container.kill()
+        return ended
+
+    assert supervised(tmp_path, body).code == 3
 
 
 def test_one_directory_never_runs_twice(tmp_path: Path) -> None:
@@ -242,6 +270,20 @@ def test_a_new_daemon_finds_what_runs(killed_daemon: Path) -> None:
 
     assert supervised(killed_daemon, body) == [0, 1, 2, 3]
     assert written(killed_daemon / "2") == b"start\n"
+
+
+def test_a_new_daemon_ends_what_it_has_found(killed_daemon: Path) -> None:
+    async def body(found: Supervisor) -> list[Exit]:
+        killed, told = (found.find(killed_daemon / name) for name in "12")
+        assert isinstance(killed, Running)
+        assert isinstance(told, Running)
+        killed.kill()
+        told.terminate()
+        return [await killed.exit, await told.exit]
+
+    ends = supervised(killed_daemon, body)
+    assert [(ended.code, ended.lost) for ended in ends] == [(137, False), (143, False)]
+    assert [Exit.read(killed_daemon / name) for name in "12"] == ends
 
 
 def test_a_new_daemon_reads_what_has_ended(killed_daemon: Path) -> None:
@@ -325,10 +367,17 @@ def test_commands_in_a_running_container(tmp_path: Path) -> None:
     assert others["exit"] == 137
 
 
-def test_nothing_is_started_for_a_pod_whose_directory_is_gone(tmp_path: Path) -> None:
+def test_the_directory_of_a_pod_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "pod" / "main.0"
+    ended = supervised(tmp_path, lambda s: finished(s, directory, shell("exit 3")))
+    assert ended.code == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (directory.parent, directory)} == {0o700}
+
+
+def test_no_pod_without_its_place(tmp_path: Path) -> None:
     async def body(found: Supervisor) -> None:
         with pytest.raises(StartFailedError, match="No such file"):
-            await found.start(tmp_path / "pod" / "main.0", shell("true"))
+            await found.start(tmp_path / "pods" / "pod" / "main.0", shell("true"))
 
     supervised(tmp_path, body)
-    assert not (tmp_path / "pod").exists()
+    assert not (tmp_path / "pods").exists()
