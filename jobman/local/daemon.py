@@ -17,6 +17,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import uvloop
+
 from jobman.local.control import READY
 from jobman.local.places import State
 
@@ -37,7 +39,7 @@ def main() -> None:
     umask = os.umask(0o077)
     _take_lock(state.lock)
     try:
-        asyncio.run(_serve(state, umask, _telling(arguments.ready_fd)))
+        uvloop.run(_serve(state, umask, _telling(arguments.ready_fd)))
     except Exception:
         logging.exception("the daemon ends")
         raise SystemExit(1) from None

@@ -8,9 +8,10 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
+from jobman.local import descriptors
 from jobman.local.api.agent import Channels, ExecError, ExecOptions
 from jobman.local.supervisor import Running, StartFailedError, Supervisor
 
@@ -80,24 +81,25 @@ class _Session:
         self.child = []
 
     async def _pump_out(self, fd: int, channel: int) -> None:
-        reader = asyncio.StreamReader(limit=_CHUNK_BYTES)
-        protocol = asyncio.StreamReaderProtocol(reader)
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(fd, "rb", 0))
-        with contextlib.suppress(OSError), contextlib.closing(transport):
-            while data := await reader.read(_CHUNK_BYTES):
+        with _unblocked(fd):
+            while data := await descriptors.read(fd, _CHUNK_BYTES):
                 await self._channels.write(channel, data)
 
     async def _pump_in(self, fd: int) -> None:
-        loop = asyncio.get_running_loop()
-        transport, protocol = await loop.connect_write_pipe(
-            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), os.fdopen(fd, "wb", 0)
-        )
-        writer = asyncio.StreamWriter(transport, protocol, None, loop)
-        with contextlib.suppress(OSError), contextlib.closing(transport):
+        with _unblocked(fd):
             while data := await self._channels.read_stdin():
-                writer.write(data)
-                await writer.drain()
+                await descriptors.write(fd, data)
+
+
+@contextlib.contextmanager
+def _unblocked(fd: int) -> Iterator[None]:
+    """Close it at the end, which may be that nobody is at its other one any more."""
+    os.set_blocking(fd, False)
+    try:
+        with contextlib.suppress(OSError):
+            yield
+    finally:
+        os.close(fd)
 
 
 class _Pipes(_Session):

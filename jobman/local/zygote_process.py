@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jobman.local.descriptors import writable
 from jobman.local.zygote import MAX_MESSAGE
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class ZygoteProcess:
                 try:
                     socket.send_fds(channel, [message], descriptors)
                 except BlockingIOError:
-                    await _writable(channel)
+                    await writable(channel.fileno())
                 except OSError as error:
                     why = f"the zygote does not answer: {error.strerror}"
                     raise StartFailedError(why) from error
@@ -120,13 +121,3 @@ class ZygoteProcess:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
-
-
-async def _writable(channel: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_writer(channel, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(channel)
