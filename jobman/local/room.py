@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -23,37 +23,43 @@ class Rejection:
     message: str
 
 
-@dataclass
 class Room:
     """What is taken, by pod uid; `allocatable` is the Node's."""
 
-    allocatable: Mapping[str, str]
-    taken: dict[str, Amounts] = field(default_factory=dict)
+    def __init__(self, allocatable: Mapping[str, str]) -> None:
+        self.allocatable = allocatable
+        self._capacity = {name: parse(allocatable.get(name, "0")).value for name in _CHECKED}
+        self._most_pods = int(parse(allocatable.get("pods", "110")).value)
+        self._taken: dict[str, Amounts] = {}
+        self._used: Amounts = {}
 
     def take(self, pod: Object) -> Rejection | None:
         """Take the pod in, or say why not. One that is in already stays."""
-        uid = pod["metadata"]["uid"]
-        wanted = requests(pod["spec"])
-        if uid in self.taken:
+        if pod["metadata"]["uid"] in self._taken:
             return None
-        limit = int(parse(self.allocatable.get("pods", "110")).value)
-        if len(self.taken) >= limit:
-            return _out_of("pods", Decimal(1), Decimal(len(self.taken)), Decimal(limit))
+        there, most = len(self._taken), self._most_pods
+        if there >= most:
+            return _out_of("pods", Decimal(1), Decimal(there), Decimal(most))
+        wanted = requests(pod["spec"])
         for name in _CHECKED:
-            used = sum((t.get(name, Decimal(0)) for t in self.taken.values()), Decimal(0))
-            capacity = parse(self.allocatable.get(name, "0")).value
-            if (amount := wanted.get(name, Decimal(0))) and used + amount > capacity:
-                return _out_of(name, amount, used, capacity)
-        self.taken[uid] = wanted
+            amount, used = wanted.get(name, Decimal(0)), self._used.get(name, Decimal(0))
+            if amount and used + amount > self._capacity[name]:
+                return _out_of(name, amount, used, self._capacity[name])
+        self._put(pod, wanted)
         return None
 
     def keep(self, pod: Object) -> None:
         """Count a pod that was taken in before."""
-        self.taken[pod["metadata"]["uid"]] = requests(pod["spec"])
+        self._put(pod, requests(pod["spec"]))
+
+    def _put(self, pod: Object, wanted: Amounts) -> None:
+        self._taken[pod["metadata"]["uid"]] = wanted
+        self._used = _sum(self._used, wanted)
 
     def release(self, uid: str) -> None:
         """The pod has ended."""
-        self.taken.pop(uid, None)
+        for name, amount in self._taken.pop(uid, {}).items():
+            self._used[name] -= amount
 
 
 def _out_of(name: str, requested: Decimal, used: Decimal, capacity: Decimal) -> Rejection:
