@@ -79,9 +79,9 @@ def env_name_problem(name: str) -> str | None:
 
 def random_suffix(length: int = 5) -> str:
     """Random characters of the alphabet that Kubernetes uses: no vowels, no look-alikes."""
-    import secrets  # slow to import, and this module is in every command
+    import random  # slow to import, and this module is in every command
 
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    return "".join(random.choices(_ALPHABET, k=length))
 
 
 def is_glob(text: str) -> bool:

@@ -5,8 +5,7 @@ Every call is one step on one thread: what it reads is what it writes over.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,15 +69,6 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.turns = Turns()
-
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """All writes of the block are kept, or none; see Store.together. Raises a 500."""
-        try:
-            with self.store.together():
-                yield
-        except StorageError as error:
-            raise status.internal(str(error)) from error
 
     def find(self, resource: str, namespace: str, name: str) -> Object | None:
         """The object, or None."""

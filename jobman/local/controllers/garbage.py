@@ -222,8 +222,9 @@ def _is_as_before(change: Change) -> bool:
 
 
 def _owners_text(body: bytes) -> bytes:
-    """What stands between `"ownerReferences"` and the list's end."""
-    return body.partition(_OWNED)[2].partition(b"]")[0]
+    """From `"ownerReferences"` to the list's end."""
+    start = body.find(_OWNED)
+    return body[start : body.find(b"]", start)] if start >= 0 else b""
 
 
 def _metadata(record: Record) -> _Metadata:

@@ -236,7 +236,7 @@ class JobController(Controller[Key]):
         """Take steps that are kept all, or not at all; whether there may be more."""
         self._at_work = key
         try:
-            with self.registry.together():
+            with self.registry.store.together():
                 taken = sum(1 for _ in islice(steps, _STEPS_IN_A_ROW))
         finally:
             self._at_work = None
