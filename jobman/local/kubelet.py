@@ -21,8 +21,9 @@ from jobman.local.devices import GPU_ANNOTATION, Devices, NoDevicesError, gpu_co
 from jobman.local.env import DEFAULT_PATH, World
 from jobman.local.moments import now
 from jobman.local.places import State
+from jobman.local.pod_phase import FINAL, has_ended
 from jobman.local.pod_start import RETRY_S
-from jobman.local.pod_state import FINAL, Host
+from jobman.local.pod_state import Host
 from jobman.local.pod_worker import PodWorker
 from jobman.local.room import Rejection, Room
 from jobman.local.store import StorageError
@@ -150,13 +151,11 @@ class Kubelet:
         if worker is not None:
             worker.changed(change.record)
             return
+        if has_ended(change.record) and not change.record.deleting:
+            return
         pod = change.record.object()
-        if self._is_mine(pod) and self._is_to_do(pod):
+        if self._is_mine(pod):
             self._begin(pod)
-
-    def _is_to_do(self, pod: Object) -> bool:
-        final = pod.get("status", {}).get("phase") in FINAL
-        return not final or "deletionTimestamp" in pod["metadata"]
 
     def _config_changed(self, namespace: str) -> None:
         for worker in self._workers.values():

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 from jobman.local.devices import Devices
 from jobman.local.env import World
+from jobman.local.pod_phase import FINAL
 from jobman.local.runs import Runs
 from jobman.local.supervisor import Supervisor
 
 Object = dict[str, Any]
 
-FINAL = ("Succeeded", "Failed")
 CONFIG_ERROR, CREATE_ERROR = "CreateContainerConfigError", "CreateContainerError"
 
 

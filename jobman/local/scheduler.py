@@ -23,6 +23,7 @@ from jobman.local.controllers.events import SchedulerRecorder
 from jobman.local.fit import Demand, NodeRoom
 from jobman.local.moments import now
 from jobman.local.placement import Board, Kind, Waiting
+from jobman.local.pod_phase import has_ended
 from jobman.local.stored import Change, Key, Record
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,6 @@ Object = dict[str, Any]
 SCHEDULER = "default-scheduler"
 _RETRY_S = 1.0
 _RETOLD_AFTER_S = 10.0
-_FINAL = ("Succeeded", "Failed")
-_END_MARKS = tuple(f'"{phase}"'.encode() for phase in _FINAL)
 _NONE = msgspec.Raw(b"")
 
 
@@ -65,10 +64,6 @@ class _Spec(msgspec.Struct):
     volumes: list[_Volume] = []
 
 
-class _Status(msgspec.Struct):
-    phase: str = ""
-
-
 class _Metadata(msgspec.Struct):
     creationTimestamp: str = ""  # noqa: N815
     deletionTimestamp: str = ""  # noqa: N815
@@ -77,7 +72,6 @@ class _Metadata(msgspec.Struct):
 class _Pod(msgspec.Struct):
     metadata: _Metadata
     spec: _Spec
-    status: _Status = msgspec.field(default_factory=_Status)
 
 
 _DECODER = msgspec.json.Decoder(_Pod)
@@ -164,14 +158,16 @@ class Scheduler:
         self._wake.set()
 
     def _pod_changed(self, change: Change) -> None:
-        if change.type == "MODIFIED" and self._is_settled(change.record):
-            return
-        record, pod = change.record, _DECODER.decode(change.record.body)
-        if change.type == "DELETED" or pod.status.phase in _FINAL:
+        record = change.record
+        if change.type == "DELETED" or has_ended(record):
             self._withdraw(record.uid)
             if self._board.vacate(record.uid):
                 self._wake.set()
-        elif pod.spec.nodeName:
+            return
+        if change.type == "MODIFIED" and self._board.is_bound(record.uid):
+            return
+        pod = _DECODER.decode(record.body)
+        if pod.spec.nodeName:
             self._fresh.pop(record.uid, None)
             self._board.occupy(
                 record.uid, pod.spec.nodeName, self._kind(record, pod.spec).demand.requests
@@ -180,11 +176,6 @@ class Scheduler:
             self._consider(record, pod)
         else:
             self._withdraw(record.uid)
-
-    def _is_settled(self, record: Record) -> bool:
-        """Whether the pod is on its node, and no word of an end is in it."""
-        ended = any(mark in record.body for mark in _END_MARKS)
-        return not ended and self._board.is_bound(record.uid)
 
     def _consider(self, record: Record, pod: _Pod) -> None:
         """A pod that is to be placed: it waits, for a claim first if that is missing."""

@@ -21,6 +21,7 @@ from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
 from jobman.local.moments import now, stamp_ns
 from jobman.local.node import Gpu, Machine
+from jobman.local.pod_phase import has_ended
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.stored import Change, Key, Record
 from jobman.local.supervisor import Exit
@@ -143,8 +144,7 @@ class Simulator:
             return False
         if b'"deletionTimestamp"' in record.body:
             return True
-        final = b'"phase":"Succeeded"' in record.body or b'"phase":"Failed"' in record.body
-        return not final and record.uid not in self._running
+        return record.uid not in self._running and not has_ended(record)
 
     # -- nodes --------------------------------------------------------------------------------
 

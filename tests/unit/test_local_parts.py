@@ -147,11 +147,13 @@ def nodes(registry: Registry) -> list[str]:
     return [n["metadata"]["name"] for n in registry.list("nodes", selector=simulated.LABEL)]
 
 
-def pod(registry: Registry, name: str, **annotations: str) -> None:
+def pod(
+    registry: Registry, name: str, labels: dict[str, str] | None = None, **annotations: str
+) -> None:
     notes = {f"local.jobman/{key.replace('_', '-')}": value for key, value in annotations.items()}
     container = {"name": "main", "image": "busybox", "command": ["true"]}
     spec = {"restartPolicy": "Never", "containers": [container], "nodeName": "simulated-00000"}
-    metadata = {"name": name, "annotations": notes}
+    metadata = {"name": name, "annotations": notes, "labels": labels or {}}
     registry.create(
         "pods", "default", {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec}
     )
@@ -181,10 +183,12 @@ def test_simulated_pods_come_and_go(registry: Registry) -> None:
 
     async def body() -> None:
         pod(registry, "at-once")
+        await until(lambda: phase("at-once") == "Succeeded")
+        pod(registry, "labelled", {"phase": "Failed"})
         pod(registry, "fails", fail_chance="1")
         pod(registry, "lasts", run_for="0.2s", fail_chance="nonsense")
         pod(registry, "deleted", run_for="1h")
-        await until(lambda: phase("at-once") == "Succeeded")
+        await until(lambda: phase("labelled") == "Succeeded")
         await until(lambda: phase("fails") == "Failed")
         await until(lambda: phase("lasts") == "Running")
         await until(lambda: phase("lasts") == "Succeeded")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from jobman.local.api import metadata
 from jobman.local.api.resources import Resource, resource_of
 from jobman.local.moments import stamp
+from jobman.local.pod_phase import FINAL
 
 Object = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
@@ -21,7 +22,6 @@ FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 _GRACE_S = 30
 _GRACE_FOR_NEGATIVE_S = 1
 _PODS = resource_of("pods")
-_FINAL = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _marked_pod(pod: Object, options: DeleteOptions) -> Object:
         grace = spec.get("terminationGracePeriodSeconds", _GRACE_S)
     elif grace < 0:
         grace = _GRACE_FOR_NEGATIVE_S
-    if not spec.get("nodeName") or pod.get("status", {}).get("phase") in _FINAL:
+    if not spec.get("nodeName") or pod.get("status", {}).get("phase") in FINAL:
         grace = 0
     finalizers = _finalizers(_PODS, pod, options.propagation)
     if finalizers != about.get("finalizers", []):

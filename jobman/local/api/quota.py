@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import status
 from jobman.local.api.resources import Resource
+from jobman.local.pod_phase import FINAL
 from jobman.values.quantity import ZERO, Quantity, parse
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 Amounts = dict[str, Quantity]
 
-_FINAL = ("Succeeded", "Failed")
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 _MUST_BE_SET = frozenset(
     {f"{part}.{name}" for part in ("requests", "limits") for name in _COMPUTE} | {"cpu", "memory"}
@@ -105,7 +105,7 @@ def _check_measurable(quota: Object, hard: Amounts, pod: Object) -> None:
 
 def _used_by_pod(pod: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {"count/pods": _one()}
-    if pod.get("status", {}).get("phase") in _FINAL:
+    if pod.get("status", {}).get("phase") in FINAL:
         return amounts
     amounts["pods"] = _one()
     for part in ("requests", "limits"):

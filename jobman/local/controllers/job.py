@@ -156,7 +156,9 @@ class JobController(Controller[Key]):
             return self._nobodys(change.record, pod)
         self._pods.put(pod)
         if pod.owner in self._jobs:
-            if before is None or before.labels != pod.labels:
+            # One that was made here has the labels that the selector wants.
+            is_strange = before is None and self._at_work is None
+            if is_strange or (before is not None and before.labels != pod.labels):
                 self._unchecked.setdefault(pod.owner, set()).add(pod.uid)
             return [] if goes_on else [self._jobs[pod.owner]]
         return [key] if pod.tracked else []

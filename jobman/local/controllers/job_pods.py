@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from jobman.local.pod_phase import FINAL
 from jobman.local.stored import Record
 
 TRACKING = "batch.kubernetes.io/job-tracking"
@@ -14,7 +15,6 @@ CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 INDEX = "batch.kubernetes.io/job-completion-index"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"
 IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
-_FINAL = ("Succeeded", "Failed")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -48,7 +48,7 @@ class JobPod(msgspec.Struct, frozen=True, gc=False):
     @property
     def finished(self) -> bool:
         """Whether its containers are over."""
-        return self.phase in _FINAL
+        return self.phase in FINAL
 
     @property
     def active(self) -> bool:
@@ -126,9 +126,9 @@ def pod_of(record: Record) -> JobPod:
     """The facts of one pod."""
     pod = _DECODER.decode(record.body)
     about, status = pod.metadata, pod.status
-    containers = [*status.containerStatuses, *status.initContainerStatuses]
+    containers = status.containerStatuses + status.initContainerStatuses
     conditions = tuple([(c.type, c.status) for c in status.conditions])
-    ends = status.phase in _FINAL or about.deletionTimestamp
+    ends = status.phase in FINAL or about.deletionTimestamp
     owner = next((ref for ref in about.ownerReferences if ref.controller), _Owner())
     return JobPod(
         namespace=record.key.namespace,

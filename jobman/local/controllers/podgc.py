@@ -18,13 +18,13 @@ from jobman.local.controllers.events import EventRecorder
 from jobman.local.controllers.workqueue import Controller
 from jobman.local.fit import tolerated_by
 from jobman.local.moments import stamp
+from jobman.local.pod_phase import has_ended
 from jobman.local.stored import Change, Key, Record
 
 Object = dict[str, Any]
 
 # As in Kubernetes: a node that comes back soon finds its pods.
 QUARANTINE_S = 40.0
-_FINAL = ("Succeeded", "Failed")
 
 
 class _Spec(msgspec.Struct):
@@ -125,11 +125,7 @@ class PodsOnNodes(Controller[str]):
     def _records(self, name: str) -> list[Record]:
         """The pods of the node that have not ended."""
         found = (self.registry.store.get(key) for key in sorted(self._pods.get(name, ())))
-        return [
-            record
-            for record in found
-            if record and record.object().get("status", {}).get("phase") not in _FINAL
-        ]
+        return [record for record in found if record and not has_ended(record)]
 
     def _modify(self, record: Record, change: Callable[[Object], None]) -> None:
         self.registry.modify(*record.key, change)

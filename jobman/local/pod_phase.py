@@ -1,0 +1,30 @@
+"""The phase of a pod, as its bytes tell it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobman.local.stored import Record
+
+FINAL = ("Succeeded", "Failed")
+# What is not in the bytes need not be decoded.
+_MARKS = tuple(f'"phase":"{phase}"'.encode() for phase in FINAL)
+
+
+class _Status(msgspec.Struct):
+    phase: str = ""
+
+
+class _Pod(msgspec.Struct):
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+_DECODER = msgspec.json.Decoder(_Pod)
+
+
+def has_ended(record: Record) -> bool:
+    """Whether the pod's phase is its last."""
+    body = record.body
+    if not any(mark in body for mark in _MARKS):
+        return False
+    return _DECODER.decode(body).status.phase in FINAL  # the mark may be a label of the user's
