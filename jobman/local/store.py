@@ -25,7 +25,7 @@ CHANGES_KEPT = 10_000
 # resourceVersions are handed out from blocks that are reserved on disk ahead of their use.
 _BLOCK = 10_000
 # 64 MB of writes go to the log before the main file takes them up, which waits for the disk.
-_PAGE_BYTES, _LOG_PAGES = 4096, 16_000
+_PAGE_BYTES, _LOG_PAGES = 2048, 32_000
 # Found by number alone, which is cheap to write: whatever is asked is answered from memory.
 _SCHEMA = """
 create table if not exists objects (
