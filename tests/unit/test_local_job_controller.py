@@ -290,3 +290,35 @@ def test_in_a_rush_a_pod_is_let_go_of_and_counted_in_one_step(world: World) -> N
     statuses = [world.status(f"j-{number:02}") for number in range(30)]
     assert all(status["succeeded"] == 1 for status in statuses)
     assert all(status["conditions"][-1]["type"] == "Complete" for status in statuses)
+
+
+def test_in_a_rush_a_first_status_is_told_within_a_second(world: World) -> None:
+    told = [f"j-{number:02}" for number in range(30)]
+    begun = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    for name in told:
+        world.registry.create(JOBS, "default", job(name))
+    world.settle()
+    untold = [name for name in told if not world.status(name)]
+    assert untold == told[:19]  # the last ones are in no rush
+    world.settle(0.9)
+    assert not any(map(world.status, untold))
+    world.settle(0.1)
+    expected = {"startTime": begun, "active": 1, "terminating": 0, "ready": 0}
+    assert all(world.status(name) == {**expected, "uncountedTerminatedPods": {}} for name in told)
+
+
+def test_what_ends_before_its_first_status_is_told_has_begun_when_it_did(world: World) -> None:
+    for number in range(30):
+        world.registry.create(JOBS, "default", job(f"j-{number:02}"))
+    begun = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    world.settle()
+    assert not world.status("j-00")
+    world.clock.advance(0.5)
+    (first,) = [name for name in names(world.pods()) if name.startswith("j-00")]
+    world.end(first)
+    assert (world.status("j-00")["startTime"], world.status("j-00")["succeeded"]) == (begun, 1)
+    changes = len(world.registry.store.since(JOBS, 0))
+    world.settle(5)
+    told = [c.record.key.name for c in world.registry.store.since(JOBS, 0)[changes:]]
+    assert "j-00" not in told
+    assert len(told) == 18

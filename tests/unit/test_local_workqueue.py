@@ -123,3 +123,12 @@ def test_a_controller_that_ended_is_told_nothing_more(registry: Registry) -> Non
     stop()
     registry.create("configmaps", "default", config_map("late"))
     assert len(watcher.queue) == 0
+
+
+def test_who_looks_now_says_anew_when_to_look_again(clock: ManualClock) -> None:
+    queue: WorkQueue[str] = WorkQueue(clock)
+    queue.add_after("a", 5)
+    queue.add("a")
+    assert drained(queue) == ["a"]
+    clock.advance(100)
+    assert len(queue) == 0

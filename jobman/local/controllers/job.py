@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -15,8 +14,8 @@ from jobman.local.api.status import ApiError
 from jobman.local.controllers import job_plan, job_status
 from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.events import EventRecorder
-from jobman.local.controllers.job_backoff import Backoff
 from jobman.local.controllers.job_index import JobPods
+from jobman.local.controllers.job_memory import Memory, Orphans
 from jobman.local.controllers.job_ownership import set_free, take_in, without_tracking
 from jobman.local.controllers.job_plan import Plan
 from jobman.local.controllers.job_pods import (
@@ -35,35 +34,13 @@ Object = dict[str, Any]
 JOBS = "jobs.batch"
 COMPONENT = "job-controller"
 _MANAGED_HERE = ("", "kubernetes.io/job-controller")
-_LONGEST_REFUSED_S = 60.0
 _STEPS_IN_A_ROW = 16
 _MANY_WAIT = 10
+# The time within which the Job controller of Kubernetes takes pods' changes together.
+_TOLD_WITHIN = timedelta(seconds=1)
 # A look at a Job costs a little for each of its pods: one with many is looked at less often.
 _FEW_PODS = 100
 _PAUSE_PER_POD_S, _LONGEST_PAUSE_S = 0.0001, 1.0
-
-
-@dataclass
-class _Memory:
-    """What is known of a Job besides its object: it could be found out anew."""
-
-    backoff: Backoff
-    generation: int = 0
-    refusals: int = 0
-    create_from: datetime | None = None
-
-
-@dataclass
-class _Orphans:
-    """Pods without a controller, by the uid of the Job that their label names."""
-
-    by_uid: dict[str, set[Key]] = field(default_factory=dict)
-
-    def put(self, uid: str, key: Key) -> None:
-        self.by_uid.setdefault(uid, set()).add(key)
-
-    def take(self, uid: str) -> set[Key]:
-        return self.by_uid.pop(uid, set())
 
 
 class JobController(Controller[Key]):
@@ -83,8 +60,8 @@ class JobController(Controller[Key]):
         self._pods = JobPods()
         self._jobs: dict[str, Key] = {}
         self._by_hand: dict[str, Key] = {}
-        self._memory: dict[str, _Memory] = {}
-        self._orphans = _Orphans()
+        self._memory: dict[str, Memory] = {}
+        self._orphans = Orphans()
         self._unchecked: dict[str, set[str]] = {}
         self._at_work: Key | None = None
 
@@ -198,8 +175,10 @@ class JobController(Controller[Key]):
         self._release(job)
         memory = self._recall(job)
         now = self.clock.now()
+        status = job.get("status") or memory.untold
+        known = {**job, "status": status} if status else job
         plan = job_plan.plan(
-            job,
+            known,
             self._pods.of(uid),
             now,
             backoff=memory.backoff,
@@ -211,24 +190,24 @@ class JobController(Controller[Key]):
             return None
         return self._next_look_s(plan, memory)
 
-    def _recall(self, job: Object) -> _Memory:
+    def _recall(self, job: Object) -> Memory:
         about = job["metadata"]
         memory = self._memory.get(about["uid"])
         if memory is None:
-            memory = _Memory(self._pods.backoff_of(about["uid"]))
+            memory = Memory(self._pods.backoff_of(about["uid"]))
             self._memory[about["uid"]] = memory
         if memory.generation != about.get("generation", 0):
             # Somebody changed the Job: what was refused may be granted now.
             memory.generation, memory.create_from = about.get("generation", 0), None
         return memory
 
-    def _next_look_s(self, plan: Plan, memory: _Memory) -> float | None:
-        waits = [] if plan.again_s is None else [plan.again_s]
-        if memory.create_from is not None:
-            waits.append((memory.create_from - self.clock.now()).total_seconds())
+    def _next_look_s(self, plan: Plan, memory: Memory) -> float | None:
+        waits = memory.waits_s(self.clock.now())
+        if plan.again_s is not None:
+            waits.append(plan.again_s)
         return min(waits, default=None)
 
-    async def _carry_out(self, key: Key, job: Object, plan: Plan, memory: _Memory) -> None:
+    async def _carry_out(self, key: Key, job: Object, plan: Plan, memory: Memory) -> None:
         """The plan's steps, some at once; requests have their turn in between."""
         steps = self._steps(job, plan, memory)
         while self._take_some(key, steps):
@@ -244,7 +223,7 @@ class JobController(Controller[Key]):
             self._at_work = None
         return taken == _STEPS_IN_A_ROW
 
-    def _steps(self, job: Object, plan: Plan, memory: _Memory) -> Iterator[None]:
+    def _steps(self, job: Object, plan: Plan, memory: Memory) -> Iterator[None]:
         """In the plan's order; each `next` makes, stops or lets go of one pod."""
         for pod in plan.drop:
             self._untrack(pod)
@@ -254,9 +233,9 @@ class JobController(Controller[Key]):
             self._stop(job, pod)
             yield
         missing = yield from self._create(job, plan, memory)
-        told = job.get("status")
+        told, hurried = job.get("status"), self._hurried()
         noted = job_plan.with_active(plan.noted, missing)
-        if noted != told and not (self._hurried() and plan.steps < _STEPS_IN_A_ROW):
+        if noted != told and not (hurried and plan.steps < _STEPS_IN_A_ROW):
             told = noted
             self._write_status(job, noted)
         memory.backoff = plan.backoff
@@ -264,10 +243,19 @@ class JobController(Controller[Key]):
             self._untrack(pod)
             yield
         final = job_plan.with_active(plan.status, missing)
-        if final != told:
-            self._write_status(job, final)
+        if hurried and not told and self._may_wait(final, memory):
+            memory.keep(final, self.clock.now() + _TOLD_WITHIN)
+        else:
+            memory.told()
+            if final != told:
+                self._write_status(job, final)
         for kind, reason, message in plan.events:
             self._recorder.event(job, kind, reason, message)
+
+    def _may_wait(self, status: Object, memory: Memory) -> bool:
+        """Whether a Job's first status is not yet due; an early one tells no more of it."""
+        overdue = memory.tell_at is not None and self.clock.now() >= memory.tell_at
+        return not overdue and job_status.is_beginning(status)
 
     def _hurried(self) -> bool:
         """Whether there is so much to do that what stands for no time at all is not told.
@@ -277,7 +265,7 @@ class JobController(Controller[Key]):
         """
         return len(self.queue) > _MANY_WAIT
 
-    def _create(self, job: Object, plan: Plan, memory: _Memory) -> Generator[None, None, int]:
+    def _create(self, job: Object, plan: Plan, memory: Memory) -> Generator[None, None, int]:
         """Make the planned pods, and tell how many could not be made."""
         for count, new in enumerate(plan.create):
             try:
@@ -293,11 +281,9 @@ class JobController(Controller[Key]):
             memory.refusals, memory.create_from = 0, None
         return 0
 
-    def _refused(self, job: Object, error: ApiError, memory: _Memory) -> None:
+    def _refused(self, job: Object, error: ApiError, memory: Memory) -> None:
         """The cluster would not have a pod: say so, and try again after a growing pause."""
-        pause_s = min(2.0 ** min(memory.refusals, 30), _LONGEST_REFUSED_S)
-        memory.refusals += 1
-        memory.create_from = self.clock.now() + timedelta(seconds=pause_s)
+        memory.refused(self.clock.now())
         text = f"Error creating: {error.message}"
         self._recorder.event(job, "Warning", "FailedCreate", text)
 

@@ -25,6 +25,7 @@ _ORDER = (
     "uncountedTerminatedPods",
     "ready",
 )
+_HAPPENED = ("conditions", "succeeded", "failed", "ready", "uncountedTerminatedPods")
 _LEFT_OUT_WHEN_EMPTY = ("conditions", "active", "succeeded", "failed", "completedIndexes")
 
 
@@ -130,6 +131,11 @@ def _condition(kind: str, value: str, why: Verdict, now: datetime) -> Object:
         "reason": why.reason,
         "message": why.message,
     }
+
+
+def is_beginning(status: Object) -> bool:
+    """Whether it tells of nothing but pods that were made."""
+    return not any(status.get(key) for key in _HAPPENED)
 
 
 def in_order(status: Object) -> Object:

@@ -65,12 +65,14 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
 
     async def get(self) -> K:
-        """Wait for the next key."""
+        """Wait for the next key; who looks at it now says anew when to look again."""
         while not self._waiting:
             self._wake.clear()
             await self._wake.wait()
         key = self._waiting.popleft()
         self._known.discard(key)
+        if key in self._timers:
+            self._timers.pop(key)[1].cancel()
         return key
 
     def close(self) -> None:
