@@ -252,11 +252,10 @@ class Kubelet:
     def write_status(self, pod: Object, status: Object) -> Object | None:
         """Write the status of this very pod; the whole pod as it is then, None if it is gone."""
 
-        def change(found: Object) -> None:
-            kept = {k: v for k, v in found.get("status", {}).items() if k not in status}
-            found["status"] = status | kept
+        def merged(told: Object) -> Object:
+            return status | {key: value for key, value in told.items() if key not in status}
 
-        return self._modify(pod, change)
+        return self._registry.replace_status("pods", pod, merged)
 
     def annotate(self, pod: Object, key: str, value: str) -> Object | None:
         """Write one annotation."""

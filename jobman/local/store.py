@@ -190,7 +190,7 @@ class Store:
         """
         there = self._there(key, expected_rv)
         record = self._stamped(key, there.number, obj, self._next_rv())
-        if _restamped(record, there.rv) == there.body:
+        if _is_same(record, there):
             obj["metadata"]["resourceVersion"] = str(there.rv)
             return there
         self._write("update objects set body = ? where number = ?", (record.body, there.number))
@@ -321,10 +321,12 @@ class Store:
             callback(change)
 
 
-def _restamped(record: Record, rv: int) -> bytes:
-    """The body under another resourceVersion, which stands before whatever may look like it."""
+def _is_same(record: Record, there: Record) -> bool:
+    """Whether only the version differs, which stands before whatever may look like it."""
+    if len(record.body) - len(str(record.rv)) != len(there.body) - len(str(there.rv)):
+        return False
     version = b'"resourceVersion":"%d"'
-    return record.body.replace(version % record.rv, version % rv, 1)
+    return record.body.replace(version % record.rv, version % there.rv, 1) == there.body
 
 
 def _span(order: list[Place], namespace: str | None, after: Place | None) -> tuple[int, int]:

@@ -210,6 +210,25 @@ class Registry:
         change(obj)
         return self._keep(kind, obj)
 
+    def replace_status(
+        self, resource: str, known: Object, merge: Callable[[Object], Object]
+    ) -> Object | None:
+        """Write the status of this very object, and return the object; None if it is no more.
+
+        `known` is how the writer knows it, and stays as it is: it need not be read again where
+        that is still true. `merge` makes the new status of the present one, and leaves that be.
+        """
+        kind = resource_of(resource)
+        record = self.store.get(self._key(kind, known))
+        if record is None or record.uid != known["metadata"]["uid"]:
+            return None
+        if known["metadata"]["resourceVersion"] == str(record.rv):
+            obj = {**known, "metadata": dict(known["metadata"])}
+        else:
+            obj = record.object()
+        obj["status"] = merge(obj.get("status", {}))
+        return self._keep(kind, obj)
+
     def delete(
         self,
         resource: str,

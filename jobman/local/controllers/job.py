@@ -237,7 +237,7 @@ class JobController(Controller[Key]):
         noted = job_plan.with_active(plan.noted, missing)
         if noted != told and not (hurried and plan.steps < _STEPS_IN_A_ROW):
             told = noted
-            self._write_status(job, noted)
+            self.registry.replace_status(JOBS, job, lambda _: noted)
         memory.backoff = plan.backoff
         for pod in plan.untrack:
             self._untrack(pod)
@@ -248,7 +248,7 @@ class JobController(Controller[Key]):
         else:
             memory.told()
             if final != told:
-                self._write_status(job, final)
+                self.registry.replace_status(JOBS, job, lambda _: final)
         for kind, reason, message in plan.events:
             self._recorder.event(job, kind, reason, message)
 
@@ -296,16 +296,6 @@ class JobController(Controller[Key]):
                 raise
             return
         self._recorder.event(job, "Normal", "SuccessfulDelete", f"Deleted pod: {pod.name}")
-
-    def _write_status(self, job: Object, status: Object) -> None:
-        about = job["metadata"]
-
-        def change(found: Object) -> None:
-            if found["metadata"]["uid"] == about["uid"]:
-                found["status"] = status
-
-        with _absent_is_fine():
-            self.registry.modify(JOBS, about["namespace"], about["name"], change)
 
     # -- whose pods ------------------------------------------------------------------------------
 

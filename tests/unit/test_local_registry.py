@@ -1,0 +1,50 @@
+"""What the registry offers to the cluster's own parts."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from plugins.local_registry import pod
+
+from jobman.local.api.registry import Registry
+
+Object = dict[str, Any]
+
+
+def running(told: Object) -> Object:
+    return {**told, "phase": "Running"}
+
+
+def test_a_status_is_replaced_and_what_is_known_stays(registry: Registry) -> None:
+    known = registry.create("pods", "default", pod("p"))
+    before = deepcopy(known)
+    written = registry.replace_status("pods", known, running)
+    assert written == registry.get("pods", "default", "p")
+    assert written is not None
+    assert written["status"]["phase"] == "Running"
+    assert written["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]
+    assert known == before
+
+
+def test_a_status_is_merged_with_the_one_that_is_there(registry: Registry) -> None:
+    known = registry.create("pods", "default", pod("p"))
+    registry.modify("pods", "default", "p", lambda found: found["status"].update(message="said"))
+    registry.modify(
+        "pods", "default", "p", lambda found: found["metadata"].update(labels={"a": "b"})
+    )
+    written = registry.replace_status("pods", known, running)
+    assert written is not None
+    assert (written["status"]["message"], written["status"]["phase"]) == ("said", "Running")
+    assert written["metadata"]["labels"] == {"a": "b"}
+    assert registry.get("pods", "default", "p") == written
+
+
+def test_a_status_is_that_of_one_very_object(registry: Registry) -> None:
+    known = registry.create("pods", "default", pod("p"))
+    registry.delete("pods", "default", "p")
+    assert registry.find("pods", "default", "p") is None
+    assert registry.replace_status("pods", known, running) is None
+    other = registry.create("pods", "default", pod("p"))
+    assert registry.replace_status("pods", known, running) is None
+    assert registry.get("pods", "default", "p") == other
