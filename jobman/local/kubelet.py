@@ -155,7 +155,7 @@ class Kubelet:
             return
         pod = change.record.object()
         if self._is_mine(pod):
-            self._begin(pod)
+            self._begin(pod, is_new="startTime" not in pod.get("status", {}))
 
     def _config_changed(self, namespace: str) -> None:
         for worker in self._workers.values():
@@ -164,8 +164,8 @@ class Kubelet:
 
     # -- workers ------------------------------------------------------------------------------
 
-    def _begin(self, pod: Object) -> None:
-        worker = PodWorker(self._host, pod)
+    def _begin(self, pod: Object, *, is_new: bool = False) -> None:
+        worker = PodWorker(self._host, pod, is_new=is_new)
         self._workers[worker.state.uid] = worker
         self._begun.append(time.monotonic())
         self._spawn(self._work(worker))

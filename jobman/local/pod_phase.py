@@ -8,7 +8,7 @@ from jobman.local.stored import Record
 
 FINAL = ("Succeeded", "Failed")
 # What is not in the bytes need not be decoded.
-_MARKS = tuple(f'"phase":"{phase}"'.encode() for phase in FINAL)
+_SUCCEEDED, _FAILED = (f'"phase":"{phase}"'.encode() for phase in FINAL)
 
 
 class _Status(msgspec.Struct):
@@ -25,6 +25,6 @@ _DECODER = msgspec.json.Decoder(_Pod)
 def has_ended(record: Record) -> bool:
     """Whether the pod's phase is its last."""
     body = record.body
-    if not any(mark in body for mark in _MARKS):
+    if _SUCCEEDED not in body and _FAILED not in body:
         return False
     return _DECODER.decode(body).status.phase in FINAL  # the mark may be a label of the user's

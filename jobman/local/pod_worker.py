@@ -29,10 +29,14 @@ _FORCED_GRACE_S = 2.0
 
 
 class PodWorker:
-    """The worker of one pod; `run` ends when the pod is finished, or gone."""
+    """The worker of one pod; `run` ends when the pod is finished, or gone.
 
-    def __init__(self, host: Host, pod: Object) -> None:
+    A pod that is new has nothing on the disk yet.
+    """
+
+    def __init__(self, host: Host, pod: Object, *, is_new: bool = False) -> None:
         self._host = host
+        self._is_new = is_new
         self._woken = asyncio.Event()
         self._gone_at: float | None = None
         self._verdict_at: float | None = None
@@ -74,7 +78,8 @@ class PodWorker:
 
     async def run(self) -> None:
         """Until the pod is finished or gone."""
-        self._restore()
+        if not self._is_new:
+            self._restore()
         while not await self._look():
             pass
 

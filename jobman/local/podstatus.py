@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from jobman.local.moments import stamp_ns
 from jobman.local.supervisor import LOST_MESSAGE, Exit
@@ -30,14 +31,13 @@ _KUBELET_CONDITIONS = (
 )
 
 
-@dataclass(frozen=True)
-class ContainerView:
+class ContainerView(msgspec.Struct, frozen=True):
     """One container as it is: `state` and `last` are ContainerStates, `run` counts restarts."""
 
     name: str
     spec: Object
     state: Object
-    last: Object = field(default_factory=dict)
+    last: Object = {}
     run: int = 0
     container_id: str = ""
     init: bool = False
@@ -70,8 +70,7 @@ class ContainerView:
         return self.succeeded if self.init and not self.sidecar else self.running
 
 
-@dataclass(frozen=True)
-class PodView:
+class PodView(msgspec.Struct, frozen=True):
     """A pod's containers and what its worker has done: init containers first, in order.
 
     `sandbox`: volumes and the like are there. `stopped`: nothing of it runs, nor ever will.

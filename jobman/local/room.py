@@ -95,6 +95,8 @@ def _of(container: Object) -> Amounts:
 
 
 def _sum(one: Amounts, other: Amounts) -> Amounts:
+    if not one or not other:
+        return {**one, **other}
     names = one.keys() | other.keys()
     return {name: one.get(name, Decimal(0)) + other.get(name, Decimal(0)) for name in names}
 

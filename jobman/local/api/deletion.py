@@ -6,9 +6,10 @@ namespace for its content to go.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+
+import msgspec
 
 from jobman.local.api import metadata
 from jobman.local.api.resources import Resource, resource_of
@@ -24,8 +25,7 @@ _GRACE_FOR_NEGATIVE_S = 1
 _PODS = resource_of("pods")
 
 
-@dataclass(frozen=True)
-class DeleteOptions:
+class DeleteOptions(msgspec.Struct, frozen=True):
     """How to delete: grace in seconds (None: the object's own), what happens to dependents.
 
     A `propagation` of None is the kind's own: dependents of a Job stay, all others go.

@@ -6,8 +6,10 @@ Every call is one step on one thread: what it reads is what it writes over.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from jobman.local.api import (
     admission,
@@ -37,8 +39,7 @@ _STATUS_ON_CREATE = frozenset({"Node"})
 APPLY = "application/apply-patch+yaml"
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """How a write is asked for: by whom, for real or not, how strict about unknown fields.
 
     `shaped`: it was made here, of what was checked before, and is the writer's to give away.
@@ -54,8 +55,7 @@ class Write:
     managed: tuple[Object, ...] = ()
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """What a write made, and the warnings that go with it."""
 
     object: Object
