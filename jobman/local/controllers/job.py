@@ -36,8 +36,8 @@ COMPONENT = "job-controller"
 _MANAGED_HERE = ("", "kubernetes.io/job-controller")
 _STEPS_IN_A_ROW = 16
 _MANY_WAIT = 10
-# The time within which the Job controller of Kubernetes takes pods' changes together.
-_TOLD_WITHIN = timedelta(seconds=1)
+# In a rush, that pods were made is told by then; most Jobs have more to tell before.
+_TOLD_WITHIN = timedelta(seconds=5)
 # A look at a Job costs a little for each of its pods: one with many is looked at less often.
 _FEW_PODS = 100
 _PAUSE_PER_POD_S, _LONGEST_PAUSE_S = 0.0001, 1.0
