@@ -12,18 +12,25 @@ _LONGEST_S = 0.050
 
 
 class Turns:
-    """Knows when a request came last, so that the cluster's own work can let them go first."""
+    """Knows when requests follow each other, so that the cluster's own work lets them go first.
+
+    One that comes alone is answered between two steps and holds up nothing.
+    """
 
     def __init__(self) -> None:
         self._asked_at = 0.0
+        self._held_until = 0.0
 
     def request(self) -> None:
         """A request is being answered."""
-        self._asked_at = time.monotonic()
+        now = time.monotonic()
+        if now - self._asked_at < _PAUSE_S:
+            self._held_until = now + _PAUSE_S
+        self._asked_at = now
 
     async def next(self) -> None:
-        """Until nobody has asked for a moment, or it has been long enough."""
+        """Until requests have stopped for a moment, or it has been long enough."""
         latest = time.monotonic() + _LONGEST_S
         await asyncio.sleep(0)
-        while (left_s := min(self._asked_at + _PAUSE_S, latest) - time.monotonic()) > 0:
+        while (left_s := min(self._held_until, latest) - time.monotonic()) > 0:
             await asyncio.sleep(left_s)

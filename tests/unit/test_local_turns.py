@@ -27,13 +27,26 @@ def test_with_nobody_asking_the_next_turn_comes_at_once() -> None:
     assert order == ["another part", "this part"]
 
 
-def test_after_a_request_work_waits_for_a_pause() -> None:
+def test_after_requests_work_waits_for_a_pause() -> None:
     async def main() -> float:
         turns = Turns()
+        turns.request()
         turns.request()
         return await _seconds(turns)
 
     assert asyncio.run(main()) >= 0.002
+
+
+def test_one_request_alone_holds_up_nothing() -> None:
+    async def main() -> list[float]:
+        turns, times = Turns(), []
+        for _ in range(5):
+            turns.request()
+            times.append(await _seconds(turns))
+            await asyncio.sleep(0.005)
+        return times
+
+    assert min(asyncio.run(main())) < 0.002
 
 
 def test_in_a_rush_without_end_work_goes_on() -> None:
