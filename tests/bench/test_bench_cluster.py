@@ -167,8 +167,10 @@ def test_an_idle_cluster_takes_next_to_no_cpu(plain: Cluster, bench: Any) -> Non
 
 
 def test_1_000_jobs_within_3x_of_the_bare_loop(plain: Cluster, bench: Any) -> None:
+    homes = [plain.namespace(f"jobs-{at}") for at in range(ROUNDS)]
+
     def ours(at: int) -> None:
-        path = "/apis/batch/v1" + plain.namespace(f"jobs-{at}") + "/jobs"
+        path = f"/apis/batch/v1{homes[at]}/jobs"
         bodies = [job(f"job-{number}") for number in range(JOBS // ROUNDS)]
         plain.post(path, bodies, at_once=2)
         wait_complete(plain, path, len(bodies))
