@@ -15,18 +15,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
-from kubernetes.client import ApiClient, Configuration
-from kubernetes.config.config_exception import ConfigException
-from kubernetes.config.incluster_config import InClusterConfigLoader
-from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 from yaml import YAMLError, safe_dump
 
 from jobman import __version__
 from jobman.errors import ConfigError, UnauthorizedError, UnreachableError, UsageError
-from jobman.kube import impersonation
+from jobman.kube import impersonation, oidc
 from jobman.kube.connect import Connection
 from jobman.kube.credentials import Credentials
 from jobman.values.files import replace_file
+
+with oidc.imported_later():
+    from kubernetes.client import ApiClient, Configuration
+    from kubernetes.config.config_exception import ConfigException
+    from kubernetes.config.incluster_config import InClusterConfigLoader
+    from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 MOST_CONNECTIONS = 64
 _MALFORMED = (ConfigException, YAMLError, ValueError, TypeError, AttributeError, KeyError)
