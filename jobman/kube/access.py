@@ -19,12 +19,12 @@ from yaml import YAMLError, safe_dump
 
 from jobman import __version__
 from jobman.errors import ConfigError, UnauthorizedError, UnreachableError, UsageError
-from jobman.kube import impersonation, oidc
+from jobman.kube import impersonation, later
 from jobman.kube.connect import Connection
 from jobman.kube.credentials import Credentials
 from jobman.values.files import replace_file
 
-with oidc.imported_later():
+with later.imported_later():
     from kubernetes.client import ApiClient, Configuration
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.incluster_config import InClusterConfigLoader
