@@ -17,12 +17,12 @@ class Stopper:
         self._state = state
         self._report = report
         self._kill_at: float | None = None
-        self._told: set[str] = set()
+        self._asked: set[str] = set()
 
     @property
     def began(self) -> bool:
         """Whether anything had to be asked to end."""
-        return bool(self._told)
+        return bool(self._asked)
 
     def bring_down(self, kill_at: float, *, silent: bool = False) -> float | None:
         """Do the next step; seconds until the one after, None when nothing runs any more.
@@ -36,21 +36,20 @@ class Stopper:
         left_s = self._kill_at - time.time()
         if left_s <= 0:
             for container in living:
-                self._is_first(container, silent)
                 self._state.runs_of(container).kill()
+                self._tell(container, silent)
             return _LOOK_AGAIN_S
         mains = [c for c in living if not self._state.is_sidecar(c)]
         for container in mains or living:
-            if self._is_first(container, silent):
+            if container["name"] not in self._asked:
                 self._state.runs_of(container).terminate()
+                self._tell(container, silent)
         return left_s
 
-    def _is_first(self, container: Object, silent: bool) -> bool:
-        """Whether it is the first time that the container is asked to end; told then."""
+    def _tell(self, container: Object, silent: bool) -> None:
+        """The container has been asked to end, which is told once."""
         name = container["name"]
-        if name in self._told:
-            return False
-        self._told.add(name)
-        if not silent:
-            self._report.event(container, "Normal", "Killing", f"Stopping container {name}")
-        return True
+        if name not in self._asked:
+            self._asked.add(name)
+            if not silent:
+                self._report.event(container, "Normal", "Killing", f"Stopping container {name}")
