@@ -118,9 +118,8 @@ class Running:
     def _command(self, word: bytes) -> None:
         ctl = _open_ctl(self.directory)
         if ctl >= 0:
-            with contextlib.suppress(BrokenPipeError, BlockingIOError):
-                os.write(ctl, word)
-            os.close(ctl)
+            with contextlib.suppress(BrokenPipeError), os.fdopen(ctl, "wb", 0) as fifo:
+                fifo.write(word)
 
     @property
     def main_pid(self) -> int:
