@@ -9,7 +9,7 @@ import os
 import pwd
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -263,9 +263,6 @@ class Kubelet:
         def change(found: Object) -> None:
             found["metadata"].setdefault("annotations", {})[key] = value
 
-        return self._modify(pod, change)
-
-    def _modify(self, pod: Object, change: Callable[[Object], None]) -> Object | None:
         metadata = pod["metadata"]
         name, namespace = metadata["name"], metadata["namespace"]
         record = self._registry.store.get(Key("pods", namespace, name))

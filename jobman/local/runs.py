@@ -38,14 +38,10 @@ class Runs:
         self.previous: Exit | None = None
         self.number = -1
         self._streak = 0
-        self._asked_last = (-1, pod_directory)
 
     def directory_of(self, number: int) -> Path:
         """Where that run is, was or will be."""
-        if self._asked_last[0] != number:  # mostly it is the same again
-            name = layout.run_directory(self._name, number)
-            self._asked_last = (number, self._pod_directory / name)
-        return self._asked_last[1]
+        return self._pod_directory / layout.run_directory(self._name, number)
 
     @property
     def directory(self) -> Path:
@@ -137,7 +133,7 @@ class Runs:
         """The runs that have left something on the disk, oldest first."""
         try:
             names = [path.name for path in self._pod_directory.iterdir()]
-        except FileNotFoundError:  # as for every new pod
+        except FileNotFoundError:  # nothing of the pod was ever begun
             return []
         runs = [layout.run_of(name) for name in names if "." in name]
         return sorted(number for container, number in runs if container == self._name)

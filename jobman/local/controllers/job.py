@@ -175,10 +175,8 @@ class JobController(Controller[Key]):
         self._release(job)
         memory = self._recall(job)
         now = self.clock.now()
-        status = job.get("status") or memory.untold
-        known = {**job, "status": status} if status else job
         plan = job_plan.plan(
-            known,
+            {**job, "status": job.get("status") or memory.untold or {}},
             self._pods.of(uid),
             now,
             backoff=memory.backoff,
