@@ -21,7 +21,7 @@ from jobman.local.devices import GPU_ANNOTATION, Devices, NoDevicesError, gpu_co
 from jobman.local.env import DEFAULT_PATH, World
 from jobman.local.moments import now
 from jobman.local.places import State
-from jobman.local.pod_phase import FINAL, has_ended
+from jobman.local.pod_phase import has_ended, is_final
 from jobman.local.pod_start import RETRY_S
 from jobman.local.pod_state import Host
 from jobman.local.pod_worker import PodWorker
@@ -115,7 +115,7 @@ class Kubelet:
     def _take_up(self) -> None:
         """All pods of the node, as an earlier daemon left them."""
         mine = [p for p in self._registry.list("pods") if self._is_mine(p)]
-        active = [p for p in mine if p.get("status", {}).get("phase") not in FINAL]
+        active = [p for p in mine if not is_final(p)]
         for pod in active:
             annotation = pod["metadata"].get("annotations", {}).get(GPU_ANNOTATION)
             if annotation is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from jobman.local.stored import Record
@@ -22,8 +25,13 @@ class _Pod(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Pod)
 
 
-def has_ended(record: Record) -> bool:
+def is_final(pod: Mapping[str, Any]) -> bool:
     """Whether the pod's phase is its last."""
+    return pod.get("status", {}).get("phase") in FINAL
+
+
+def has_ended(record: Record) -> bool:
+    """The same of a pod as it is kept."""
     body = record.body
     if _SUCCEEDED not in body and _FAILED not in body:
         return False

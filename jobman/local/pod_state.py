@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from jobman.local.devices import Devices
 from jobman.local.env import World
-from jobman.local.pod_phase import FINAL
+from jobman.local.pod_phase import is_final
 from jobman.local.runs import Runs
 from jobman.local.supervisor import Supervisor
 
@@ -90,7 +90,7 @@ class PodState:
     @property
     def final(self) -> bool:
         """Whether its last phase has been told."""
-        return self.pod.get("status", {}).get("phase") in FINAL
+        return is_final(self.pod)
 
     @property
     def init_containers(self) -> list[Object]:

@@ -14,7 +14,7 @@ import msgspec
 from jobman.local.api import metadata
 from jobman.local.api.resources import Resource, resource_of
 from jobman.local.moments import stamp
-from jobman.local.pod_phase import FINAL
+from jobman.local.pod_phase import is_final
 
 Object = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
@@ -84,7 +84,7 @@ def _marked_pod(pod: Object, options: DeleteOptions) -> Object:
         grace = spec.get("terminationGracePeriodSeconds", _GRACE_S)
     elif grace < 0:
         grace = _GRACE_FOR_NEGATIVE_S
-    if not spec.get("nodeName") or pod.get("status", {}).get("phase") in FINAL:
+    if not spec.get("nodeName") or is_final(pod):
         grace = 0
     finalizers = _finalizers(_PODS, pod, options.propagation)
     if finalizers != about.get("finalizers", []):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import status
 from jobman.local.api.resources import Resource
-from jobman.local.pod_phase import FINAL
+from jobman.local.pod_phase import is_final
 from jobman.values.quantity import ZERO, Quantity, parse
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _check_measurable(quota: Object, hard: Amounts, pod: Object) -> None:
 
 def _used_by_pod(pod: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {"count/pods": _one()}
-    if pod.get("status", {}).get("phase") in FINAL:
+    if is_final(pod):
         return amounts
     amounts["pods"] = _one()
     for part in ("requests", "limits"):
