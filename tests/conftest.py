@@ -25,7 +25,11 @@ _PLACES = ("CONFIG", "CACHE", "DATA", "STATE", "RUNTIME")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("jobman")
-    group.addoption("--kubeconfig", metavar="FILE", help="run tests/e2e on this cluster")
+    group.addoption(
+        "--kubeconfig",
+        metavar="FILE",
+        help="run tests/e2e on this cluster, and what tests/bench has for one",
+    )
     group.addoption(
         "--image",
         metavar="IMAGE",

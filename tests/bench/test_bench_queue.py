@@ -117,20 +117,23 @@ def fill(kubeconfig: str, pods: int) -> None:
     subprocess.run([sys.executable, __file__, kubeconfig, str(pods)], check=True)
 
 
-def make_pods(kubeconfig: str, pods: int) -> None:
-    """Active pods on the simulated nodes, one in twenty without a node."""
+def make_pods(
+    kubeconfig: str, pods: int, namespace: str = NAMESPACE, *, inert: bool = False
+) -> None:
+    """Active pods on the simulated nodes, one in twenty without a node; `inert`: all without."""
     configuration = k8s.Configuration()
     k8s_config.load_kube_config(kubeconfig, client_configuration=configuration)
     with k8s.ApiClient(configuration) as api, concurrent.futures.ThreadPoolExecutor(8) as pool:
         core = k8s.CoreV1Api(api)
-        if not core.list_namespace(field_selector=f"metadata.name={NAMESPACE}").items:
-            core.create_namespace({"metadata": {"name": NAMESPACE}})
-        there = core.list_namespaced_pod(NAMESPACE, limit=1)
+        if not core.list_namespace(field_selector=f"metadata.name={namespace}").items:
+            core.create_namespace({"metadata": {"name": namespace}})
+        there = core.list_namespaced_pod(namespace, limit=1)
         known = len(there.items) + (there.metadata.remaining_item_count or 0)
-        list(pool.map(lambda number: one_pod(api, number), range(known, pods)))
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        list(pool.map(lambda n: one_pod(api, path, n, inert=inert), range(known, pods)))
 
 
-def one_pod(api: k8s.ApiClient, number: int) -> None:
+def one_pod(api: k8s.ApiClient, path: str, number: int, *, inert: bool) -> None:
     dice = random.Random(number)
     flavor = dice.choice(list(FLAVORS))
     requests = FLAVORS[flavor]
@@ -147,8 +150,9 @@ def one_pod(api: k8s.ApiClient, number: int) -> None:
             }
         ],
     }
-    spec |= {"nodeName": f"simulated-{number % NODES:05d}"} if number % 20 else {}
-    spec |= {} if number % 20 else {"schedulerName": "nobody"}
+    placed = number % 20 and not inert
+    spec |= {"nodeName": f"simulated-{number % NODES:05d}"} if placed else {}
+    spec |= {} if placed else {"schedulerName": "nobody"}
     labels = {
         "app.kubernetes.io/managed-by": "jobman",
         "jobman/user": user,
@@ -164,7 +168,7 @@ def one_pod(api: k8s.ApiClient, number: int) -> None:
     kinds = {"Content-Type": "application/json", "Accept": "application/json"}
     request = api.param_serialize(
         "POST",
-        f"/api/v1/namespaces/{NAMESPACE}/pods",
+        path,
         body=body,
         header_params=kinds,
         auth_settings=["BearerToken"],
