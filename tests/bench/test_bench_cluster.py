@@ -295,23 +295,26 @@ def wait_ready(cluster: Cluster) -> None:
 
 
 def wait_complete(cluster: Cluster, path: str, jobs: int) -> None:
-    """Until all of `job-0` … are complete; to ask for one Job costs the cluster little."""
+    """Until all of `job-0` … are complete; to follow one Job costs the cluster little."""
 
     async def waited() -> None:
-        name, deadline = f"job-{jobs - 1}", time.monotonic() + 120
-        async with cluster.address.connection() as connection:
-            while True:
-                assert time.monotonic() < deadline, f"{path}/{name} is not complete"
-                if "completionTime" in (await connection.ask("GET", f"{path}/{name}"))["status"]:
-                    found = (await connection.ask("GET", path))["items"]
-                    left = [job for job in found if "completionTime" not in job["status"]]
-                    if not left:
-                        break
-                    name = left[-1]["metadata"]["name"]
-                await asyncio.sleep(0.05)
+        name, found = f"job-{jobs - 1}", []
+        while name:
+            await one_complete(cluster, f"{path}?watch=true&fieldSelector=metadata.name={name}")
+            async with cluster.address.connection() as connection:
+                found = (await connection.ask("GET", path))["items"]
+            left = [job for job in found if "completionTime" not in job["status"]]
+            name = left[-1]["metadata"]["name"] if left else ""
         assert sum(job["status"]["succeeded"] for job in found) == jobs
 
     asyncio.run(waited())
+
+
+async def one_complete(cluster: Cluster, path: str) -> None:
+    async with cluster.address.connection() as connection, asyncio.timeout(120):
+        async for event in connection.watch(path):
+            if "completionTime" in event["object"]["status"]:
+                return
 
 
 def wait_gone(cluster: Cluster, path: str, selection: str = "?limit=1") -> None:

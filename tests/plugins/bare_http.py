@@ -60,6 +60,17 @@ class Connection:
         assert code < 300, answer
         return json.loads(answer)
 
+    async def watch(self, path: str) -> AsyncIterator[Any]:
+        """The events of a watch; nothing else can be asked over this connection any more."""
+        self._send("GET", path, b"")
+        await self._head()
+        text = b""
+        while size := int(await self.reader.readline(), 16):
+            text += (await self.reader.readexactly(size + 2))[:-2]
+            *lines, text = text.split(b"\n")
+            for line in lines:
+                yield json.loads(line)
+
     def _send(self, method: str, path: str, body: bytes) -> None:
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self.token}\r\n"
