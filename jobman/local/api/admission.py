@@ -20,6 +20,10 @@ CLAIM_PROTECTION = "kubernetes.io/pvc-protection"
 _UNKILLABLE = frozenset({"default", "kube-system", "kube-public"})
 _GLOBAL = b'"globalDefault":true'
 _TOLERATED_S = 300
+_PRIORITY = (
+    "the integer value of priority ({}) must not be provided in pod spec; priority admission"
+    " controller computed {} from the given PriorityClass name"
+)
 _CLASSES = "priorityclasses.scheduling.k8s.io"
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
@@ -104,6 +108,10 @@ def _set_priority(registry: Registry, pod: Object) -> None:
         if found is not None:
             spec["priorityClassName"] = found["metadata"]["name"]
     found = found or {"value": 0}
+    given = spec.get("priority", found["value"])
+    if given != found["value"]:
+        why = _PRIORITY.format(given, found["value"])
+        raise status.forbidden("pods", "", pod["metadata"]["name"], why)
     spec["priority"] = found["value"]
     spec.setdefault("preemptionPolicy", found.get("preemptionPolicy", "PreemptLowerPriority"))
 

@@ -13,6 +13,7 @@ from jobman.local.api import status
 from jobman.local.api.authz import Act
 from jobman.local.api.cause import Cause, not_supported
 from jobman.local.api.paths import Named, Target
+from jobman.local.api.query import flag
 from jobman.local.api.registry import Registry, Write
 from jobman.local.api.schema import Mode
 from jobman.local.api.users import User
@@ -91,7 +92,7 @@ def verb_of(request: web.BaseRequest, *, named: bool, watch: bool) -> str:
     verb = _VERBS.get(method, "")
     if verb != "get" or (named and not watch):
         return verb
-    asked = watch or request.query.get("watch", "") in ("true", "1")
+    asked = watch or flag(request.query, "watch")
     return "watch" if asked else "list"
 
 

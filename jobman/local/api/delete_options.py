@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, cast
 
 from aiohttp import web
@@ -11,12 +10,12 @@ from jobman.local.api import answers, bodies, schema, status
 from jobman.local.api.call import Call, dry_run_problems
 from jobman.local.api.cause import Cause, not_supported, wrong
 from jobman.local.api.deletion import DeleteOptions, Propagation
+from jobman.local.api.query import flag, integer
 
 Object = dict[str, Any]
 
 _PROPAGATIONS = ("Foreground", "Background", "Orphan")
 _BOTH = "orphanDependents and deletionPropagation cannot be both set"
-_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _ORPHANS = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background"
     " to remove them or set propagationPolicy=Orphan to suppress this warning"
@@ -79,10 +78,9 @@ def _of_query(request: web.BaseRequest) -> Object:
     given: Object = {"dryRun": query.getall("dryRun", [])}
     if policy := query.get("propagationPolicy"):
         given["propagationPolicy"] = policy
-    if orphan := query.get("orphanDependents"):
-        given["orphanDependents"] = orphan in ("true", "1")
-    if grace := query.get("gracePeriodSeconds"):
-        if not _INTEGER.fullmatch(grace):
-            raise status.bad_request(f'strconv.ParseInt: parsing "{grace}": invalid syntax')
-        given["gracePeriodSeconds"] = int(grace)
+    if "orphanDependents" in query:
+        given["orphanDependents"] = flag(query, "orphanDependents")
+    grace_s = integer(query, "gracePeriodSeconds")
+    if grace_s is not None:
+        given["gracePeriodSeconds"] = grace_s
     return given

@@ -22,6 +22,7 @@ from jobman.local.api.call import Call
 from jobman.local.api.cause import Cause
 from jobman.local.api.forms import in_form, list_in_form
 from jobman.local.api.lists import Selection
+from jobman.local.api.query import flag
 from jobman.local.api.registry import APPLY, Written
 
 Object = dict[str, Any]
@@ -86,8 +87,7 @@ async def patch(call: Call) -> web.StreamResponse:
     kind, body = await bodies.patch(call.request)
     if kind == APPLY:
         query = call.request.query
-        force = query.get("force", "") in ("true", "1")
-        write = replace(write, manager=query.get("fieldManager", ""), force=force)
+        write = replace(write, manager=query.get("fieldManager", ""), force=flag(query, "force"))
     if kind == APPLY and not write.manager:
         text = "Required value: is required for apply patch"
         cause = Cause("FieldValueRequired", "fieldManager", text)

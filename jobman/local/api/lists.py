@@ -13,6 +13,7 @@ from typing import Any
 
 from jobman.local.api import decode, selectors, status
 from jobman.local.api.cause import Cause
+from jobman.local.api.query import integer
 from jobman.local.api.resources import Resource
 from jobman.local.store import CompactedError, Store
 from jobman.local.stored import Key, Record
@@ -24,6 +25,7 @@ _TOO_OLD = (
     " inconsistent list - objects that were created, modified, or deleted between the time the"
     " first chunk was returned and now may show up in the list."
 )
+_TOKEN = "meta.k8s.io/v1"
 _BY_NAME = re.compile(r"metadata\.name==?([^,=!]+)")
 
 
@@ -84,7 +86,8 @@ class Page:
 
 def page(store: Store, selection: Selection, query: Mapping[str, str]) -> Page:
     """The page that a request asks for. Raises 400, 410 and 504 as Kubernetes does."""
-    limit = _number(query, "limit")
+    limit = integer(query, "limit") or 0
+    integer(query, "timeoutSeconds")
     token = query.get("continue", "")
     version = query.get("resourceVersion", "")
     _check_version(store, query, version, token)
@@ -158,6 +161,9 @@ def _check_version(store: Store, query: Mapping[str, str], version: str, token: 
             "FieldValueNotSupported",
             f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""',
         )
+    if match == "Exact" and version == "0":
+        text = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        raise _list_options("resourceVersionMatch", "FieldValueForbidden", text)
     if (version and not version.isascii()) or (version and not version.isdigit()):
         raise status.bad_request(f"invalid resource version: {status.no_such_version(version)}")
     if version and int(version) > store.rv:
@@ -168,20 +174,13 @@ def _list_options(field: str, reason: str, message: str) -> status.ApiError:
     return status.invalid("ListOptions", "meta.k8s.io", "", [Cause(reason, field, message)])
 
 
-def _number(query: Mapping[str, str], name: str) -> int:
-    text = query.get(name, "") or "0"
-    if not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
-        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return int(text)
-
-
 def _encoded(selection: Selection, rv: int, start: tuple[str, str]) -> str:
     """A continue token: as Kubernetes', whose keys lie under the namespace that is listed."""
     namespace, name = start
     place = f"{name}\0" if selection.namespace is not None else f"{namespace}/{name}\0"
     if rv != -1 and selection.resource.name != "events":
         place = f"/{place.lstrip('/')}"
-    body = json.dumps({"v": "meta.k8s.io/v1", "rv": rv, "start": place}, separators=(",", ":"))
+    body = json.dumps({"v": _TOKEN, "rv": rv, "start": place}, separators=(",", ":"))
     return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
 
 
@@ -189,9 +188,21 @@ def _decoded(selection: Selection, token: str) -> tuple[int, tuple[str, str]]:
     try:
         body = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         content = decode.from_json(body)
-        place = str(content["start"]).rstrip("\0").lstrip("/")
-        namespace, _, name = place.rpartition("/")
-        return int(content["rv"]), (namespace or selection.namespace or "", name)
-    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        fields = content if isinstance(content, dict) else {}
+        rv, start = int(fields.get("rv", 0)), str(fields.get("start", ""))
+        _check_token(str(fields.get("v", "")), rv, start)
+    except (binascii.Error, ValueError, TypeError) as error:
         text = f"invalid continue token: continue key is not valid: {error}"
         raise status.bad_request(text) from None
+    namespace, _, name = start.rstrip("\0").lstrip("/").rpartition("/")
+    return rv, (namespace or selection.namespace or "", name)
+
+
+def _check_token(version: str, rv: int, start: str) -> None:
+    """Raises ValueError."""
+    if version != _TOKEN:
+        raise ValueError(f'server does not recognize this encoded version "{version}"')
+    if rv == 0:
+        raise ValueError(f"incorrect encoded start resourceVersion (version {_TOKEN})")
+    if not start:
+        raise ValueError(f"encoded start key empty (version {_TOKEN})")

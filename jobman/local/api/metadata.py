@@ -57,13 +57,15 @@ def check_namespace(resource: Resource, obj: Object, namespace: str) -> None:
 
 
 def check_name(obj: Object, name: str) -> None:
-    """The object's own name, where it has one, must be the URL's."""
+    """The object's own name must be the URL's."""
     own = obj.setdefault("metadata", {}).get("name", "")
-    if own not in ("", name):
+    if not own:
+        why = "was undeterminable: name must be provided"
+        raise bad_request(f"the name of the object ({name} based on URL) {why}")
+    if own != name:
         raise bad_request(
             f"the name of the object ({own}) does not match the name on the URL ({name})"
         )
-    obj["metadata"]["name"] = name
 
 
 def begin(resource: Resource, obj: Object, *, dry_run: bool) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 from jobman.local.api import json_patch, strategic_merge
+from jobman.local.api.cause import wrong
 from jobman.local.api.decode import json_type
-from jobman.local.api.status import ApiError, bad_request
+from jobman.local.api.status import ApiError, bad_request, invalid
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -25,7 +27,7 @@ def apply_patch(content_type: str, kind: str, obj: dict[str, Any], patch: Any) -
     content type.
     """
     if content_type == JSON_PATCH:
-        return _by_operations(obj, patch)
+        return _of_the_kind(obj, _by_operations(obj, patch))
     if content_type not in CONTENT_TYPES:
         raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
     if not isinstance(patch, dict):
@@ -33,14 +35,22 @@ def apply_patch(content_type: str, kind: str, obj: dict[str, Any], patch: Any) -
         text = f"json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
         raise bad_request(f"error decoding patch: {text}")
     if content_type == MERGE:
-        merged: dict[str, Any] = merge(copy.deepcopy(obj), patch)
-        return merged
+        return _of_the_kind(obj, merge(copy.deepcopy(obj), patch))
     if content_type == APPLY:
         check_applied(patch)
     try:
         return copy.deepcopy(strategic_merge.merge(kind, obj, patch))
     except strategic_merge.DirectiveError as error:
         raise bad_request(str(error)) from None
+
+
+def _of_the_kind(obj: dict[str, Any], patched: dict[str, Any]) -> dict[str, Any]:
+    """`patched`, unless it says that it is something else now. Raises ApiError 422."""
+    before, now = [(each.get("apiVersion"), each.get("kind")) for each in (obj, patched)]
+    if before != now:
+        why = f"cannot be {now[0]}, Kind={now[1]}: it is {before[0]}, Kind={before[1]}"
+        raise invalid("", "", "", [wrong("patch", json.dumps(patched), why)])
+    return patched
 
 
 def check_applied(patch: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -14,22 +13,21 @@ from jobman.local.api import answers, status
 from jobman.local.api.agent import LogOptions, NodeAgent
 from jobman.local.api.call import Call
 from jobman.local.api.cause import Cause
+from jobman.local.api.query import flag, integer
 from jobman.values.duration import parse_rfc3339
 
 Object = dict[str, Any]
 
-_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 ROTATED = '299 - "the log was rotated: its beginning is gone"'
 """What a kubelet keeps to itself."""
-_TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
 
 
 async def serve(call: Call, agent: NodeAgent) -> web.StreamResponse:
     """The log of one container, as it comes."""
     _check_accept(call.request.headers.get("Accept", ""))
-    pod = call.registry.get("pods", call.target.home, call.name)
     query = call.request.query
-    options = log_options(pod["metadata"]["name"], query)
+    options = log_options(call.name, query)
+    pod = call.registry.get("pods", call.target.home, call.name)
     container = chosen_container(pod, query.get("container", ""), init_first=True)
     if not pod["spec"].get("nodeName"):
         return web.Response(status=204, headers=answers.common_headers())
@@ -79,13 +77,13 @@ def chosen_container(pod: Object, asked: str, *, init_first: bool = False) -> st
 def log_options(pod: str, query: Mapping[str, str]) -> LogOptions:
     """PodLogOptions of a query. Raises 400 for what cannot be read, 422 for what is not allowed."""
     options = LogOptions(
-        follow=_flag(query, "follow"),
-        previous=_flag(query, "previous"),
-        timestamps=_flag(query, "timestamps"),
-        tail_lines=_integer(query, "tailLines"),
-        since_seconds=_integer(query, "sinceSeconds"),
+        follow=flag(query, "follow"),
+        previous=flag(query, "previous"),
+        timestamps=flag(query, "timestamps"),
+        tail_lines=integer(query, "tailLines"),
+        since_seconds=integer(query, "sinceSeconds"),
         since_time=_moment(query),
-        limit_bytes=_integer(query, "limitBytes"),
+        limit_bytes=integer(query, "limitBytes"),
     )
     causes = [*_causes(options), *_stream_causes(query)]
     if causes:
@@ -115,22 +113,6 @@ def _stream_causes(query: Mapping[str, str]) -> list[Cause]:
 
 def _wrong(field: str, value: int, must_be: str) -> Cause:
     return Cause("FieldValueInvalid", field, f"Invalid value: {value}: must be {must_be}")
-
-
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    text = query.get(name, "")
-    if text and text not in _TRUE + _FALSE:
-        raise status.bad_request(f'strconv.ParseBool: parsing "{text}": invalid syntax')
-    return text in _TRUE
-
-
-def _integer(query: Mapping[str, str], name: str) -> int | None:
-    text = query.get(name, "")
-    if not text:
-        return None
-    if not _INTEGER.fullmatch(text):
-        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return int(text)
 
 
 def _moment(query: Mapping[str, str]) -> datetime | None:

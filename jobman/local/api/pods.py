@@ -20,6 +20,7 @@ exec_ = pod_exec.serve
 async def binding(call: Call, agent: NodeAgent) -> web.StreamResponse:  # noqa: ARG001
     """Put a pod on a node: what a scheduler does."""
     node = (await _body(call, "Binding")).get("target", {}).get("name", "")
+    dry_run = call.write("CreateOptions").dry_run
     if not node:
         raise status.bad_request("target.name: Required value")
     pod = call.registry.get("pods", call.target.home, call.name)
@@ -27,7 +28,8 @@ async def binding(call: Call, agent: NodeAgent) -> web.StreamResponse:  # noqa: 
         name = pod["metadata"]["name"]
         why = f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
         raise status.conflict("pods", "", name, why)
-    bind(call, node)
+    if not dry_run:
+        bind(call, node)
     success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
     return await answer(call.request, {**success, "code": 201}, code=201)
 
@@ -71,6 +73,9 @@ async def _body(call: Call, kind: str) -> Object:
     """The body as a `kind`. Raises a 400."""
     body = await bodies.decoded(call.request, call.target.resource)
     try:
-        return schema.decode_as(kind, body, "Ignore")[0]
+        found = schema.decode_as(kind, body, "Ignore")[0]
     except ValueError as error:
         raise status.bad_request(str(error)) from None
+    if found.get("metadata", {}).get("name") != call.name:
+        raise status.bad_request(f"name in URL does not match name in {kind} object")
+    return found

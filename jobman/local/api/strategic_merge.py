@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobman.local.api import types
+from jobman.local.api.cause import shown
 
 Object = dict[str, Any]
 
@@ -109,7 +110,8 @@ def _special(
             original = []
             continue
         if field.key not in item:
-            raise DirectiveError(f"map: {item} does not contain declared merge key: {field.key}")
+            text = f"map: {shown(item)} does not contain declared merge key: {field.key}"
+            raise DirectiveError(text)
         if directive == "delete":
             original = [each for each in original if each.get(field.key) != item[field.key]]
         else:

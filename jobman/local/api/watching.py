@@ -12,6 +12,7 @@ from jobman.local.api.call import Call
 from jobman.local.api.cause import forbidden
 from jobman.local.api.forms import encoder
 from jobman.local.api.lists import Selection
+from jobman.local.api.query import flag, integer
 from jobman.local.api.watch import TooSlowError, Watch
 
 _MATCH = "resourceVersionMatch"
@@ -20,10 +21,10 @@ _MATCH = "resourceVersionMatch"
 async def serve(call: Call) -> web.StreamResponse:
     """Changes, a line each, as they come."""
     query, accept = call.request.query, answers.accept_of(call.request)
-    version, initial = _version(query), query.get("sendInitialEvents") == "true"
+    version, initial = _version(query), flag(query, "sendInitialEvents")
     _check_initial_events(query, initial=initial)
     watcher = Watch(call.registry.store, _selection(call), encoder(call, accept))
-    bookmarks = _flag(query, "allowWatchBookmarks")
+    bookmarks = flag(query, "allowWatchBookmarks")
     lines = watcher.lines(
         None if initial else version,
         bookmarks=bookmarks,
@@ -70,10 +71,6 @@ def _check_initial_events(query: Mapping[str, str], *, initial: bool) -> None:
         raise status.invalid("ListOptions", "meta.k8s.io", "", causes)
 
 
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    return query.get(name, "") in ("true", "1")
-
-
 def _timeout_s(query: Mapping[str, str]) -> float | None:
-    text = query.get("timeoutSeconds", "")
-    return float(text[:9]) if text.isascii() and text.isdigit() and int(text[:9]) else None
+    seconds = integer(query, "timeoutSeconds")
+    return max(float(seconds), 0.0) if seconds else None

@@ -1,0 +1,88 @@
+"""How a query is read: flags, numbers, continue tokens; what a dry run and a patch may not do."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from plugins.api_server import ApiServer
+
+from jobman.local.api.query import flag, integer
+from jobman.local.api.status import ApiError
+
+PODS = "/api/v1/namespaces/default/pods"
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ApiServer]:
+    found = ApiServer(tmp_path)
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("true", True), ("1", True), ("", True), ("maybe", True), ("FALSE", False), ("0", False)],
+)
+def test_a_flag(text: str, said: bool) -> None:
+    assert flag({"watch": text}, "watch") is said
+    assert flag({"watch": text}, "follow") is False
+
+
+@pytest.mark.parametrize(("text", "number"), [("", None), ("7", 7), ("-1", -1), ("+3", 3)])
+def test_a_number(text: str, number: int | None) -> None:
+    assert integer({"limit": text}, "limit") == number
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("x", "invalid syntax"), ("1" * 30, "value out of range"), ("٣", "invalid")]
+)
+def test_no_number(text: str, why: str) -> None:
+    with pytest.raises(ApiError, match=why):
+        integer({"limit": text}, "limit")
+
+
+def test_a_binding_for_show_leaves_the_pod_where_it_is(server: ApiServer) -> None:
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "i"}]}}
+    assert server.ask("POST", PODS, body=pod).code == 201
+    binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}
+    assert server.ask("POST", f"{PODS}/p/binding", {"dryRun": "All"}, body=binding).code == 201
+    assert "nodeName" not in server.ask("GET", f"{PODS}/p").json["spec"]
+    assert server.ask("POST", f"{PODS}/p/binding", body=binding).code == 201
+    assert server.ask("GET", f"{PODS}/p").json["spec"]["nodeName"] == "n"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/merge-patch+json", {"kind": "Pod"}),
+        ("application/merge-patch+json", {"apiVersion": "v2"}),
+        (
+            "application/json-patch+json",
+            [{"op": "replace", "path": "/kind", "value": "Pod"}],
+        ),
+    ],
+)
+def test_a_patch_does_not_make_it_something_else(
+    server: ApiServer, content_type: str, body: object
+) -> None:
+    server.ask("POST", MAPS, body={"metadata": {"name": "c"}})
+    headers = {"Content-Type": content_type}
+    answer = server.ask("PATCH", f"{MAPS}/c", body=body, headers=headers)
+    assert answer.code == 422
+    [cause] = answer.json["details"]["causes"]
+    assert cause["field"] == "patch"
+    assert "it is v1, Kind=ConfigMap" in cause["message"]
+
+
+@pytest.mark.parametrize("content", [[], "x", {"v": "meta.k8s.io/v1", "rv": 1, "start": ""}])
+def test_a_token_of_something_else(server: ApiServer, content: object) -> None:
+    token = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+    answer = server.ask("GET", MAPS, {"continue": token})
+    assert answer.code == 400
+    assert answer.json["message"].startswith("invalid continue token: continue key is not valid: ")
