@@ -49,7 +49,9 @@ def mutate(registry: Registry, resource: Resource, obj: Object, user: User) -> N
 def validate(registry: Registry, resource: Resource, obj: Object) -> None:
     """Limits and quotas."""
     if resource.kind == "Pod":
-        limits.check(registry, obj)
+        limits.check_pod(registry, obj)
+    if resource.kind == "PersistentVolumeClaim":
+        limits.check_claim(registry, obj)
     quota.check(registry, resource, obj)
 
 

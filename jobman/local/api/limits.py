@@ -1,82 +1,189 @@
-"""LimitRanges: what containers get that ask for nothing, and how much one may ask for."""
+"""LimitRanges: what containers get that ask for nothing, and how much may be asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import status
-from jobman.values.quantity import parse
+from jobman.values.quantity import Quantity, parse
 
 if TYPE_CHECKING:
     from jobman.local.api.registry import Registry
 
 Object = dict[str, Any]
+Amounts = Mapping[str, Quantity]
 ANNOTATION = "kubernetes.io/limit-ranger"
+_RATIO = "{} max limit to request ratio per {} is {}, but "
 
 
 def set_defaults(registry: Registry, pod: Object) -> None:
     """Fill in the namespace's default requests and limits, and note it on the pod."""
     notes = []
-    for limits in _container_limits(registry, pod):
-        for container in pod["spec"].get("containers", []):
-            notes += _set_container(container, limits)
+    for limit_range in _limit_ranges(registry, pod):
+        for limits in _of_type(limit_range, "Container"):
+            for word, container in _containers(pod):
+                notes += _set_container(container, limits, word)
     if notes:
         annotations = pod["metadata"].setdefault("annotations", {})
         annotations[ANNOTATION] = "LimitRanger plugin set: " + "; ".join(notes)
 
 
-def check(registry: Registry, pod: Object) -> None:
-    """Refuse a pod with a container outside the limits of its namespace."""
-    problems = [
-        problem
-        for limits in _container_limits(registry, pod)
-        for container in pod["spec"].get("containers", [])
-        for problem in _problems(container.get("resources", {}), limits)
-    ]
+def check_pod(registry: Registry, pod: Object) -> None:
+    """Refuse a pod that is outside the limits of its namespace, or has such a container."""
+    for limit_range in _limit_ranges(registry, pod):
+        problems = [
+            problem
+            for limits in limit_range.get("spec", {}).get("limits", [])
+            for requested, limited in _measured(pod, limits.get("type", ""))
+            for problem in _problems(limits, requested, limited)
+        ]
+        _refuse("pods", pod, problems)
+
+
+def check_claim(registry: Registry, claim: Object) -> None:
+    """Refuse a claim of less or more storage than its namespace allows."""
+    resources = claim.get("spec", {}).get("resources", {})
+    requested = _amounts(resources.get("requests", {}))
+    for limit_range in _limit_ranges(registry, claim):
+        problems = [
+            problem
+            for limits in _of_type(limit_range, "PersistentVolumeClaim")
+            for problem in (
+                *_too_little(limits, requested, {}),
+                *_too_much_asked(limits, requested),
+            )
+        ]
+        _refuse("persistentvolumeclaims", claim, problems)
+
+
+def _refuse(plural: str, obj: Object, problems: list[str]) -> None:
     if problems:
         why = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
-        raise status.forbidden("pods", "", pod["metadata"]["name"], why)
+        raise status.forbidden(plural, "", obj["metadata"]["name"], why)
 
 
-def _container_limits(registry: Registry, pod: Object) -> list[Object]:
-    return [
-        limits
-        for limit_range in registry.list("limitranges", pod["metadata"]["namespace"])
-        for limits in limit_range.get("spec", {}).get("limits", [])
-        if limits.get("type") == "Container"
-    ]
+def _limit_ranges(registry: Registry, obj: Object) -> list[Object]:
+    return registry.list("limitranges", obj["metadata"]["namespace"])
 
 
-def _set_container(container: Object, limits: Object) -> list[str]:
+def _of_type(limit_range: Object, kind: str) -> list[Object]:
+    found = limit_range.get("spec", {}).get("limits", [])
+    return [limits for limits in found if limits.get("type") == kind]
+
+
+# -- defaults ------------------------------------------------------------------------------------
+
+
+def _containers(pod: Object) -> Iterator[tuple[str, Object]]:
+    """All containers, each with what it is called."""
+    for container in pod["spec"].get("containers", []):
+        yield "container", container
+    for container in pod["spec"].get("initContainers", []):
+        yield "init container", container
+
+
+def _set_container(container: Object, limits: Object, word: str) -> list[str]:
     notes = []
     resources = container.setdefault("resources", {})
-    for part, default, word in (
+    for part, default, amount in (
         ("requests", "defaultRequest", "request"),
         ("limits", "default", "limit"),
     ):
         missing = {
-            name: amount
-            for name, amount in limits.get(default, {}).items()
+            name: value
+            for name, value in limits.get(default, {}).items()
             if name not in resources.get(part, {})
         }
         if missing:
             resources[part] = {**resources.get(part, {}), **missing}
-            notes.append(f"{', '.join(sorted(missing))} {word} for container {container['name']}")
+            notes.append(f"{', '.join(sorted(missing))} {amount} for {word} {container['name']}")
     return notes
 
 
-def _problems(resources: Object, limits: Object) -> list[str]:
-    found = []
-    for name, least in sorted(limits.get("min", {}).items()):
-        asked = resources.get("requests", {}).get(name)
-        if asked is None:
-            found.append(f"minimum {name} usage per Container is {least}.  No request is specified")
-        elif parse(asked) < parse(least):
-            found.append(f"minimum {name} usage per Container is {least}, but request is {asked}")
-    for name, most in sorted(limits.get("max", {}).items()):
-        bound = resources.get("limits", {}).get(name)
-        if bound is None:
-            found.append(f"maximum {name} usage per Container is {most}.  No limit is specified")
-        elif parse(bound) > parse(most):
-            found.append(f"maximum {name} usage per Container is {most}, but limit is {bound}")
+# -- what a pod asks for -------------------------------------------------------------------------
+
+
+def _measured(pod: Object, kind: str) -> Iterator[tuple[Amounts, Amounts]]:
+    """Requests and limits of each thing of this type in the pod."""
+    if kind == "Container":
+        for _, container in _containers(pod):
+            yield _part(container, "requests"), _part(container, "limits")
+    elif kind == "Pod":
+        yield _of_pod(pod, "requests"), _of_pod(pod, "limits")
+
+
+def _part(container: Object, part: str) -> Amounts:
+    return _amounts(container.get("resources", {}).get(part, {}))
+
+
+def _amounts(given: Mapping[str, str]) -> dict[str, Quantity]:
+    return {name: parse(value) for name, value in given.items()}
+
+
+def _of_pod(pod: Object, part: str) -> Amounts:
+    """The sum of its containers, of what all of them name; or more, for an init container."""
+    found = _sum([_part(container, part) for container in pod["spec"].get("containers", [])])
+    for container in pod["spec"].get("initContainers", []):
+        for name, amount in _part(container, part).items():
+            found[name] = max(amount, found.get(name, amount))
     return found
+
+
+def _sum(parts: Iterable[Amounts]) -> dict[str, Quantity]:
+    given = list(parts)
+    named_by_all = set.intersection(*map(set, given)) if given else set()
+    total = {name: sum((part[name].value for part in given), Decimal(0)) for name in named_by_all}
+    return {name: Quantity(value) for name, value in total.items()}
+
+
+# -- what is wrong with it -----------------------------------------------------------------------
+
+
+def _problems(limits: Object, requested: Amounts, limited: Amounts) -> Iterator[str]:
+    yield from _too_little(limits, requested, limited)
+    yield from _too_much(limits, requested, limited)
+    yield from _too_far_apart(limits, requested, limited)
+
+
+def _too_little(limits: Object, requested: Amounts, limited: Amounts) -> Iterator[str]:
+    for name, least in sorted(_amounts(limits.get("min", {})).items()):
+        text = f"minimum {name} usage per {limits['type']} is {least}"
+        if name not in requested:
+            yield f"{text}.  No request is specified"
+        elif requested[name] < least:
+            yield f"{text}, but request is {requested[name]}"
+        elif name in limited and limited[name] < least:
+            yield f"{text}, but limit is {limited[name]}"
+
+
+def _too_much(limits: Object, requested: Amounts, limited: Amounts) -> Iterator[str]:
+    for name, most in sorted(_amounts(limits.get("max", {})).items()):
+        text = f"maximum {name} usage per {limits['type']} is {most}"
+        if name not in limited:
+            yield f"{text}.  No limit is specified"
+        elif limited[name] > most:
+            yield f"{text}, but limit is {limited[name]}"
+        elif name in requested and requested[name] > most:
+            yield f"{text}, but request is {requested[name]}"
+
+
+def _too_much_asked(limits: Object, requested: Amounts) -> Iterator[str]:
+    for name, most in sorted(_amounts(limits.get("max", {})).items()):
+        text = f"maximum {name} usage per {limits['type']} is {most}"
+        if name not in requested:
+            yield f"{text}.  No request is specified"
+        elif requested[name] > most:
+            yield f"{text}, but request is {requested[name]}"
+
+
+def _too_far_apart(limits: Object, requested: Amounts, limited: Amounts) -> Iterator[str]:
+    for name, most in sorted(_amounts(limits.get("maxLimitRequestRatio", {})).items()):
+        text = _RATIO.format(name, limits["type"], most)
+        if name not in requested or not requested[name].value:
+            yield f"{text}no request is specified or request is 0"
+        elif name not in limited or not limited[name].value:
+            yield f"{text}no limit is specified or limit is 0"
+        elif (ratio := limited[name].value / requested[name].value) > most.value:
+            yield f"{text}provided ratio is {ratio:.6f}"
