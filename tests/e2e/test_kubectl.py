@@ -57,6 +57,26 @@ def test_a_job_by_hand(cluster: Any, kubectl: Any) -> None:
 
 
 @needs_kubectl
+def test_apply_of_a_pod_with_tolerations_again_and_changed(kubectl: Any) -> None:
+    """What the server adds to a pod on its creation, a replacement need not bring."""
+    pod: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "tolerant"},
+        "spec": {
+            "schedulerName": "nobody",
+            "tolerations": [{"key": "example.org/gpu", "operator": "Exists"}],
+            "containers": [{"name": "main", "image": "example.org/one"}],
+        },
+    }
+    for _ in range(2):
+        kubectl("apply", "-f", "-", stdin=json.dumps(pod).encode()).ok()
+    pod["spec"]["containers"][0]["image"] = "example.org/other"
+    assert "configured" in kubectl("apply", "-f", "-", stdin=json.dumps(pod).encode()).ok().text
+    kubectl("delete", "pod", "tolerant", "--now").ok()
+
+
+@needs_kubectl
 def test_what_the_server_tells_of_itself(kubectl: Any) -> None:
     resources = kubectl("api-resources").ok().text
     for line in ("jobs", "pods", "configmaps", "nodes"):

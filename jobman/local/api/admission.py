@@ -46,6 +46,15 @@ def mutate(registry: Registry, resource: Resource, obj: Object, user: User) -> N
         _set_not_ready(obj)  # the cluster's own are ready when it makes them
 
 
+def mutate_change(resource: Resource, old: Object, new: Object) -> None:
+    """Fill in what a new pod is given, and whoever replaces it need not know of."""
+    if resource.kind == "Pod":
+        for key in ("priority", "preemptionPolicy"):
+            if key in old["spec"]:
+                new["spec"].setdefault(key, old["spec"][key])
+        _set_tolerations(new)
+
+
 def validate(registry: Registry, resource: Resource, obj: Object) -> None:
     """Limits and quotas."""
     if resource.kind == "Pod":

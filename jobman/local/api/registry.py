@@ -291,6 +291,7 @@ class Registry:
             new.pop("status", None)
         metadata.carry_over(resource, old, new, is_patch=is_patch)
         defaults.apply(resource.kind, new)
+        admission.mutate_change(resource, old, new)
         managed_fields.write(new, write.managed or managed_fields.after_update(resource, old, new))
         if new.get("spec") != old.get("spec"):
             metadata.count_generation(new)
