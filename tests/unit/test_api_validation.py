@@ -6,28 +6,13 @@ import copy
 from typing import Any
 
 import pytest
+from plugins.new_object import made, told
 
-from jobman.local.api import defaults, schema, validation
+from jobman.local.api import validation
 from jobman.local.api.cause import Cause
-from jobman.local.api.resources import RESOURCES
 
-KINDS = {resource.kind: resource for resource in RESOURCES}
 BOT = {"kind": "Bot", "name": "b"}
 MAIN = {"name": "main", "image": "busybox"}
-
-
-def made(kind: str, **fields: Any) -> dict[str, Any]:
-    """A new object as the server has it before it looks at the rules."""
-    name = fields.pop("name", "x")
-    body = {"metadata": {"name": name, **fields.pop("metadata", {})}, **fields}
-    obj, _ = schema.check(KINDS[kind], body, "Strict")
-    if KINDS[kind].namespaced:
-        obj["metadata"]["namespace"] = "default"
-    obj["metadata"]["uid"] = "u"
-    defaults.apply(kind, obj)
-    if kind == "Job":
-        defaults.generate_selector(obj)
-    return obj
 
 
 def pod(container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
@@ -37,10 +22,6 @@ def pod(container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
 def job(**spec: Any) -> dict[str, Any]:
     template = {"spec": {"restartPolicy": "Never", "containers": [MAIN]}}
     return made("Job", spec={"template": template, **spec})
-
-
-def told(obj: dict[str, Any]) -> list[str]:
-    return [f"{c.field}: {c.message}" for c in validation.validate_create(obj["kind"], obj)]
 
 
 MAIN_PATH = "spec.containers[0]"
@@ -272,12 +253,12 @@ def test_metadata(metadata: dict[str, Any], cause: str) -> None:
         (
             "Node",
             {"spec": {"taints": [{"key": "a", "effect": "Never"}]}},
-            'spec.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule"',
+            'metadata.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule"',
         ),
         (
             "Node",
             {"status": {"capacity": {"cpu": "-1"}}},
-            'status.capacity[cpu]: Invalid value: "-1": must be greater than or equal to 0',
+            'status.capacity.cpu: Invalid value: "-1": must be greater than or equal to 0',
         ),
         (
             "PersistentVolumeClaim",

@@ -39,9 +39,10 @@ def not_supported(field: str, value: Any, supported: Iterable[str]) -> Cause:
     )
 
 
-def duplicate(field: str, value: Any) -> Cause:
+def duplicate(field: str, value: Any, text: str = "") -> Cause:
     """The value is there already."""
-    return Cause("FieldValueDuplicate", field, f"Duplicate value: {shown(value)}")
+    why = f": {text}" if text else ""
+    return Cause("FieldValueDuplicate", field, f"Duplicate value: {shown(value)}{why}")
 
 
 def forbidden(field: str, text: str) -> Cause:

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from jobman.local.api import job_rules, metadata_rules, pod_rules, resource_rules, rules
+from jobman.local.api import (
+    job_rules,
+    metadata_rules,
+    pod_rules,
+    priority_rules,
+    resource_rules,
+    rules,
+)
 from jobman.local.api.cause import (
     Cause,
     duplicate,
@@ -24,6 +31,7 @@ Object = Mapping[str, Any]
 _DATA_BYTES = 1024 * 1024
 _IMMUTABLE = "field is immutable"
 _FROZEN = "field is immutable when `immutable` is set"
+_ONLY_WHEN_NEW = ("Pod", "PriorityClass")  # whose rules a change is not held to again
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -41,9 +49,9 @@ def validate_update(kind: str, old: Object, new: Object) -> list[Cause]:
     changed = list(metadata_rules.change(before, meta))
     if kind == "Job" and meta.get("labels") == _template_labels(new):
         meta = {**meta, "labels": {}}
-    own = [*metadata_rules.new(kind, meta), *_CREATE.get(kind, _nothing)(new)]
-    if kind == "Pod":
-        own = list(metadata_rules.new(kind, meta))
+    own = list(metadata_rules.new(kind, meta))
+    if kind not in _ONLY_WHEN_NEW:
+        own += _CREATE.get(kind, _nothing)(new)
     return [*changed, *own, *changed, *_UPDATE.get(kind, _no_change)(old, new)]
 
 
@@ -52,12 +60,7 @@ def validate_status(kind: str, old: Object, new: Object) -> list[Cause]:
     if kind == "Job":
         return list(job_rules.status_change(old, new))
     if kind == "Node":
-        status = new.get("status", {})
-        return [
-            cause
-            for field in ("capacity", "allocatable")
-            for cause in resource_rules.amounts(status.get(field, {}), f"status.{field}")
-        ]
+        return list(_node_amounts(new.get("status", {})))
     return []
 
 
@@ -128,6 +131,7 @@ def _config_map_change(old: Object, new: Object) -> Iterator[Cause]:
     yield from _frozen(old, new, "data", "binaryData")
 
 
+_SERVICE_ACCOUNT = "kubernetes.io/service-account.name"
 _SECRET_KEYS: dict[str, tuple[str, ...]] = {
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
     "kubernetes.io/dockercfg": (".dockercfg",),
@@ -138,10 +142,13 @@ _SECRET_KEYS: dict[str, tuple[str, ...]] = {
 
 def _secret(secret: Object) -> Iterator[Cause]:
     data, kind = secret.get("data", {}), secret.get("type", "Opaque")
+    annotations = secret.get("metadata", {}).get("annotations", {})
     for key in sorted(data):
         yield from _key(key, f"data[{key}]")
     if sum(_decoded_size(value) for value in data.values()) > _DATA_BYTES:
         yield too_long("data", _DATA_BYTES)
+    if kind == "kubernetes.io/service-account-token" and not annotations.get(_SERVICE_ACCOUNT):
+        yield required(f"metadata.annotations[{_SERVICE_ACCOUNT}]")
     for key in _SECRET_KEYS.get(kind, ()):
         if key not in data:
             yield required(f"data[{key}]")
@@ -158,27 +165,34 @@ def _secret_change(old: Object, new: Object) -> Iterator[Cause]:
 
 
 def _node(node: Object) -> Iterator[Cause]:
-    status = node.get("status", {})
-    for field in ("capacity", "allocatable"):
-        yield from resource_rules.amounts(status.get(field, {}), f"status.{field}")
     seen: set[tuple[str, str]] = set()
     for index, taint in enumerate(node.get("spec", {}).get("taints", [])):
-        yield from _taint(taint, f"spec.taints[{index}]")
+        path = f"metadata.taints[{index}]"  # so says Kubernetes, though they are in the spec
+        yield from _taint(taint, path)
         pair = (taint.get("key", ""), taint.get("effect", ""))
         if pair in seen:
-            yield duplicate(f"spec.taints[{index}]", taint)
+            yield duplicate(path, taint, "taints must be unique by key and effect pair")
         seen.add(pair)
+    yield from _node_amounts(node.get("status", {}))
 
 
 def _taint(taint: Object, path: str) -> Iterator[Cause]:
     key, value, effect = taint.get("key", ""), taint.get("value", ""), taint.get("effect", "")
     yield from (wrong(f"{path}.key", key, text) for text in rules.qualified_name(key))
-    yield from (wrong(f"{path}.value", value, text) for text in rules.label_value(value))
+    if problems := rules.label_value(value):
+        yield wrong(f"{path}.value", value, ";".join(problems))
     effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
     if not effect:
         yield required(f"{path}.effect")
     elif effect not in effects:
         yield not_supported(f"{path}.effect", effect, effects)
+
+
+def _node_amounts(status: Object) -> Iterator[Cause]:
+    for field in ("capacity", "allocatable"):
+        amounts = status.get(field, {})
+        for name in sorted(amounts):
+            yield from resource_rules.value(name, amounts[name], f"status.{field}.{name}")
 
 
 def _claim(claim: Object) -> Iterator[Cause]:
@@ -231,38 +245,35 @@ def _limit_range(limits: Object) -> Iterator[Cause]:
             yield from resource_rules.amounts(item.get(field, {}), f"{path}.{field}")
 
 
-_USER_PRIORITY_MAX = 1_000_000_000
-
-
-def _priority_class(priority: Object) -> Iterator[Cause]:
-    value, name = priority.get("value", 0), priority.get("metadata", {}).get("name", "")
-    if value > _USER_PRIORITY_MAX and not name.startswith("system-"):
-        text = f"maximum allowed value of a user defined priority is {_USER_PRIORITY_MAX}"
-        yield forbidden("value", text)
-    policy = priority.get("preemptionPolicy", "Never")
-    if policy not in ("Never", "PreemptLowerPriority"):
-        yield not_supported("preemptionPolicy", policy, ("Never", "PreemptLowerPriority"))
-
-
-def _priority_class_change(old: Object, new: Object) -> Iterator[Cause]:
-    if new.get("value", 0) != old.get("value", 0):
-        yield forbidden("value", "may not be changed in an update.")
-    if new.get("preemptionPolicy") != old.get("preemptionPolicy"):
-        policy = new.get("preemptionPolicy")
-        yield wrong("preemptionPolicy", policy, _IMMUTABLE)
-
-
 def _role(role: Object) -> Iterator[Cause]:
+    yield from _policy_rules(role, namespaced=True)
+
+
+def _cluster_role(role: Object) -> Iterator[Cause]:
+    yield from _policy_rules(role, namespaced=False)
+
+
+def _policy_rules(role: Object, *, namespaced: bool) -> Iterator[Cause]:
     for index, rule in enumerate(role.get("rules") or []):
         path = f"rules[{index}]"
         if not rule.get("verbs"):
             yield required(f"{path}.verbs", "verbs must contain at least one value")
         if rule.get("nonResourceURLs"):
+            yield from _url_rule(rule, f"{path}.nonResourceURLs", namespaced=namespaced)
             continue
         if not rule.get("apiGroups"):
             yield required(f"{path}.apiGroups", "resource rules must supply at least one api group")
         if not rule.get("resources"):
             yield required(f"{path}.resources", "resource rules must supply at least one resource")
+
+
+def _url_rule(rule: Object, path: str, *, namespaced: bool) -> Iterator[Cause]:
+    urls = rule["nonResourceURLs"]
+    if namespaced:
+        yield wrong(path, urls, "namespaced rules cannot apply to non-resource URLs")
+    if any(rule.get(field) for field in ("apiGroups", "resources", "resourceNames")):
+        text = "rules cannot apply to both regular resources and non-resource URLs"
+        yield wrong(path, urls, text)
 
 
 def _role_binding(binding: Object) -> Iterator[Cause]:
@@ -320,9 +331,9 @@ _CREATE: dict[str, Callable[[Object], Iterator[Cause]]] = {
     "PersistentVolumeClaim": _claim,
     "ResourceQuota": _quota,
     "LimitRange": _limit_range,
-    "PriorityClass": _priority_class,
+    "PriorityClass": priority_rules.new,
     "Role": _role,
-    "ClusterRole": _role,
+    "ClusterRole": _cluster_role,
     "RoleBinding": _role_binding,
     "ClusterRoleBinding": _role_binding,
     "Event": _event,
@@ -334,7 +345,7 @@ _UPDATE: dict[str, Callable[[Object, Object], Iterator[Cause]]] = {
     "ConfigMap": _config_map_change,
     "Secret": _secret_change,
     "PersistentVolumeClaim": _claim_change,
-    "PriorityClass": _priority_class_change,
+    "PriorityClass": priority_rules.change,
     "RoleBinding": _role_binding_change,
     "ClusterRoleBinding": _role_binding_change,
 }

@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobman.local.api.priority_rules import SYSTEM_VALUES
 from jobman.local.api.registry import Registry
 
 Object = dict[str, Any]
 
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
-_CLASSES = (
-    (
-        "system-cluster-critical",
-        2_000_000_000,
-        (
-            "Used for system critical pods that must run in the cluster, but can be moved to"
-            " another node if necessary."
-        ),
+_CLASSES = {
+    "system-cluster-critical": (
+        "Used for system critical pods that must run in the cluster, but can be moved to"
+        " another node if necessary."
     ),
-    (
-        "system-node-critical",
-        2_000_001_000,
-        "Used for system critical pods that must not be moved from their current node.",
+    "system-node-critical": (
+        "Used for system critical pods that must not be moved from their current node."
     ),
-)
+}
 
 
 def ensure(registry: Registry) -> None:
     """Make what is not there."""
     for name in SYSTEM_NAMESPACES:
         _ensure(registry, "namespaces", _object("Namespace", "v1", name))
-    for name, value, description in _CLASSES:
+    for name, description in _CLASSES.items():
         made = _object("PriorityClass", "scheduling.k8s.io/v1", name)
-        made |= {"value": value, "description": description}
+        made |= {"value": SYSTEM_VALUES[name], "description": description}
         _ensure(registry, PRIORITY_CLASSES, made)
 
 
