@@ -2,10 +2,129 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from plugins.local_registry import pod
 from plugins.new_object import made, told
 
 from jobman.local.api import validation
+from jobman.local.api.registry import Registry
+
+
+def quota(hard: dict[str, str], **spec: Any) -> dict[str, Any]:
+    return made("ResourceQuota", spec={"hard": hard, **spec})
+
+
+def selecting(scope: str, operator: str, *values: str) -> dict[str, Any]:
+    wanted = {"scopeName": scope, "operator": operator, "values": list(values)}
+    return {"matchExpressions": [wanted]}
+
+
+POD_SCOPES = (
+    "Terminating",
+    "NotTerminating",
+    "NotBestEffort",
+    "PriorityClass",
+    "CrossNamespacePodAffinity",
+)
+
+
+@pytest.mark.parametrize("scope", POD_SCOPES)
+def test_scopes_of_pods_count_what_pods_take(scope: str) -> None:
+    assert told(quota({"pods": "1", "cpu": "2", "limits.memory": "1Gi"}, scopes=[scope])) == []
+    (found,) = told(quota({"requests.storage": "1Gi"}, scopes=[scope]))
+    assert found.endswith("unsupported scope applied to resource")
+
+
+def test_a_scope_of_claims_counts_no_pods() -> None:
+    scopes = ["VolumeAttributesClass"]
+    claims = {"persistentvolumeclaims": "1", "requests.storage": "1Gi"}
+    assert told(quota(claims, scopes=scopes)) == []
+    assert told(quota({"pods": "1"}, scopes=scopes)) == [
+        (
+            'spec.scopes: Invalid value: ["VolumeAttributesClass"]: unsupported scope applied to'
+            " resource"
+        )
+    ]
+
+
+@pytest.mark.parametrize("scope", ["BestEffort", "CrossNamespacePodAffinity"])
+def test_a_scope_without_values_only_exists(scope: str) -> None:
+    assert told(quota({"pods": "1"}, scopeSelector=selecting(scope, "Exists"))) == []
+    (found,) = told(quota({"pods": "1"}, scopeSelector=selecting(scope, "In", "a")))
+    assert found.startswith(
+        "spec.scopeSelector.matchExpressions.operator: Invalid value: \"In\": must be 'Exists'"
+        " when scope is any of ResourceQuotaScopeTerminating,"
+    )
+
+
+@pytest.mark.parametrize("scope", ["PriorityClass", "VolumeAttributesClass"])
+def test_a_scope_with_values_selects_them(scope: str) -> None:
+    assert told(quota({}, scopeSelector=selecting(scope, "NotIn", "a"))) == []
+    assert told(quota({}, scopeSelector=selecting(scope, "DoesNotExist"))) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "count/jobs.batch",
+        "requests.nvidia.com/gpu",
+        "requests.hugepages-2Mi",
+        "services.nodeports",
+        "gold.storageclass.storage.k8s.io/requests.storage",
+    ],
+)
+def test_what_quotas_may_count(name: str) -> None:
+    assert told(quota({name: "1"}, scopes=[])) == []
+
+
+def rescoped(before: dict[str, Any], scopes: list[str]) -> list[str]:
+    after = {**before, "spec": {**before["spec"], "scopes": scopes}}
+    causes = validation.validate_update("ResourceQuota", before, after)
+    return [f"{cause.field}: {cause.message}" for cause in causes]
+
+
+def test_a_quotas_scopes_stay() -> None:
+    before = quota({"pods": "1"}, scopes=["BestEffort", "Terminating"])
+    assert rescoped(before, ["Terminating", "BestEffort"]) == []
+    assert rescoped(before, ["BestEffort"]) == [
+        'spec.scopes: Invalid value: ["BestEffort"]: field is immutable'
+    ]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "Container", "min": {"cpu": "-1"}},
+        {"type": "Container", "min": {"cpu": "0"}, "max": {"cpu": "1"}},
+        {"type": "example.com/rack", "max": {"storage": "1Gi"}},
+        {"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}},
+        {
+            "type": "Container",
+            "min": {"cpu": "100m"},
+            "max": {"cpu": "300m"},
+            "maxLimitRequestRatio": {"cpu": "3"},
+        },
+    ],
+)
+def test_limits_that_are_allowed(item: dict[str, Any]) -> None:
+    assert told(made("LimitRange", spec={"limits": [item]})) == []
+
+
+def test_a_minimum_below_nothing_bounds_nothing(registry: Registry) -> None:
+    item = {"type": "Container", "min": {"cpu": "-1"}, "defaultRequest": {"cpu": "1"}}
+    about = {"metadata": {"name": "low"}, "spec": {"limits": [item]}}
+    registry.create("limitranges", "default", {"kind": "LimitRange", "apiVersion": "v1", **about})
+    account = {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "default"}}
+    registry.create("serviceaccounts", "default", account)
+    made_pod = registry.create("pods", "default", pod("p"))
+    assert made_pod["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1"}
+
+
+def test_no_minimum_leaves_any_ratio_room() -> None:
+    ratio = {"min": {"cpu": "0"}, "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "9"}}
+    assert told(made("LimitRange", spec={"limits": [{"type": "Pod", **ratio}]})) == []
 
 
 @pytest.mark.parametrize(
@@ -36,3 +155,10 @@ def test_a_token_of_a_service_account_names_it() -> None:
     kind = "kubernetes.io/service-account-token"
     named = {"annotations": {"kubernetes.io/service-account.name": "builder"}}
     assert told(made("Secret", type=kind, metadata=named)) == []
+
+
+@pytest.mark.parametrize("name", ["requests.nvidia.com/gpu", f"{'a' * 245}.com/x"])
+def test_what_is_no_extended_resource(name: str) -> None:
+    greedy = {"name": "main", "image": "busybox", "resources": {"limits": {name: "1"}}}
+    found = told(made("Pod", spec={"containers": [greedy]}))
+    assert any("doesn't follow extended resource name standard" in text for text in found)

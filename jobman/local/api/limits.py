@@ -119,7 +119,7 @@ def _part(container: Object, part: str) -> Amounts:
 
 
 def _amounts(given: Mapping[str, str]) -> dict[str, Quantity]:
-    return {name: parse(value) for name, value in given.items()}
+    return {name: parse(value, allow_negative=True) for name, value in given.items()}
 
 
 def _of_pod(pod: Object, part: str) -> Amounts:

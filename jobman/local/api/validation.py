@@ -10,9 +10,11 @@ from typing import Any
 
 from jobman.local.api import (
     job_rules,
+    limit_rules,
     metadata_rules,
     pod_rules,
     priority_rules,
+    quota_rules,
     resource_rules,
     rules,
 )
@@ -228,23 +230,6 @@ def _claim_change(old: Object, new: Object) -> Iterator[Cause]:
             yield forbidden("spec", text)
 
 
-def _quota(quota: Object) -> Iterator[Cause]:
-    yield from resource_rules.amounts(quota.get("spec", {}).get("hard", {}), "spec.hard")
-
-
-def _limit_range(limits: Object) -> Iterator[Cause]:
-    seen: set[str] = set()
-    for index, item in enumerate(limits.get("spec", {}).get("limits", [])):
-        path, kind = f"spec.limits[{index}]", item.get("type", "")
-        if not kind:
-            yield required(f"{path}.type")
-        elif kind in seen:
-            yield duplicate(f"{path}.type", kind)
-        seen.add(kind)
-        for field in ("max", "min", "default", "defaultRequest"):
-            yield from resource_rules.amounts(item.get(field, {}), f"{path}.{field}")
-
-
 def _role(role: Object) -> Iterator[Cause]:
     yield from _policy_rules(role, namespaced=True)
 
@@ -329,8 +314,8 @@ _CREATE: dict[str, Callable[[Object], Iterator[Cause]]] = {
     "Secret": _secret,
     "Node": _node,
     "PersistentVolumeClaim": _claim,
-    "ResourceQuota": _quota,
-    "LimitRange": _limit_range,
+    "ResourceQuota": quota_rules.new,
+    "LimitRange": limit_rules.new,
     "PriorityClass": priority_rules.new,
     "Role": _role,
     "ClusterRole": _cluster_role,
@@ -345,6 +330,7 @@ _UPDATE: dict[str, Callable[[Object, Object], Iterator[Cause]]] = {
     "ConfigMap": _config_map_change,
     "Secret": _secret_change,
     "PersistentVolumeClaim": _claim_change,
+    "ResourceQuota": quota_rules.change,
     "PriorityClass": priority_rules.change,
     "RoleBinding": _role_binding_change,
     "ClusterRoleBinding": _role_binding_change,
