@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import status
-from jobman.values.quantity import Quantity, parse
+from jobman.local.api.resource_rules import amount
+from jobman.values.quantity import Quantity
 
 if TYPE_CHECKING:
     from jobman.local.api.registry import Registry
@@ -119,7 +120,7 @@ def _part(container: Object, part: str) -> Amounts:
 
 
 def _amounts(given: Mapping[str, str]) -> dict[str, Quantity]:
-    return {name: parse(value, allow_negative=True) for name, value in given.items()}
+    return {name: amount(value) for name, value in given.items()}
 
 
 def _of_pod(pod: Object, part: str) -> Amounts:
