@@ -13,6 +13,7 @@ from plugins.manual_clock import ManualClock
 
 from jobman.local.api import quota as quotas
 from jobman.local.api.registry import DeleteOptions, Registry
+from jobman.local.api.status import ApiError
 from jobman.local.api.users import User
 from jobman.local.controllers import basics
 from jobman.local.controllers.nodes import NodeController
@@ -35,6 +36,12 @@ def test_what_every_cluster_has(registry: Registry) -> None:
         ("system-cluster-critical", 2_000_000_000),
         ("system-node-critical", 2_000_001_000),
     ]
+
+
+def selected(scope: str, operator: str, *values: str) -> Object:
+    wanted = {"scopeName": scope, "operator": operator}
+    expression = wanted | ({"values": list(values)} if values else {})
+    return {"scopeSelector": {"matchExpressions": [expression]}}
 
 
 class TestQuota:
@@ -101,15 +108,43 @@ class TestQuota:
         registry.create("resourcequotas", "default", self.quota(pods="9", requests_memory="1Ti"))
         for number in range(3):
             registry.create("pods", "default", pod(f"p{number}", {"memory": "512Mi"}))
-        hard = ("pods", "requests.memory")
-        assert (
-            used()
-            == quotas.usage(registry, "default", hard)
-            == {
-                "pods": "3",
-                "requests.memory": "1536Mi",
-            }
-        )
+        names = ("pods", "requests.memory")
+        counted = quotas.usage(registry, "default", names, lambda _resource, _obj: True)
+        assert used() == counted == {"pods": "3", "requests.memory": "1536Mi"}
+
+    @pytest.mark.parametrize(
+        ("spec", "counted"),
+        [
+            ({"scopes": ["Terminating"]}, ["late"]),
+            ({"scopes": ["NotTerminating", "BestEffort"]}, ["least"]),
+            ({"scopes": ["NotBestEffort"]}, ["late", "urgent"]),
+            (selected("PriorityClass", "In", "high"), ["urgent"]),
+            (selected("PriorityClass", "NotIn", "high"), ["late", "least"]),
+            (selected("PriorityClass", "Exists"), ["urgent"]),
+            (selected("PriorityClass", "DoesNotExist"), ["late", "least"]),
+            (selected("CrossNamespacePodAffinity", "Exists"), []),
+        ],
+    )
+    def test_scopes_count_some_pods_alone(
+        self, registry: Registry, used: Callable[[], Object], spec: Object, counted: list[str]
+    ) -> None:
+        high = {"metadata": {"name": "high"}, "value": 7}
+        registry.create(basics.PRIORITY_CLASSES, "", high)
+        quota = self.quota(pods=str(len(counted)))
+        quota["spec"] |= spec
+        registry.create("resourcequotas", "default", quota)
+        registry.create("configmaps", "default", config_map("no-pod"))
+        for made in (
+            pod("late", {"cpu": "1"}, activeDeadlineSeconds=5),
+            pod("least", {}),
+            pod("urgent", {"cpu": "1"}, priorityClassName="high"),
+        ):
+            registry.create("pods", "default", made)
+        assert used() == {"pods": str(len(counted))}
+        for name in counted:
+            again = {**registry.get("pods", "default", name), "metadata": {"name": f"{name}-2"}}
+            with pytest.raises(ApiError, match="exceeded quota: q"):
+                registry.create("pods", "default", again)
 
 
 class Nodes:

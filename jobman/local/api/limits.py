@@ -88,7 +88,7 @@ def _containers(pod: Object) -> Iterator[tuple[str, Object]]:
 def _set_container(container: Object, limits: Object, word: str) -> list[str]:
     notes = []
     resources = container.setdefault("resources", {})
-    for part, default, amount in (
+    for part, default, what in (
         ("requests", "defaultRequest", "request"),
         ("limits", "default", "limit"),
     ):
@@ -99,7 +99,7 @@ def _set_container(container: Object, limits: Object, word: str) -> list[str]:
         }
         if missing:
             resources[part] = {**resources.get(part, {}), **missing}
-            notes.append(f"{', '.join(sorted(missing))} {amount} for {word} {container['name']}")
+            notes.append(f"{', '.join(sorted(missing))} {what} for {word} {container['name']}")
     return notes
 
 
@@ -127,8 +127,8 @@ def _of_pod(pod: Object, part: str) -> Amounts:
     """The sum of its containers, of what all of them name; or more, for an init container."""
     found = _sum([_part(container, part) for container in pod["spec"].get("containers", [])])
     for container in pod["spec"].get("initContainers", []):
-        for name, amount in _part(container, part).items():
-            found[name] = max(amount, found.get(name, amount))
+        for name, asked in _part(container, part).items():
+            found[name] = max(asked, found.get(name, asked))
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import status
+from jobman.local.api.quota_scopes import Takes, takes
 from jobman.local.api.resources import Resource
 from jobman.local.pod_phase import is_final
 from jobman.values.quantity import ZERO, Quantity, parse
@@ -35,12 +36,15 @@ def used_by(resource: str, obj: Mapping[str, Any]) -> Amounts:
     return amounts
 
 
-def usage(registry: Registry, namespace: str, names: Iterable[str]) -> dict[str, str]:
-    """What the objects of a namespace use of each of the names, canonically."""
+def usage(
+    registry: Registry, namespace: str, names: Iterable[str], counted: Takes
+) -> dict[str, str]:
+    """What those objects of a namespace that are counted use of each of the names, canonically."""
     total: Amounts = dict.fromkeys(names, ZERO)
     for resource in _resources_of(total):
         for obj in registry.list(resource, namespace):
-            _add(total, used_by(resource, obj))
+            if counted(resource, obj):
+                _add(total, used_by(resource, obj))
     return {name: str(amount) for name, amount in total.items()}
 
 
@@ -52,6 +56,8 @@ def check(registry: Registry, resource: Resource, obj: Object) -> None:
     quotas = registry.list("resourcequotas", namespace)
     asked = used_by(resource.name, obj) if quotas else {}
     for quota in quotas:
+        if not takes(quota)(resource.name, obj):
+            continue
         hard = {k: parse(v) for k, v in quota.get("spec", {}).get("hard", {}).items()}
         if resource.name == "pods":
             _check_measurable(quota, hard, obj)
@@ -71,7 +77,8 @@ def _check_room(
     obj: Object,
 ) -> None:
     about = obj["metadata"]
-    used = {k: parse(v) for k, v in usage(registry, about["namespace"], asked).items()}
+    found = usage(registry, about["namespace"], asked, takes(quota))
+    used = {k: parse(v) for k, v in found.items()}
     over = sorted(name for name in asked if used[name] + asked[name] > hard[name])
     if over:
         listed = [",".join(f"{n}={amounts[n]}" for n in over) for amounts in (asked, used, hard)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobman.local.api.quota import Amounts, used_by
+from jobman.local.api.quota_scopes import expressions, takes
 from jobman.local.api.registry import Registry
 from jobman.local.api.resources import RESOURCES
 from jobman.local.controllers.clock import Clock
@@ -19,7 +20,7 @@ _COUNTED = tuple(r.name for r in RESOURCES if r.stored and r.namespaced)
 
 
 class Usage:
-    """What the objects of one namespace take, kept change by change."""
+    """What objects take together, kept change by change."""
 
     def __init__(self) -> None:
         self._of: dict[Key, Amounts] = {}
@@ -45,53 +46,75 @@ class Usage:
         return str(self._total.get(name, ZERO))
 
 
-class QuotaController(Controller[str]):
-    """Keeps count of the namespaces that have quotas."""
+class _Count:
+    """What the objects take that one quota counts."""
+
+    def __init__(self, quota: Object) -> None:
+        self.scopes = list(expressions(quota))
+        self.usage = Usage()
+        self._takes = takes(quota)
+
+    def put(self, key: Key, obj: Object | None) -> bool:
+        """An object is this one now, or gone; whether that changes the sums."""
+        counted = obj is not None and self._takes(key.resource, obj)
+        return self.usage.put(key, used_by(key.resource, obj) if obj and counted else {})
+
+
+class QuotaController(Controller[Key]):
+    """Keeps count for each quota. A key is a quota's."""
 
     resources = _COUNTED
 
     def __init__(self, registry: Registry, *, clock: Clock | None = None) -> None:
         super().__init__(registry, clock=clock)
-        self._usage: dict[str, Usage] = {}
+        self._counts: dict[str, dict[Key, _Count]] = {}
 
     def begin(self) -> None:
         """Count anew where there are quotas."""
-        self._usage.clear()
+        self._counts.clear()
         for record in self.registry.store.list(QUOTAS):
             self._changed(Change("ADDED", record.rv, record, None))
 
-    def keys_of(self, change: Change) -> list[str]:
-        """The namespace, if it has a quota and uses more or less than before."""
-        key = change.record.key
-        is_quota = key.resource == QUOTAS
-        if is_quota and change.type != "DELETED" and key.namespace not in self._usage:
-            self._count(key.namespace)
-        elif is_quota and not self.registry.store.list(QUOTAS, key.namespace, limit=1):
-            self._usage.pop(key.namespace, None)
-        usage = self._usage.get(key.namespace)
-        if usage is None:
-            return []
-        gone = change.type == "DELETED"
-        amounts = {} if gone else used_by(key.resource, change.record.object())
-        return [key.namespace] if usage.put(key, amounts) or is_quota else []
+    def keys_of(self, change: Change) -> list[Key]:
+        """The quota itself, and those that count the object, or did."""
+        key, found = change.record.key, []
+        if key.resource == QUOTAS:
+            found = self._quota_changed(change)
+        quotas = self._counts.get(key.namespace)
+        if not quotas:
+            return found
+        obj = None if change.type == "DELETED" else change.record.object()
+        return found + [quota for quota, count in quotas.items() if count.put(key, obj)]
 
-    def _count(self, namespace: str) -> None:
-        usage = self._usage[namespace] = Usage()
+    def _quota_changed(self, change: Change) -> list[Key]:
+        key = change.record.key
+        quotas = self._counts.setdefault(key.namespace, {})
+        if change.type == "DELETED":
+            quotas.pop(key, None)
+            return []
+        quota = change.record.object()
+        if key not in quotas or quotas[key].scopes != list(expressions(quota)):
+            quotas[key] = self._count(key.namespace, quota)
+        return [key]
+
+    def _count(self, namespace: str, quota: Object) -> _Count:
+        count = _Count(quota)
         for resource in _COUNTED:
             for record in self.registry.store.list(resource, namespace):
-                usage.put(record.key, used_by(resource, record.object()))
+                count.put(record.key, record.object())
+        return count
 
-    async def sync(self, key: str) -> float | None:
-        """Write the status of each quota of the namespace."""
-        usage = self._usage.get(key)
-        if usage is None:
+    async def sync(self, key: Key) -> float | None:
+        """Write the quota's status."""
+        count = self._counts.get(key.namespace, {}).get(key)
+        record = self.registry.store.get(key)
+        if count is None or record is None:
             return None
-        for record in self.registry.store.list(QUOTAS, key):
-            hard = record.object().get("spec", {}).get("hard", {})
-            told = {"hard": hard, "used": {name: usage.of(name) for name in hard}}
+        hard = record.object().get("spec", {}).get("hard", {})
+        told = {"hard": hard, "used": {name: count.usage.of(name) for name in hard}}
 
-            def change(obj: Object, told: Object = told) -> None:
-                obj["status"] = told
+        def change(obj: Object) -> None:
+            obj["status"] = told
 
-            self.registry.modify(*record.key, change)
+        self.registry.modify(*key, change)
         return None
