@@ -26,7 +26,7 @@ CASES = [
 NAMESPACE = "refusals"
 _VALUE = re.compile(
     r'^(Invalid|Duplicate|Unsupported) value: ("(?:[^"\\]|\\.)*"|-?\d+|null|[\[{].*?[\]}]|'
-    r"(?:\[\])?[a-zA-Z0-9]+\.?[A-Za-z]*(?:\{.*?\}+|\(nil\)))(?=: |$)"
+    r"(?:map\[\w+\]\w+|(?:\[\])?[a-zA-Z0-9]+\.?[A-Za-z]*)(?:\{.*?\}+|\(nil\)))(?=: |$)"
 )
 
 

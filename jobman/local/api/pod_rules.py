@@ -5,19 +5,26 @@ from __future__ import annotations
 import copy
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from jobman.local.api import container_rules, metadata_rules, rules, volume_rules
+from jobman.local.api import (
+    container_rules,
+    metadata_rules,
+    network_rules,
+    placement_rules,
+    rules,
+    security_rules,
+    volume_rules,
+)
 from jobman.local.api.cause import Cause, duplicate, forbidden, not_supported, required, wrong
+from jobman.local.api.selector_rules import label_key
 
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-_NODE_OPERATORS = ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
 _PREEMPTION = ("Never", "PreemptLowerPriority")
 _INT32_MAX = 2**31 - 1
 _REMEMBERED_BYTES = 8 * 1024
@@ -58,14 +65,9 @@ def spec(given: Spec, path: str) -> Iterator[Cause]:
     """What is wrong with a pod's spec, in the order Kubernetes tells it."""
     volumes = given.get("volumes", [])
     yield from volume_rules.volumes(volumes, f"{path}.volumes")
-    names = {volume.get("name", "") for volume in volumes}
-    taken: set[str] = set()
-    containers = given.get("containers", [])
-    if not containers:
-        yield required(f"{path}.containers")
-    yield from container_rules.containers(containers, f"{path}.containers", names, taken)
-    first = given.get("initContainers", [])
-    yield from container_rules.containers(first, f"{path}.initContainers", names, taken)
+    yield from _containers(given, path, {volume.get("name", "") for volume in volumes})
+    if given.get("hostNetwork"):
+        yield from network_rules.host_network(given.get("containers", []), f"{path}.containers")
     policy = given.get("restartPolicy", "Always")
     if policy not in _RESTART_POLICIES:
         yield not_supported(f"{path}.restartPolicy", policy, _RESTART_POLICIES)
@@ -73,28 +75,40 @@ def spec(given: Spec, path: str) -> Iterator[Cause]:
     if policy not in _DNS_POLICIES:
         yield not_supported(f"{path}.dnsPolicy", policy, _DNS_POLICIES)
     yield from metadata_rules.label_problems(given.get("nodeSelector", {}), f"{path}.nodeSelector")
-    yield from _affinity(given.get("affinity", {}), f"{path}.affinity")
-    yield from _gates(given.get("schedulingGates", []), f"{path}.schedulingGates")
-    yield from _names(given, path)
+    yield from security_rules.of_pod(given, f"{path}.securityContext")
+    yield from placement_rules.affinity(given.get("affinity", {}), f"{path}.affinity")
+    yield from network_rules.dns(given, f"{path}.dnsConfig")
+    yield from _gates(given, path)
+    constraints = given.get("topologySpreadConstraints", [])
+    yield from placement_rules.spread(constraints, f"{path}.topologySpreadConstraints")
+    yield from _name(given, path, "serviceAccountName", rules.dns_subdomain)
+    yield from _name(given, path, "nodeName", rules.dns_subdomain)
     yield from _deadline(given, f"{path}.activeDeadlineSeconds", 1)
-    yield from _tolerations(given.get("tolerations", []), f"{path}.tolerations")
+    yield from _name(given, path, "hostname", rules.dns_label)
+    yield from _name(given, path, "subdomain", rules.dns_label)
+    yield from placement_rules.tolerations(given.get("tolerations", []), f"{path}.tolerations")
+    yield from network_rules.host_aliases(given.get("hostAliases", []), f"{path}.hostAliases")
+    yield from _name(given, path, "priorityClassName", rules.dns_subdomain)
+    yield from _name(given, path, "runtimeClassName", rules.dns_subdomain)
     if given.get("preemptionPolicy", "Never") not in _PREEMPTION:
         yield not_supported(f"{path}.preemptionPolicy", given["preemptionPolicy"], _PREEMPTION)
 
 
-def _names(given: Spec, path: str) -> Iterator[Cause]:
-    checks = (
-        ("serviceAccountName", rules.dns_subdomain),
-        ("nodeName", rules.dns_subdomain),
-        ("hostname", rules.dns_label),
-        ("subdomain", rules.dns_label),
-        ("priorityClassName", rules.dns_subdomain),
-        ("runtimeClassName", rules.dns_subdomain),
-    )
-    for field, rule in checks:
-        name = given.get(field)
-        if name:
-            yield from (wrong(f"{path}.{field}", name, text) for text in rule(name))
+def _containers(given: Spec, path: str, volumes: Collection[str]) -> Iterator[Cause]:
+    taken: set[str] = set()
+    containers, first = given.get("containers", []), given.get("initContainers", [])
+    if not containers:
+        yield required(f"{path}.containers")
+    yield from container_rules.containers(containers, f"{path}.containers", volumes, taken)
+    yield from container_rules.init_containers(first, f"{path}.initContainers", volumes, taken)
+
+
+def _name(
+    given: Spec, path: str, field: str, rule: Callable[[str], Iterable[str]]
+) -> Iterator[Cause]:
+    name = given.get(field)
+    if name:
+        yield from (wrong(f"{path}.{field}", name, text) for text in rule(name))
 
 
 def _deadline(given: Spec, path: str, least: int) -> Iterator[Cause]:
@@ -103,84 +117,18 @@ def _deadline(given: Spec, path: str, least: int) -> Iterator[Cause]:
         yield wrong(path, seconds, f"must be between {least} and {_INT32_MAX}, inclusive")
 
 
-def _gates(gates: list[dict[str, Any]], path: str) -> Iterator[Cause]:
+def _gates(given: Spec, path: str) -> Iterator[Cause]:
+    """What a pod waits for, to be ready and to be scheduled."""
+    for index, gate in enumerate(given.get("readinessGates", [])):
+        yield from label_key(gate, f"{path}.readinessGates[{index}]", "conditionType")
     seen: set[str] = set()
-    for index, gate in enumerate(gates):
+    for index, gate in enumerate(given.get("schedulingGates", [])):
         name = gate.get("name", "")
-        where = f"{path}[{index}]"
+        where = f"{path}.schedulingGates[{index}]"
         yield from (wrong(where, name, text) for text in rules.qualified_name(name))
         if name in seen:
             yield duplicate(where, name)
         seen.add(name)
-
-
-def _affinity(affinity: Mapping[str, Any], path: str) -> Iterator[Cause]:
-    node = affinity.get("nodeAffinity", {})
-    where = f"{path}.nodeAffinity"
-    field = "requiredDuringSchedulingIgnoredDuringExecution"
-    if field in node:
-        terms = node[field].get("nodeSelectorTerms", [])
-        if not terms:
-            text = "must have at least one node selector term"
-            yield required(f"{where}.{field}.nodeSelectorTerms", text)
-        for index, term in enumerate(terms):
-            yield from _node_term(term, f"{where}.{field}.nodeSelectorTerms[{index}]")
-    field = "preferredDuringSchedulingIgnoredDuringExecution"
-    for index, each in enumerate(node.get(field, [])):
-        if not 1 <= each.get("weight", 0) <= 100:
-            text = "must be in the range 1-100"
-            yield wrong(f"{where}.{field}[{index}].weight", each.get("weight", 0), text)
-        yield from _node_term(each.get("preference", {}), f"{where}.{field}[{index}].preference")
-
-
-def _node_term(term: Mapping[str, Any], path: str) -> Iterator[Cause]:
-    for kind in ("matchExpressions", "matchFields"):
-        for index, each in enumerate(term.get(kind, [])):
-            where, operator = f"{path}.{kind}[{index}]", each.get("operator", "")
-            values = each.get("values", [])
-            if operator in ("In", "NotIn") and not values:
-                text = "must be specified when `operator` is 'In' or 'NotIn'"
-                yield required(f"{where}.values", text)
-            elif operator in ("Exists", "DoesNotExist") and values:
-                text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-                yield forbidden(f"{where}.values", text)
-            elif operator in ("Gt", "Lt") and len(values) != 1:
-                text = "must be specified single value when `operator` is 'Lt' or 'Gt'"
-                yield required(f"{where}.values", text)
-            elif operator not in _NODE_OPERATORS:
-                yield wrong(f"{where}.operator", operator, "not a valid selector operator")
-            if kind == "matchExpressions":
-                key = each.get("key", "")
-                problems = rules.qualified_name(key)
-                yield from (wrong(f"{where}.key", key, text) for text in problems)
-
-
-def _tolerations(tolerations: list[dict[str, Any]], path: str) -> Iterator[Cause]:
-    for index, each in enumerate(tolerations):
-        where, key = f"{path}[{index}]", each.get("key", "")
-        operator, effect = each.get("operator", "Equal"), each.get("effect", "")
-        if key:
-            yield from (wrong(f"{where}.key", key, text) for text in rules.qualified_name(key))
-        elif operator != "Exists":
-            text = (
-                "operator must be Exists when `key` is empty, which means"
-                ' "match all values and all keys"'
-            )
-            yield wrong(f"{where}.operator", each.get("operator", ""), text)
-        if each.get("tolerationSeconds") is not None and effect != "NoExecute":
-            text = "effect must be 'NoExecute' when `tolerationSeconds` is set"
-            yield wrong(f"{where}.effect", effect, text)
-        if operator == "Exists" and each.get("value"):
-            text = "value must be empty when `operator` is 'Exists'"
-            yield wrong(f"{where}.operator", {"value": each["value"]}, text)
-        elif operator == "Equal":
-            value = each.get("value", "")
-            problems = rules.label_value(value)
-            yield from (wrong(f"{where}.operator", value, text) for text in problems)
-        elif operator not in ("Exists", "Equal"):
-            yield not_supported(f"{where}.operator", operator, ("Equal", "Exists"))
-        if effect and effect not in _EFFECTS:
-            yield not_supported(f"{where}.effect", effect, _EFFECTS)
 
 
 def change(old: Spec, given: Spec) -> Iterator[Cause]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from jobman.local.api import rules
-from jobman.local.api.cause import Cause, required, wrong
+from jobman.local.api.cause import Cause, forbidden, required, wrong
 from jobman.values.quantity import Quantity, parse
 
 _CONTAINER = ("cpu", "memory", "ephemeral-storage")
@@ -59,6 +59,9 @@ def container(resources: Mapping[str, Any], path: str) -> Iterator[Cause]:
             yield from _against_limit(name, requests[name], limits[name], f"{path}.requests")
         elif is_fixed(name):
             yield required(f"{path}.limits", _NO_LIMIT)
+    names = {*limits, *requests}
+    if any(name.startswith("hugepages-") for name in names) and not names & {"cpu", "memory"}:
+        yield forbidden(path, "HugePages require cpu or memory")
 
 
 def _against_limit(name: str, request: str, limit: str, path: str) -> Iterator[Cause]:
