@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobman.local.api import pod_rules, rules, selectors
+from jobman.local.api import pod_rules, rules, selector_rules, selectors
 from jobman.local.api.cause import Cause, forbidden, not_supported, required, wrong
 
 Job = Mapping[str, Any]
@@ -124,15 +124,19 @@ def _spec(spec: Spec) -> Iterator[Cause]:
     template = spec.get("template", {})
     yield from pod_rules.template(template, "spec.template")
     yield from _restart_policy(spec, template.get("spec", {}).get("restartPolicy", "Always"))
-    selector = spec.get("selector")
-    if selector is None:
-        yield required("spec.selector")
-    elif not selectors.of_object(selector)(template.get("metadata", {}).get("labels", {})):
-        yield wrong(
-            "spec.template.metadata.labels",
-            template.get("metadata", {}).get("labels"),
-            "`selector` does not match template `labels`",
-        )
+    yield from _selector(spec.get("selector"), template.get("metadata", {}).get("labels"))
+
+
+def _selector(
+    selector: Mapping[str, Any] | None, labels: Mapping[str, str] | None
+) -> Iterator[Cause]:
+    """One that is well formed has to match the pods that the Job makes; none matches nothing."""
+    path = "spec.selector"
+    problems = list(selector_rules.label_selector(selector or {}, path))
+    yield from problems if selector is not None else [required(path)]
+    if not problems and (selector is None or not selectors.of_object(selector)(labels or {})):
+        text = "`selector` does not match template `labels`"
+        yield wrong("spec.template.metadata.labels", labels, text)
 
 
 def _mode(spec: Spec) -> Iterator[Cause]:
