@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection
 from typing import Any
 
-from jobman.local.api.cause import required
+from jobman.local.api.cause import required, wrong
 from jobman.local.api.resources import Resource
 from jobman.local.api.status import ApiError, bad_request, conflict, invalid
 from jobman.local.moments import now
@@ -16,6 +16,9 @@ Object = dict[str, Any]
 
 _GENERATED_BASE_MAX = 58
 _COUNTED = frozenset({"Job", "Pod", "PriorityClass"})
+_NEVER_BLINDLY = frozenset({"Lease"})
+"""Kinds that only who knows their version may replace."""
+
 _KEPT = (
     "uid",
     "creationTimestamp",
@@ -92,7 +95,7 @@ def carry_over(resource: Resource, old: Object, new: Object, *, is_patch: bool =
     """Keep what a writer left out, and the generation; what it changed is for validation to see.
 
     Raises a 409 for an object that is not at the writer's resourceVersion, or is another one
-    (of a patch validation tells that, too).
+    (of a patch validation tells that, too); a 422 where the version must be told and is not.
     """
     before, after = old["metadata"], new["metadata"]
     plural, group, name = resource.plural, resource.group, before["name"]
@@ -102,6 +105,9 @@ def carry_over(resource: Resource, old: Object, new: Object, *, is_patch: bool =
     version = after.get("resourceVersion")
     if version and version != before["resourceVersion"]:
         raise conflict(plural, group, name)
+    if not version and resource.kind in _NEVER_BLINDLY:
+        cause = wrong("metadata.resourceVersion", 0, "must be specified for an update")
+        raise invalid(plural, group, name, [cause])
     for key in _KEPT:
         if key in before and (key == "generation" or not after.get(key)):
             after[key] = before[key]

@@ -46,10 +46,10 @@ def apply_patch(content_type: str, kind: str, obj: dict[str, Any], patch: Any) -
 
 def _of_the_kind(obj: dict[str, Any], patched: dict[str, Any]) -> dict[str, Any]:
     """`patched`, unless it says that it is something else now. Raises ApiError 422."""
-    before, now = [(each.get("apiVersion"), each.get("kind")) for each in (obj, patched)]
-    if before != now:
-        why = f"cannot be {now[0]}, Kind={now[1]}: it is {before[0]}, Kind={before[1]}"
-        raise invalid("", "", "", [wrong("patch", json.dumps(patched), why)])
+    for key in ("apiVersion", "kind"):
+        if patched.get(key) and patched[key] != obj.get(key):
+            why = f"{key} cannot be {patched[key]}: it is {obj.get(key)}"
+            raise invalid("", "", "", [wrong("patch", json.dumps(patched), why)])
     return patched
 
 
