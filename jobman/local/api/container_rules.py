@@ -31,8 +31,7 @@ def containers(
     """What is wrong with containers that may mount `volumes`; `taken` collects their names."""
     for index, container in enumerate(given):
         where = f"{path}[{index}]"
-        yield from _container(container, where, volumes)
-        yield from _unique(container, where, taken)
+        yield from _container(container, where, volumes, taken)
         yield from hook_rules.hooks(container, where)
     yield from network_rules.host_ports(given, path)
 
@@ -43,22 +42,14 @@ def init_containers(
     """The same of those that run one after another before the others."""
     for index, container in enumerate(given):
         where = f"{path}[{index}]"
-        yield from _container(container, where, volumes)
-        yield from _unique(container, where, taken)
+        yield from _container(container, where, volumes, taken)
         yield from network_rules.host_ports([container], path)
         stays = container.get("restartPolicy") == "Always"
         yield from (hook_rules.hooks if stays else hook_rules.no_hooks)(container, where)
 
 
-def _unique(container: Mapping[str, Any], path: str, taken: set[str]) -> Iterator[Cause]:
-    name = container.get("name", "")
-    if name in taken:
-        yield duplicate(f"{path}.name", name)
-    taken.add(name)
-
-
 def _container(
-    container: Mapping[str, Any], path: str, volumes: Collection[str]
+    container: Mapping[str, Any], path: str, volumes: Collection[str], taken: set[str]
 ) -> Iterator[Cause]:
     name, image = container.get("name", ""), container.get("image", "")
     if not name:
@@ -82,6 +73,9 @@ def _container(
     yield from resource_rules.container(container.get("resources", {}), f"{path}.resources")
     context = container.get("securityContext", {})
     yield from security_rules.of_container(context, f"{path}.securityContext")
+    if name in taken:
+        yield duplicate(f"{path}.name", name)
+    taken.add(name)
 
 
 def env(variables: list[dict[str, Any]], path: str) -> Iterator[Cause]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from operator import gt, lt
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import status
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 Amounts = Mapping[str, Quantity]
 ANNOTATION = "kubernetes.io/limit-ranger"
+_SIDES = {"min": ("minimum", lt), "max": ("maximum", gt)}
 _RATIO = "{} max limit to request ratio per {} is {}, but "
 
 
@@ -51,10 +53,8 @@ def check_claim(registry: Registry, claim: Object) -> None:
         problems = [
             problem
             for limits in _of_type(limit_range, "PersistentVolumeClaim")
-            for problem in (
-                *_too_little(limits, requested, {}),
-                *_too_much_asked(limits, requested),
-            )
+            for side in _SIDES
+            for problem in _outside(limits, side, ("request", requested))
         ]
         _refuse("persistentvolumeclaims", claim, problems)
 
@@ -143,40 +143,24 @@ def _sum(parts: Iterable[Amounts]) -> dict[str, Quantity]:
 
 
 def _problems(limits: Object, requested: Amounts, limited: Amounts) -> Iterator[str]:
-    yield from _too_little(limits, requested, limited)
-    yield from _too_much(limits, requested, limited)
+    requests, bounds = ("request", requested), ("limit", limited)
+    yield from _outside(limits, "min", requests, bounds)
+    yield from _outside(limits, "max", bounds, requests)
     yield from _too_far_apart(limits, requested, limited)
 
 
-def _too_little(limits: Object, requested: Amounts, limited: Amounts) -> Iterator[str]:
-    for name, least in sorted(_amounts(limits.get("min", {})).items()):
-        text = f"minimum {name} usage per {limits['type']} is {least}"
-        if name not in requested:
-            yield f"{text}.  No request is specified"
-        elif requested[name] < least:
-            yield f"{text}, but request is {requested[name]}"
-        elif name in limited and limited[name] < least:
-            yield f"{text}, but limit is {limited[name]}"
-
-
-def _too_much(limits: Object, requested: Amounts, limited: Amounts) -> Iterator[str]:
-    for name, most in sorted(_amounts(limits.get("max", {})).items()):
-        text = f"maximum {name} usage per {limits['type']} is {most}"
-        if name not in limited:
-            yield f"{text}.  No limit is specified"
-        elif limited[name] > most:
-            yield f"{text}, but limit is {limited[name]}"
-        elif name in requested and requested[name] > most:
-            yield f"{text}, but request is {requested[name]}"
-
-
-def _too_much_asked(limits: Object, requested: Amounts) -> Iterator[str]:
-    for name, most in sorted(_amounts(limits.get("max", {})).items()):
-        text = f"maximum {name} usage per {limits['type']} is {most}"
-        if name not in requested:
-            yield f"{text}.  No request is specified"
-        elif requested[name] > most:
-            yield f"{text}, but request is {requested[name]}"
+def _outside(limits: Object, side: str, *given: tuple[str, Amounts]) -> Iterator[str]:
+    """What is beyond that side of the range; the first of `given` must be there."""
+    word, is_beyond = _SIDES[side]
+    for name, enforced in sorted(_amounts(limits.get(side, {})).items()):
+        text = f"{word} {name} usage per {limits['type']} is {enforced}"
+        if name not in given[0][1]:
+            yield f"{text}.  No {given[0][0]} is specified"
+            continue
+        for what, amounts in given:
+            if name in amounts and is_beyond(amounts[name], enforced):
+                yield f"{text}, but {what} is {amounts[name]}"
+                break
 
 
 def _too_far_apart(limits: Object, requested: Amounts, limited: Amounts) -> Iterator[str]:

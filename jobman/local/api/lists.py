@@ -87,7 +87,7 @@ class Page:
 def page(store: Store, selection: Selection, query: Mapping[str, str]) -> Page:
     """The page that a request asks for. Raises 400, 410 and 504 as Kubernetes does."""
     limit = integer(query, "limit") or 0
-    integer(query, "timeoutSeconds")
+    integer(query, "timeoutSeconds")  # a list takes no time worth a limit, but it must be a number
     token = query.get("continue", "")
     version = query.get("resourceVersion", "")
     _check_version(store, query, version, token)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 from jobman.local.api import json_patch, strategic_merge
-from jobman.local.api.cause import wrong
 from jobman.local.api.decode import json_type
-from jobman.local.api.status import ApiError, bad_request, invalid
+from jobman.local.api.schema import invalid_patch
+from jobman.local.api.status import ApiError, bad_request
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -49,7 +48,7 @@ def _of_the_kind(obj: dict[str, Any], patched: dict[str, Any]) -> dict[str, Any]
     for key in ("apiVersion", "kind"):
         if patched.get(key) and patched[key] != obj.get(key):
             why = f"{key} cannot be {patched[key]}: it is {obj.get(key)}"
-            raise invalid("", "", "", [wrong("patch", json.dumps(patched), why)])
+            raise invalid_patch(patched, why)
     return patched
 
 

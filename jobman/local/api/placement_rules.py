@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jobman.local.api import rules
 from jobman.local.api.cause import Cause, duplicate, not_supported, required, wrong
 from jobman.local.api.selector_rules import label_key, label_selector, node_term
+
+Rule = Callable[[Mapping[str, Any], str], Iterator[Cause]]
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
@@ -31,25 +33,22 @@ def _node_affinity(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
             yield required(where, "must have at least one node selector term")
         for index, term in enumerate(terms):
             yield from node_term(term, f"{where}[{index}]")
-    for index, each in enumerate(given.get(_PREFERRED, [])):
-        where = f"{path}.{_PREFERRED}[{index}]"
-        yield from _weight(each, where)
-        yield from node_term(each.get("preference", {}), f"{where}.preference")
+    yield from _preferred(given, path, "preference", node_term)
 
 
 def _pod_affinity(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
     for index, term in enumerate(given.get(_REQUIRED, [])):
         yield from _pod_term(term, f"{path}.{_REQUIRED}[{index}]")
+    yield from _preferred(given, path, "podAffinityTerm", _pod_term)
+
+
+def _preferred(given: Mapping[str, Any], path: str, field: str, rule: Rule) -> Iterator[Cause]:
+    """Wishes of some weight each, whose terms are in `field`."""
     for index, each in enumerate(given.get(_PREFERRED, [])):
-        where = f"{path}.{_PREFERRED}[{index}]"
-        yield from _weight(each, where)
-        yield from _pod_term(each.get("podAffinityTerm", {}), f"{where}.podAffinityTerm")
-
-
-def _weight(preferred: Mapping[str, Any], path: str) -> Iterator[Cause]:
-    weight = preferred.get("weight", 0)
-    if not 1 <= weight <= 100:
-        yield wrong(f"{path}.weight", weight, "must be in the range 1-100")
+        where, weight = f"{path}.{_PREFERRED}[{index}]", each.get("weight", 0)
+        if not 1 <= weight <= 100:
+            yield wrong(f"{where}.weight", weight, "must be in the range 1-100")
+        yield from rule(each.get(field, {}), f"{where}.{field}")
 
 
 def _pod_term(term: Mapping[str, Any], path: str) -> Iterator[Cause]:

@@ -56,7 +56,8 @@ def check(registry: Registry, resource: Resource, obj: Object) -> None:
     quotas = registry.list("resourcequotas", namespace)
     asked = used_by(resource.name, obj) if quotas else {}
     for quota in quotas:
-        if not takes(quota)(resource.name, obj):
+        counted = takes(quota)
+        if not counted(resource.name, obj):
             continue
         hard = {k: parse(v) for k, v in quota.get("spec", {}).get("hard", {}).items()}
         if resource.name == "pods":
@@ -65,27 +66,25 @@ def check(registry: Registry, resource: Resource, obj: Object) -> None:
             name: amount for name, amount in asked.items() if name in hard and amount.value
         }
         if concerned:
-            _check_room(registry, quota, hard, concerned, resource, obj)
+            used = usage(registry, namespace, concerned, counted)
+            _check_room(quota, hard, concerned, used, resource, obj)
 
 
 def _check_room(
-    registry: Registry,
     quota: Object,
     hard: Amounts,
     asked: Amounts,
+    used: Mapping[str, str],
     resource: Resource,
     obj: Object,
 ) -> None:
-    about = obj["metadata"]
-    found = usage(registry, about["namespace"], asked, takes(quota))
-    used = {k: parse(v) for k, v in found.items()}
-    over = sorted(name for name in asked if used[name] + asked[name] > hard[name])
+    over = sorted(name for name in asked if parse(used[name]) + asked[name] > hard[name])
     if over:
         listed = [",".join(f"{n}={amounts[n]}" for n in over) for amounts in (asked, used, hard)]
         raise status.forbidden(
             resource.plural,
             resource.group,
-            about["name"],
+            obj["metadata"]["name"],
             f"exceeded quota: {quota['metadata']['name']}, requested: {listed[0]},"
             f" used: {listed[1]}, limited: {listed[2]}",
         )

@@ -65,8 +65,7 @@ def check_patched(resource: Resource, obj: Any, mode: Mode) -> tuple[dict[str, A
     try:
         shaped, warnings = decode_as(resource.kind, obj, mode)
     except ValueError as error:
-        shown = json.dumps(json.dumps(obj, separators=(",", ":"), ensure_ascii=False))
-        raise _invalid_patch(f"Invalid value: {shown}: {error}") from None
+        raise invalid_patch(obj, str(error)) from None
     return _named(resource, shaped), warnings
 
 
@@ -96,7 +95,10 @@ def decode_as(type_name: str, obj: Any, mode: Mode) -> tuple[dict[str, Any], lis
     return shaped, walk.unknown
 
 
-def _invalid_patch(message: str) -> ApiError:
+def invalid_patch(obj: Any, why: str) -> ApiError:
+    """The refusal of a patch that makes this of an object."""
+    shown = json.dumps(json.dumps(obj, separators=(",", ":"), ensure_ascii=False))
+    message = f"Invalid value: {shown}: {why}"
     return invalid("", "", "", [Cause("FieldValueInvalid", "patch", message)])
 
 

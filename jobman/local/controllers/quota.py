@@ -56,8 +56,9 @@ class _Count:
 
     def put(self, key: Key, obj: Object | None) -> bool:
         """An object is this one now, or gone; whether that changes the sums."""
-        counted = obj is not None and self._takes(key.resource, obj)
-        return self.usage.put(key, used_by(key.resource, obj) if obj and counted else {})
+        if obj is None or not self._takes(key.resource, obj):
+            return self.usage.put(key, {})
+        return self.usage.put(key, used_by(key.resource, obj))
 
 
 class QuotaController(Controller[Key]):
