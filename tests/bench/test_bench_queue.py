@@ -99,9 +99,7 @@ def test_publishing_100_000_pods_stays_small(
     fill(kubeconfig, 100_000)
     publish = jobman("--local", "-n", NAMESPACE, "queue", "publish", "--names")
     cost = bench.measure(publish, env)
-    configuration = k8s.Configuration()
-    k8s_config.load_kube_config(kubeconfig, client_configuration=configuration)
-    with k8s.ApiClient(configuration) as api:
+    with client_of(kubeconfig) as api:
         core = k8s.CoreV1Api(api)
         sizes = [
             len(core.read_namespaced_config_map(name, NAMESPACE).data[name].encode())
@@ -117,13 +115,18 @@ def fill(kubeconfig: str, pods: int) -> None:
     subprocess.run([sys.executable, __file__, kubeconfig, str(pods)], check=True)
 
 
+def client_of(kubeconfig: str) -> k8s.ApiClient:
+    """The official client, to be closed."""
+    configuration = k8s.Configuration()
+    k8s_config.load_kube_config(kubeconfig, client_configuration=configuration)
+    return k8s.ApiClient(configuration)
+
+
 def make_pods(
     kubeconfig: str, pods: int, namespace: str = NAMESPACE, *, inert: bool = False
 ) -> None:
     """Active pods on the simulated nodes, one in twenty without a node; `inert`: all without."""
-    configuration = k8s.Configuration()
-    k8s_config.load_kube_config(kubeconfig, client_configuration=configuration)
-    with k8s.ApiClient(configuration) as api, concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with client_of(kubeconfig) as api, concurrent.futures.ThreadPoolExecutor(8) as pool:
         core = k8s.CoreV1Api(api)
         if not core.list_namespace(field_selector=f"metadata.name={namespace}").items:
             core.create_namespace({"metadata": {"name": namespace}})

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.test_bench_queue import make_pods
+from bench.test_bench_queue import client_of, make_pods
 from kubernetes import client as k8s
-from kubernetes import config as k8s_config
 from plugins import recorded_lists
 from plugins.paced_server import Answer, Asked, answer, pages, serving
 from plugins.scripted_server import certificate
@@ -99,9 +98,7 @@ def inert_pods(kubeconfig: str) -> Iterator[None]:
         make_pods(kubeconfig, PODS, namespace, inert=True)
         yield
     finally:
-        configuration = k8s.Configuration()
-        k8s_config.load_kube_config(kubeconfig, client_configuration=configuration)
-        with k8s.ApiClient(configuration) as api:
+        with client_of(kubeconfig) as api:
             core = k8s.CoreV1Api(api)
             core.delete_collection_namespaced_pod(namespace, grace_period_seconds=0)
             core.delete_namespace(namespace)

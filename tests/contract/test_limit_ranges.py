@@ -18,14 +18,12 @@ KEPT = ("requests", "limits")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    found = ApiServer(tmp_path_factory.mktemp("cluster"))
-    found.start()
-    for name, limit_range in RECORDED["ranges"].items():
-        found.ask("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
-        path = f"/api/v1/namespaces/{name}/limitranges"
-        assert found.ask("POST", path, body=limit_range).code == 201
-    yield found
-    found.stop()
+    with ApiServer(tmp_path_factory.mktemp("cluster")) as found:
+        for name, limit_range in RECORDED["ranges"].items():
+            found.ask("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
+            path = f"/api/v1/namespaces/{name}/limitranges"
+            assert found.ask("POST", path, body=limit_range).code == 201
+        yield found
 
 
 @pytest.mark.parametrize("case", RECORDED["cases"], ids=lambda case: case["range"])

@@ -32,11 +32,9 @@ _VALUE = re.compile(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    found = ApiServer(tmp_path_factory.mktemp("cluster"))
-    found.start()
-    found.ask("POST", "/api/v1/namespaces", body={"metadata": {"name": NAMESPACE}})
-    yield found
-    found.stop()
+    with ApiServer(tmp_path_factory.mktemp("cluster")) as found:
+        found.ask("POST", "/api/v1/namespaces", body={"metadata": {"name": NAMESPACE}})
+        yield found
 
 
 @pytest.mark.parametrize("case", CASES)

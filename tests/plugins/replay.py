@@ -75,13 +75,11 @@ class Replay:
 def replay(directory: Path) -> Iterator[Replay]:
     """A server for replays."""
     node = RecordedNode(directory / "log")
-    server = ApiServer(directory, users=USERS, node=node)
-    server.start()
-    try:
-        yield Replay(server, node)
-    finally:
-        server.on_loop(node.close)
-        server.stop()
+    with ApiServer(directory, users=USERS, node=node) as server:
+        try:
+            yield Replay(server, node)
+        finally:
+            server.on_loop(node.close)
 
 
 async def _exec(port: int, recording: Recording) -> list[str]:

@@ -17,13 +17,11 @@ POD = "/api/v1/namespaces/default/pods/p"
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[ApiServer]:
     """A server with a running pod."""
-    server = ApiServer(tmp_path)
-    server.start()
     made = pod("p", nodeName="n") | {"status": {"phase": "Running"}}
     made["metadata"] |= {"namespace": "default", "uid": "u"}
-    server.put("pods", made)
-    yield server
-    server.stop()
+    with ApiServer(tmp_path) as server:
+        server.put("pods", made)
+        yield server
 
 
 @pytest.mark.parametrize(

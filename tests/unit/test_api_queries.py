@@ -20,10 +20,8 @@ MAPS = "/api/v1/namespaces/default/configmaps"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ApiServer]:
-    found = ApiServer(tmp_path)
-    found.start()
-    yield found
-    found.stop()
+    with ApiServer(tmp_path) as found:
+        yield found
 
 
 @pytest.mark.parametrize(

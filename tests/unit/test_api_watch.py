@@ -34,14 +34,12 @@ def test_who_does_not_read_is_let_go(registry: Registry) -> None:
 
 
 def test_who_is_gone_is_not_waited_for(tmp_path: Path) -> None:
-    server = ApiServer(tmp_path)
-    server.start()
+    path = "/api/v1/namespaces/default/pods?watch=1&fieldSelector=metadata.name%3Dnobody"
+    with ApiServer(tmp_path) as server:
 
-    def handled() -> int:
-        return server.on_loop(lambda: len(asyncio.all_tasks()))
+        def handled() -> int:
+            return server.on_loop(lambda: len(asyncio.all_tasks()))
 
-    try:
-        path = "/api/v1/namespaces/default/pods?watch=1&fieldSelector=metadata.name%3Dnobody"
         before = handled()
         for _ in range(5):
             with server.connection() as connection:
@@ -51,5 +49,3 @@ def test_who_is_gone_is_not_waited_for(tmp_path: Path) -> None:
         while handled() > before and time.monotonic() < end:
             pass
         assert handled() == before
-    finally:
-        server.stop()

@@ -241,15 +241,13 @@ def _check_answer(sock: socket.socket, sent: Sent) -> None:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     directory: Path = tmp_path_factory.mktemp("fuzz")
-    server = ApiServer(directory)
-    server.start()
     kept = _Kept()
-    logging.getLogger().addHandler(kept)
-    server.ask("POST", f"{NS}/pods", body=VALID[f"{NS}/pods"])
-    server.ask("POST", COLLECTIONS[0], body=VALID[COLLECTIONS[0]])
-    yield Target(server, kept.texts)
-    logging.getLogger().removeHandler(kept)
-    server.stop()
+    with ApiServer(directory) as server:
+        logging.getLogger().addHandler(kept)
+        server.ask("POST", f"{NS}/pods", body=VALID[f"{NS}/pods"])
+        server.ask("POST", COLLECTIONS[0], body=VALID[COLLECTIONS[0]])
+        yield Target(server, kept.texts)
+        logging.getLogger().removeHandler(kept)
 
 
 # What is sent ------------------------------------------------------------------------------
@@ -725,31 +723,27 @@ def test_a_request_cut_in_the_middle_harms_nothing(target: Target, cut: int) -> 
 
 
 def test_a_caller_that_never_asks_is_let_go(tmp_path: Path) -> None:
-    server = ApiServer(tmp_path, headers_s=0.2)
-    server.start()
-    try:
-        with socket.create_connection(("127.0.0.1", server.port), ANSWER_S) as sock:
-            sock.sendall(b"GET /readyz HTTP/1.1\r\nHost:")
-            assert sock.recv(100) == b""
-    finally:
-        server.stop()
+    with (
+        ApiServer(tmp_path, headers_s=0.2) as server,
+        socket.create_connection(("127.0.0.1", server.port), ANSWER_S) as sock,
+    ):
+        sock.sendall(b"GET /readyz HTTP/1.1\r\nHost:")
+        assert sock.recv(100) == b""
 
 
 @pytest.mark.parametrize("length", ["Content-Length: 90", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 def test_a_body_that_never_ends_is_cut(tmp_path: Path, method: str, length: str) -> None:
-    server = ApiServer(tmp_path, body_s=0.2)
-    server.start()
     place = f"{NS}/configmaps" if method == "POST" else f"{NS}/configmaps/x"
     head = _POST.replace(f"POST {NS}/configmaps", f"{method} {place}")
-    try:
-        with socket.create_connection(("127.0.0.1", server.port), ANSWER_S) as sock:
-            sock.sendall(f"{head}{length}\r\n\r\n".encode())
-            answer = http.client.HTTPResponse(sock)
-            answer.begin()
-            status = json.loads(answer.read())
-    finally:
-        server.stop()
+    with (
+        ApiServer(tmp_path, body_s=0.2) as server,
+        socket.create_connection(("127.0.0.1", server.port), ANSWER_S) as sock,
+    ):
+        sock.sendall(f"{head}{length}\r\n\r\n".encode())
+        answer = http.client.HTTPResponse(sock)
+        answer.begin()
+        status = json.loads(answer.read())
     assert (answer.status, status["code"], status["reason"]) == (504, 504, "Timeout")
     assert status["message"] == "Timeout: request did not complete within the allotted timeout"
 
