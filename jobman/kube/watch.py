@@ -215,8 +215,9 @@ class Watch(Generic[T]):
 
     def _outlive(self, error: JobmanError, began: float) -> None:
         """Wait for the server to come back; raise when that takes too long."""
-        self._lost_since = began if self._lost_since is None else self._lost_since
-        if time.monotonic() - self._lost_since > self._outage_s:
+        now = time.monotonic()
+        self._lost_since = now if self._lost_since is None else self._lost_since
+        if now - self._lost_since > self._outage_s:
             raise error
         self._rest(began)
         if self._remaining_s() <= 0 and not self._ever_answered:

@@ -164,10 +164,10 @@ def test_a_line_that_does_not_fit_is_an_error(
         list(client.watch(PODS, resource_version="5"))
 
 
-def held(until: threading.Event, *first: bytes) -> Iterator[bytes]:
+def held(until: threading.Event, *first: bytes, most_s: float = 60) -> Iterator[bytes]:
     """Chunks, and then a silent connection."""
     yield from first
-    until.wait(60)
+    until.wait(most_s)
 
 
 def test_it_ends_at_the_deadline(client: Client, pods: Collection) -> None:
@@ -220,6 +220,14 @@ def test_an_outage_is_waited_out_but_not_for_ever(
     with pytest.raises(UnreachableError):
         list(client.watch(PODS, resource_version="5"))
     assert time.monotonic() - began > 0.2
+
+
+def test_an_outage_begins_when_the_connection_is_lost(client: Client, pods: Collection) -> None:
+    lived = held(threading.Event(), line("ADDED", pod("a", 6)), most_s=0.5)
+    pods.watches.append(Reply(chunks=lived, cut=True))
+    pods.watched(line("MODIFIED", pod("a", 7)))
+    watch = client.watch(PODS, resource_version="5", outage_s=0.2)
+    assert seen(watch) == ["ADDED a6", "MODIFIED a7"]
 
 
 def test_a_server_that_never_answered_is_an_error_at_the_deadline(
