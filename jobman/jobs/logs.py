@@ -9,6 +9,8 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from jobman.errors import InvalidError, JobmanError, UnavailableError, UnreachableError
@@ -24,12 +26,13 @@ Counts = dict[bytes, int]
 _LONGEST_STAMP = 40
 _NO_LOG = b"unable to retrieve container logs for "
 """What a kubelet sends, in the place of the log, for a container that it no longer has."""
-_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)(?: |$)")
+_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)(?: |$)")
+"""A node writes in the zone of its own clock."""
 
 
 @dataclass
 class ResumePoint:
-    """How far a log was read, to the second and, within the last seconds, to the line.
+    """How far a log was read, to the second (of UTC) and, within the last seconds, to the line.
 
     The server takes `sinceTime` to the second only and sends that second again. Stamps are
     counted, not compared: lines of two streams need not come in the order of their stamps.
@@ -62,7 +65,7 @@ class ResumePoint:
 
     def take(self, stamp: re.Match[bytes]) -> bool:
         """`accept` of a line by its stamp."""
-        text, second = stamp[0], stamp[1]
+        text, second = stamp[0], _in_utc(stamp[1], stamp[2])
         if self._repeats and self._is_repeat(text):
             return False
         if second > self._second:
@@ -81,10 +84,18 @@ class ResumePoint:
         return left > 0
 
 
-def without_stamp(line: bytes) -> bytes:
-    """The line as its program wrote it."""
-    match = _STAMP.match(line)
-    return line[match.end() :] if match else line
+def _in_utc(second: bytes, zone: bytes) -> bytes:
+    return second if zone == b"Z" else _moved_to_utc(second, zone)
+
+
+@lru_cache(maxsize=64)
+def _moved_to_utc(second: bytes, zone: bytes) -> bytes:
+    """Many lines share a second; one that is no moment stays as it is."""
+    try:
+        moment = datetime.fromisoformat((second + zone).decode("ascii")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return second
+    return moment.replace(tzinfo=None).isoformat().encode("ascii")
 
 
 class Sink(Protocol):

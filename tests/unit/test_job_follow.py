@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -103,6 +104,31 @@ def test_a_connection_that_ends_too_early_is_taken_up_again(
     assert out == b"one\ntwo\nthree\nfour\n"
     assert view.state is State.SUCCEEDED
     assert len(world.asked_logs("a-x")) == 3
+
+
+@pytest.mark.parametrize("zone_h", [8, -5])
+def test_a_node_whose_clock_is_not_on_utc(client: Client, world: JobWorld, zone_h: int) -> None:
+    """The server sends what is no older than `sinceTime`, whole seconds."""
+    begin = datetime(2026, 11, 21, 11, 52, tzinfo=timezone(timedelta(hours=zone_h)))
+    log = [(begin + timedelta(seconds=n), f"line {n}\n") for n in range(6)]
+
+    def since(asked: Asked, lines: int) -> bytes:
+        first = datetime.fromisoformat(asked.query.get("sinceTime", "2000-01-01T00:00:00Z"))
+        sent = [f"{at.isoformat()} {text}" for at, text in log[:lines] if at >= first]
+        return "".join(sent).encode()
+
+    world.jobs.put(a_job("a"))
+    world.pods.put(a_pod("a", **running()))
+    world.log(
+        "a-x",
+        lambda asked: log_of(since(asked, 4), cut=True)(asked),
+        lambda asked: log_of(since(asked, 5), then=ends(world))(asked),
+        lambda asked: log_of(since(asked, 6))(asked),
+    )
+    lacking: list[str] = []
+    _, out = run(client, on_incomplete=lambda _, why: lacking.append(why))
+    assert out.decode() == "".join(text for _, text in log)
+    assert lacking == []
 
 
 def test_what_came_between_the_streams_end_and_the_containers_is_read(
