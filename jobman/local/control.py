@@ -58,7 +58,7 @@ def ensure_started(
     jobs go on. `options` are more words for a daemon that has to be started. Raises
     UnreachableError with the end of the daemon's log when it cannot start.
     """
-    place = State(state or state_dir(os.environ))
+    place = _trusted(state)
     running = _running(place)
     if running is not None and running.version == __version__:
         return place.kubeconfig
@@ -75,13 +75,13 @@ def ensure_started(
 
 def find(state: Path | None = None) -> Path | None:
     """The kubeconfig of the running daemon, or None; starts nothing."""
-    place = State(state or state_dir(os.environ))
+    place = _trusted(state)
     return place.kubeconfig if _running(place) is not None else None
 
 
 def status(state: Path | None = None) -> DaemonFacts | None:
     """What the running daemon says of itself, or None."""
-    return _running(State(state or state_dir(os.environ)))
+    return _running(_trusted(state))
 
 
 def stop(state: Path | None = None, *, kill: bool = False) -> int:
@@ -89,7 +89,7 @@ def stop(state: Path | None = None, *, kill: bool = False) -> int:
 
     Raises NotFoundError when there is neither a daemon nor, with `kill`, a container.
     """
-    place = State(state or state_dir(os.environ))
+    place = _trusted(state)
     if not place.root.is_dir():
         raise NotFoundError("the embedded cluster is not running")
     with _locked(place.start_lock):
@@ -105,7 +105,7 @@ def stop(state: Path | None = None, *, kill: bool = False) -> int:
 
 def reset(state: Path | None = None) -> None:
     """Stop the daemon, end every container and delete all state."""
-    place = State(state or state_dir(os.environ))
+    place = _trusted(state)
     if not place.root.is_dir():
         return
     with _locked(place.start_lock):
@@ -114,6 +114,13 @@ def reset(state: Path | None = None) -> None:
             _end(place, running)
         _kill(_living(place))
         places.remove_tree(place.root)
+
+
+def _trusted(state: Path | None) -> State:
+    """The state at `state`, or at its usual place; ConfigError where it may be somebody else's."""
+    place = State(state or state_dir(os.environ))
+    place.check()
+    return place
 
 
 def _running(place: State) -> DaemonFacts | None:
@@ -268,7 +275,7 @@ def make_user(state: Path, name: str, groups: Sequence[str]) -> Path:
 
     Raises NotFoundError when no daemon runs.
     """
-    running = _running(State(state))
+    running = _running(_trusted(state))
     if running is None:
         raise NotFoundError("the embedded cluster is not running")
     secret = "user-" + name.encode().hex()
@@ -292,7 +299,7 @@ def simulate(state: Path, data: Mapping[str, str]) -> None:
 
     Returns when they are there. Raises NotFoundError when no daemon runs.
     """
-    running = _running(State(state))
+    running = _running(_trusted(state))
     if running is None:
         raise NotFoundError("the embedded cluster is not running")
     path = "/api/v1/namespaces/kube-system/configmaps"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import socket
 import stat
@@ -29,6 +30,8 @@ UNFIT_FILE_SYSTEMS = frozenset(
         *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs", "fuse.rclone"),
     }
 )
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+"""How the kernel writes a blank or a backslash in the name of a mount point."""
 
 
 @dataclass(frozen=True)
@@ -96,23 +99,67 @@ class State:
         """Every run of every container that has left something on the disk."""
         return list(self.pods.glob(f"*/{layout.RUN_DIRECTORIES}"))
 
+    def guarded(self) -> list[Path]:
+        """The directories that must be the owner's own, from the top.
+
+        `root`, and of those above it the ones that stand where anybody may make one.
+        """
+        shared = _shared_place()
+        above = [place for place in self.root.parents if place.is_relative_to(shared)]
+        return [*reversed(above), self.root]
+
+    def check(self) -> None:
+        """See that nobody else can have put anything there; to be called before it is read.
+
+        What is not there yet is well. Raises ConfigError.
+        """
+        try:
+            for place in self.guarded():
+                check_own(place, shared=self.root.is_relative_to(_shared_place()))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unfit(error) from error
+
     def create(self) -> None:
         """Make the directory, for its owner alone. Raises ConfigError when it is another's."""
+        self.check()
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            facts = self.root.stat()
-            if facts.st_uid != os.geteuid():
-                raise ConfigError(
-                    f"{self.root} belongs to another user",
-                    hint=f"set {STATE_VARIABLE} to a directory of your own",
-                )
-            if stat.S_IMODE(facts.st_mode) != 0o700:
-                self.root.chmod(0o700)
+            for place in self.guarded():
+                place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.check()
+            for place in self.guarded():
+                if stat.S_IMODE(place.stat().st_mode) != 0o700:
+                    place.chmod(0o700)
         except OSError as error:
-            raise ConfigError(
-                f"the embedded cluster cannot keep its state in {self.root}: {error.strerror}",
-                hint=f"set {STATE_VARIABLE} to a directory of yours on a local disk",
-            ) from error
+            raise self._unfit(error) from error
+
+    def _unfit(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"the embedded cluster cannot keep its state in {self.root}: {error.strerror}",
+            hint=f"set {STATE_VARIABLE} to a directory of yours on a local disk",
+        )
+
+
+def check_own(place: Path, *, shared: bool) -> None:
+    """See that the directory is the caller's own.
+
+    `shared`: anybody may have made it, so that it may be neither a symbolic link nor writable by
+    others. Raises ConfigError, or OSError where it is not to be seen.
+    """
+    facts = place.lstat() if shared else place.stat()
+    if facts.st_uid != os.geteuid():
+        problem = "belongs to another user"
+    elif not stat.S_ISDIR(facts.st_mode):
+        problem = "is no directory"
+    elif shared and facts.st_mode & 0o022:
+        problem = "can be written by others"
+    else:
+        return
+    raise ConfigError(
+        f"the embedded cluster cannot trust its state: {place} {problem}",
+        hint=f"set {STATE_VARIABLE} to a directory of your own on a local disk",
+    )
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
@@ -125,7 +172,12 @@ def state_dir(environ: Mapping[str, str]) -> Path:
     usual = _user_state(environ) / "jobman" / "local" / machine_id()
     if is_local(usual) and _can_be_made(usual):
         return usual
-    return Path(f"/var/tmp/jobman-{os.geteuid()}") / "local" / machine_id()
+    return _shared_place() / "local" / machine_id()
+
+
+def _shared_place() -> Path:
+    """A name that is the owner's by custom alone: whoever comes first can make it."""
+    return Path(f"/var/tmp/jobman-{os.geteuid()}")
 
 
 def _user_state(environ: Mapping[str, str]) -> Path:
@@ -153,15 +205,15 @@ def _can_be_made(path: Path) -> bool:
     return os.access(_existing(path), os.W_OK | os.X_OK)
 
 
-def is_local(path: Path, mountinfo: str | None = None) -> bool:
+def is_local(path: Path, mountinfo: bytes | None = None) -> bool:
     """Whether the file system under `path` is a disk of this machine."""
     if mountinfo is None:
-        mountinfo = Path("/proc/self/mountinfo").read_text()
+        mountinfo = Path("/proc/self/mountinfo").read_bytes()
     kinds = {}
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        point = before.split(" ")[4].encode().decode("unicode_escape")
-        kinds[point] = after.split(" ")[0]
+    for line in filter(None, mountinfo.split(b"\n")):
+        before, _, after = line.partition(b" - ")
+        point = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), before.split(b" ")[4])
+        kinds[os.fsdecode(point)] = after.split(b" ")[0].decode()
     real = _existing(path).resolve()
     for place in (real, *real.parents):
         if str(place) in kinds:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobman.errors import ConfigError
-from jobman.local import devices, node, places
+from jobman.local import control, devices, node, places
 from jobman.local.devices import Devices, NoDevicesError
 from jobman.local.node import Gpu, Machine
 from jobman.local.places import State
@@ -153,16 +154,24 @@ def test_a_pod_that_finds_no_room_is_refused_in_a_kubelets_words() -> None:
     assert refused.reason == "OutOfpods"
 
 
-MOUNTS = """\
+MOUNTS = b"""\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:50 / /home rw - nfs4 server:/home rw
 31 30 8:2 / /home/local\\040disk rw - ext4 /dev/sdb rw
+32 22 0:51 / /data/m\xc3\xbcller rw - nfs4 server:/data rw
+33 22 0:51 / /data/\xff\\134\xff rw - nfs4 server:/data rw
 """
 
 
 @pytest.mark.parametrize(
     ("path", "local"),
-    [("/nowhere/x", True), ("/home/me/.local", False), ("/home/local disk/x", True)],
+    [
+        ("/nowhere/x", True),
+        ("/home/me/.local", False),
+        ("/home/local disk/x", True),
+        ("/data/müller/x", False),
+        ("/data/\udcff\\\udcff/x", False),
+    ],
 )
 def test_network_file_systems_are_seen(
     path: str, local: bool, monkeypatch: pytest.MonkeyPatch
@@ -195,6 +204,67 @@ def test_the_state_directory_is_its_owners_alone(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot keep its state"):
         State(tmp_path / "file" / "x").create()
+
+
+def test_what_stands_where_anybody_may_make_it_is_guarded() -> None:
+    shared = Path(f"/var/tmp/jobman-{os.geteuid()}")
+    below = shared / "local" / "id"
+    assert State(below).guarded() == [shared, shared / "local", below]
+    assert State(Path("/home/me/state")).guarded() == [Path("/home/me/state")]
+
+
+@pytest.mark.parametrize(
+    ("make", "shared", "problem"),
+    [
+        (lambda place: place.mkdir(mode=0o700), True, None),
+        (lambda place: place.mkdir(mode=0o755), True, None),
+        (lambda place: (place.mkdir(), place.chmod(0o775)), True, "can be written by others"),
+        (lambda place: (place.mkdir(), place.chmod(0o702)), True, "can be written by others"),
+        (lambda place: (place.mkdir(), place.chmod(0o775)), False, None),
+        (lambda place: place.symlink_to(place.parent), True, "is no directory"),
+        (lambda place: place.symlink_to(place.parent), False, None),
+        (lambda place: place.touch(), False, "is no directory"),
+    ],
+)
+def test_what_others_can_have_made_is_not_trusted(
+    make: Callable[[Path], Any], shared: bool, problem: str | None, tmp_path: Path
+) -> None:
+    place = tmp_path / "state"
+    make(place)
+    if problem is None:
+        places.check_own(place, shared=shared)
+        return
+    with pytest.raises(ConfigError, match=f"{place} {problem}") as error:
+        places.check_own(place, shared=shared)
+    assert "JOBMAN_LOCAL_STATE" in (error.value.hint or "")
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A state directory of somebody else, in which a daemon seems to run."""
+    if os.geteuid() != 0:
+        return Path("/")
+    place = tmp_path / "foreign"
+    place.mkdir()
+    os.chown(place, 12346, 12346)
+    return place
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        control.ensure_started,
+        control.find,
+        control.status,
+        control.stop,
+        control.reset,
+        lambda place: control.make_user(place, "alice", []),
+        lambda place: control.simulate(place, {}),
+    ],
+)
+def test_nothing_of_another_user_is_read(use: Callable[[Path], Any], foreign: Path) -> None:
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        use(foreign)
 
 
 def test_a_tree_goes_whatever_its_rights(tmp_path: Path) -> None:
