@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,9 @@ def kubeconfig(
     if embedded or (_is_loopback(configuration.host) and "proxy-url" not in cluster):
         configuration.proxy = None
     changing = embedded or any(user.get(way) for way in ("exec", "tokenFile", "auth-provider"))
+    api = _api(configuration)
     return Connection(
-        api=_api(configuration),
+        api=api,
         namespace=_namespace(namespace or source.entry.get("namespace")),
         origin=origin,
         embedded=embedded,
@@ -61,7 +63,7 @@ def kubeconfig(
         server=configuration.host,
         by_default=by_default,
         proxy=configuration.proxy,
-        credentials=Credentials(_plugin(user), source.read if changing else None),
+        credentials=Credentials(_plugin(user), partial(_renew, source, api) if changing else None),
         acting_as=impersonation.headers(user, source.named),
     )
 
@@ -265,6 +267,19 @@ def _api(configuration: Configuration) -> ApiClient:
         raise ConfigError(f"the proxy {configuration.proxy} cannot be used: {error}") from error
     api.user_agent = f"jobman/{__version__}"
     return api
+
+
+def _renew(source: _Source, api: ApiClient) -> None:
+    """Read the files again; a connection that has begun keeps the certificates it began with."""
+    before = _certificates(source.configuration)
+    source.read()
+    if _certificates(source.configuration) != before:
+        api.rest_client = _api(source.configuration).rest_client
+
+
+def _certificates(configuration: Configuration) -> tuple[Any, ...]:
+    """The files by which both ends prove themselves; content that was handed out gets a new one."""
+    return configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file
 
 
 def _is_loopback(host: str) -> bool:

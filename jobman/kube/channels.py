@@ -151,14 +151,15 @@ def open_exec(
     try:
         return Channels(_connect(client, path, query), connection.server)
     except _UnauthorizedError as refused:
-        if not connection.credentials.renew():
+        if not connection.credentials.renew(refused.used):
             raise refused.error from refused
     return Channels(_connect(client, path, query), connection.server)
 
 
 class _UnauthorizedError(Exception):
-    def __init__(self, error: JobmanError) -> None:
+    def __init__(self, error: JobmanError, used: int) -> None:
         self.error = error
+        self.used = used
 
 
 def _connect(client: Client, path: str, query: list[tuple[str, str]]) -> Any:
@@ -167,7 +168,7 @@ def _connect(client: Client, path: str, query: list[tuple[str, str]]) -> Any:
 
     connection = client.connection
     api = connection.api
-    with connection.credentials.checked():
+    with connection.credentials.checked() as used:
         serialized = api.param_serialize("GET", path, auth_settings=["BearerToken"])
     _, url, headers, _, _ = serialized
     try:
@@ -177,7 +178,7 @@ def _connect(client: Client, path: str, query: list[tuple[str, str]]) -> Any:
     except WebSocketBadStatusException as refused:
         error = _refusal(refused)
         if refused.status_code == 401:
-            raise _UnauthorizedError(error) from refused
+            raise _UnauthorizedError(error, used) from refused
         raise error from refused
     except (WebSocketException, OSError) as broken:
         raise failure_of(broken, connection.server, proxy=connection.proxy).error from broken

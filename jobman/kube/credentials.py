@@ -38,7 +38,7 @@ _overheard = _Overheard()
 
 
 class Credentials:
-    """How a connection says who it is.
+    """How a connection says who it is; may be used by many threads at once.
 
     `plugin` is the kubeconfig's `exec` command, None where there is none. `read` reads them
     again, None where they cannot have changed.
@@ -47,14 +47,20 @@ class Credentials:
     def __init__(self, plugin: str | None = None, read: Callable[[], object] | None = None) -> None:
         self.plugin = plugin
         self._read = read
+        self._renewals = 0
+        self._lock = threading.Lock()
 
     @contextmanager
-    def checked(self) -> Iterator[None]:
-        """Raise UnauthorizedError when the plugin fails inside."""
+    def checked(self) -> Iterator[int]:
+        """Nobody else uses or renews them inside; gives how often they have been renewed.
+
+        Raises UnauthorizedError when the plugin fails inside.
+        """
         logging.getLogger().addHandler(_overheard)
-        _overheard.take()
-        yield
-        said = _overheard.take()
+        with self._lock:
+            _overheard.take()
+            yield self._renewals
+            said = _overheard.take()
         if said is not None:
             raise UnauthorizedError(
                 f"the credential plugin {self.plugin or 'of the kubeconfig'} failed: {said}",
@@ -63,13 +69,19 @@ class Credentials:
                 hint="run it by hand, or log in again",
             )
 
-    def renew(self) -> bool:
-        """Read them again; False where that cannot give others."""
+    def renew(self, used: int) -> bool:
+        """Read them again; False where that cannot give others.
+
+        `used` is what `checked` gave with those that did not count: where another thread has
+        renewed them since, its are there already.
+        """
         if self._read is None:
             return False
         try:
-            with self.checked():
-                self._read()
+            with self.checked() as renewals:
+                if renewals == used:
+                    self._read()
+                    self._renewals += 1
         except JobmanError:
             return False
         return True

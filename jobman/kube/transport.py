@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,13 +80,14 @@ class Tries:
     """The state of one call over its tries.
 
     `resent`: a try before the last one may have been carried out. `renewed`: the credentials
-    were read again.
+    were read again. `credentials`: how often they had been, before the last try.
     """
 
     started: float = field(default_factory=time.monotonic)
     attempt: int = 0
     resent: bool = False
     renewed: bool = False
+    credentials: int = 0
 
 
 class Transport:
@@ -111,7 +111,6 @@ class Transport:
         self._warn = warn
         self._sleep = sleep
         self._warned: set[str] = set()
-        self._credentials = threading.Lock()
 
     def send(self, call: Call, tries: Tries | None = None) -> Answer:
         """The server's answer to `call`; `tries` tells afterwards how it came about.
@@ -122,7 +121,7 @@ class Transport:
         tries = tries or Tries()
         while True:
             try:
-                response = self._once(call)
+                response = self._once(call, tries)
                 body = _body(call, response)
             except (HTTPError, OSError, _api_exception()) as error:
                 self._after_failure(call, tries, self._failure(error))
@@ -132,7 +131,7 @@ class Transport:
                 return Answer(response.status, body, response)
             self._after_refusal(call, tries, response, body)
 
-    def _once(self, call: Call) -> BaseHTTPResponse:
+    def _once(self, call: Call, tries: Tries) -> BaseHTTPResponse:
         """One try: the answer with its body still unread."""
         api = self.connection.api
         headers = {"Accept": call.accept}
@@ -140,7 +139,7 @@ class Transport:
             headers["Accept-Encoding"] = "gzip"
         if call.body is not None:
             headers["Content-Type"] = call.content_type
-        with self._credentials, self.connection.credentials.checked():
+        with self.connection.credentials.checked() as tries.credentials:
             request = api.param_serialize(
                 call.method,
                 call.path,
@@ -167,7 +166,7 @@ class Transport:
         tries.resent |= failure.sent
         if again and not failure.lasting and self._wait(call, tries, None):
             if self.connection.embedded and not failure.sent:
-                self.connection.credentials.renew()
+                self.connection.credentials.renew(tries.credentials)
             return
         if tries.resent and call.effect is not Effect.NONE:
             raise _lost(call, failure.error)
@@ -179,7 +178,7 @@ class Transport:
         """Return when the call is to be sent again; raise the refusal otherwise."""
         if response.status == 401 and not tries.renewed:
             tries.renewed = True
-            if self.connection.credentials.renew():
+            if self.connection.credentials.renew(tries.credentials):
                 return
         asked = response.headers.get("Retry-After")
         tries.resent |= response.status >= 500

@@ -27,13 +27,14 @@ import pytest
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it arrived."""
+    """A request as it arrived; `certificate` is the common name in the client's."""
 
     method: str
     path: str
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+    certificate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,13 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
                 raw = json.loads(raw) if raw else None
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
             headers = {name: ", ".join(self.headers.get_all(name, [])) for name in self.headers}
-            return Asked(self.command, parts.path, query, headers, raw)
+            return Asked(self.command, parts.path, query, headers, raw, self._certificate())
+
+        def _certificate(self) -> str | None:
+            if not isinstance(self.connection, ssl.SSLSocket):
+                return None
+            subject: Any = (self.connection.getpeercert() or {}).get("subject", ())
+            return dict(part for parts in subject for part in parts).get("commonName")
 
         def _whole(self, reply: Reply) -> None:
             body = reply.body
@@ -186,6 +193,11 @@ def scripted_server() -> Iterator[ScriptedServer]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate of 127.0.0.1 and its key."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"), "scripted")
+
+
+def make_certificate(folder: Path, common_name: str) -> tuple[Path, Path]:
+    """Another one, of that name, in that folder."""
     from datetime import UTC, datetime, timedelta
     from ipaddress import ip_address
 
@@ -194,7 +206,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "scripted")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
     now = datetime.now(UTC)
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     signed = (
@@ -205,7 +217,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    folder = tmp_path_factory.mktemp("certificate")
     (folder / "crt.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
         key.private_bytes(
@@ -220,8 +231,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 def scripted_https(certificate: tuple[Path, Path]) -> Iterator[ScriptedServer]:
     """The same over TLS, with `certificate`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    server = ScriptedServer(context)
+    server = ScriptedServer(tls_of(certificate))
     yield server
     server.close()
+
+
+def tls_of(own: tuple[Path, Path], *clients: Path) -> ssl.SSLContext:
+    """TLS of a server with its `own` certificate, that demands one of `clients` where given."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*own)
+    for trusted in clients:
+        context.load_verify_locations(cafile=trusted)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

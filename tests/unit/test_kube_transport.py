@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from plugins.scripted_server import Reply, ScriptedServer
+from plugins.scripted_server import Reply, ScriptedServer, tls_of
 
 from jobman.errors import (
     ApiError,
     ConfigError,
     ForbiddenError,
-    JobmanError,
-    UnauthorizedError,
     UnavailableError,
     UnreachableError,
 )
-from jobman.kube import access
 from jobman.kube.client import Client
 from jobman.kube.resources import JOBS, PODS
 from jobman.kube.retry import Patience
@@ -246,11 +241,7 @@ def test_https_to_a_plain_server(
 def test_a_client_certificate_that_the_server_refuses(
     make_client: Callable[..., Client], certificate: tuple[Path, Path]
 ) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    context.load_verify_locations(cafile=certificate[0])
-    context.verify_mode = ssl.CERT_REQUIRED
-    server = ScriptedServer(context)
+    server = ScriptedServer(tls_of(certificate, certificate[0]))
     try:
         client = make_client(server, cluster={"certificate-authority": str(certificate[0])})
         with pytest.raises(UnreachableError, match=r"TLS with|connection to .* was lost"):
@@ -288,113 +279,6 @@ def test_a_loopback_server_is_reached_without_the_proxy_of_the_environment(
 def test_a_proxy_without_its_package(make_client: Callable[..., Client]) -> None:
     with pytest.raises(ConfigError, match="SOCKS"):
         make_client("https://cluster.invalid", cluster={"proxy-url": "socks5://127.0.0.1:1"})
-
-
-PLUGIN = "client.authentication.k8s.io/v1"
-
-
-def plugin(tmp_path: Path, script: str) -> dict[str, Any]:
-    """A kubeconfig's user whose credentials a shell script hands out."""
-    file = tmp_path / "login"
-    file.write_text(f"#!/bin/sh\n{script}\n")
-    file.chmod(0o755)
-    return {"exec": {"apiVersion": PLUGIN, "command": str(file), "interactiveMode": "Never"}}
-
-
-def credential(until: str) -> str:
-    return (
-        f'{{"apiVersion": "{PLUGIN}", "kind": "ExecCredential",'
-        f' "status": {{"token": "handed-out", "expirationTimestamp": "{until}"}}}}'
-    )
-
-
-def test_a_plugin_hands_out_a_token(
-    make_client: Callable[..., Client], scripted_server: ScriptedServer, tmp_path: Path
-) -> None:
-    user = plugin(tmp_path, f"echo '{credential('2999-01-01T00:00:00Z')}'")
-    scripted_server.script("GET", POD, A_POD)
-    make_client(scripted_server, user=user).get(PODS, "a")
-    assert scripted_server.requests[0].headers["authorization"] == "Bearer handed-out"
-
-
-@pytest.mark.parametrize(
-    ("script", "said"),
-    [
-        ("echo 'please log in' >&2; exit 3", "please log in"),
-        ("echo no json", "decode"),
-        (f'echo \'{{"apiVersion": "{PLUGIN}", "kind": "K", "status": {{}}}}\'', "missing token"),
-    ],
-    ids=["exit 3", "no JSON", "no token"],
-)
-def test_a_plugin_that_fails_is_an_error(
-    make_client: Callable[..., Client],
-    scripted_server: ScriptedServer,
-    tmp_path: Path,
-    script: str,
-    said: str,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(JobmanError, match=said) as caught:
-        make_client(scripted_server, user=plugin(tmp_path, script))
-    assert caught.value.exit_code == 4
-    assert "login" in caught.value.message
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_plugin_that_is_missing_is_an_error(
-    make_client: Callable[..., Client], scripted_server: ScriptedServer
-) -> None:
-    user = {"exec": {"apiVersion": PLUGIN, "command": "/no/such/plugin"}}
-    with pytest.raises(JobmanError, match="/no/such/plugin failed"):
-        make_client(scripted_server, user=user)
-
-
-def test_a_plugin_that_fails_later_is_an_error(
-    make_client: Callable[..., Client], scripted_server: ScriptedServer, tmp_path: Path
-) -> None:
-    soon = credential("2020-01-01T00:00:00Z")
-    mark = tmp_path / "done"
-    script = f"if [ -e '{mark}' ]; then echo gone >&2; exit 1; fi; : > '{mark}'; echo '{soon}'"
-    client = make_client(scripted_server, user=plugin(tmp_path, script))
-    with pytest.raises(JobmanError, match="gone") as caught:
-        client.get(PODS, "a")
-    assert caught.value.exit_code == 4
-    assert scripted_server.requests == []
-
-
-def test_a_token_that_no_longer_counts_is_fetched_anew(
-    make_client: Callable[..., Client], scripted_server: ScriptedServer, tmp_path: Path
-) -> None:
-    user = plugin(tmp_path, f"echo '{credential('2999-01-01T00:00:00Z')}'")
-    client = make_client(scripted_server, user=user)
-    plugin(tmp_path, f"echo '{credential('2999-01-01T00:00:00Z')}' | sed s/handed-out/second/")
-    scripted_server.script("PATCH", POD, Reply(401), A_POD)
-    client.patch(PODS, "a", {})
-    tokens = [asked.headers["authorization"] for asked in scripted_server.requests]
-    assert tokens == ["Bearer handed-out", "Bearer second"]
-
-
-def test_a_token_that_still_does_not_count_is_an_error(
-    make_client: Callable[..., Client], scripted_server: ScriptedServer, tmp_path: Path
-) -> None:
-    user = plugin(tmp_path, f"echo '{credential('2999-01-01T00:00:00Z')}'")
-    scripted_server.script("GET", POD, Reply(401))
-    with pytest.raises(UnauthorizedError) as caught:
-        make_client(scripted_server, user=user).get(PODS, "a")
-    assert caught.value.exit_code == 4
-    assert len(scripted_server.requests) == 2
-
-
-def test_the_embedded_cluster_is_found_where_it_was_started_anew(
-    write_kubeconfig: Callable[..., Path], scripted_server: ScriptedServer, closed_port: int
-) -> None:
-    file = write_kubeconfig(f"http://127.0.0.1:{closed_port}")
-    connection = access.kubeconfig((str(file),), None, "a test", "team", embedded=True)
-    client = Client(connection, sleep=lambda _: None)
-    write_kubeconfig(scripted_server.url, user={"token": "new"})
-    scripted_server.script("GET", POD, A_POD)
-    assert client.get(PODS, "a").metadata.name == "a"
-    assert scripted_server.requests[0].headers["authorization"] == "Bearer new"
 
 
 def test_a_refused_right(client: Client, scripted_server: ScriptedServer) -> None:
