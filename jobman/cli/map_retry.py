@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jobman.errors import ConfigError, JobmanError, UsageError
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobman.cli.context import AppContext
     from jobman.cli.each import Chosen
     from jobman.map.ledger import RunFile
     from jobman.map.record import Record
+
+_BY_HAND = (
+    "there the command that began it, with one option more, does the failed items again:"
+    " jobman map … --retry-failed"
+)
 
 
 def carry_out_again(app: AppContext, found: Chosen) -> NoReturn:
@@ -41,27 +47,54 @@ def carry_out_again(app: AppContext, found: Chosen) -> NoReturn:
         raise JobmanError(f"{file.directory}: {error.strerror}") from error
     app.out.flush()
     app.err.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "jobman", *words[1:]])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "jobman", *words[1:]])
 
 
 def _file(run: str, known: Record | None) -> RunFile:
-    """The run.json of the run, if it lies where its runner said and tells how it was begun."""
-    from jobman.map import ledger
+    """The run.json of the run, if it lies where its runner said and tells how it was begun.
 
-    where = known.logs if known else "--log-dir of jobman map, ./JOBMAN by default"
-    if known is not None:
-        try:
-            file = ledger.read(Path(known.logs.partition(":")[2]))
-        except (OSError, ConfigError):
-            pass
-        else:
-            if file.run == run and file.retry and file.directory:
-                return file
-    raise JobmanError(
-        f"map-{run} is a run of jobman map: its items are in its log directory ({visible(where)})",
-        hint="there the command that began it, with one option more, does the failed items again:"
-        " jobman map … --retry-failed",
+    The place is what a Lease says, which others may have written, and the words are executed:
+    they count where nobody but the caller can have put them there.
+    """
+    from jobman.map import ledger, record
+    from jobman.values.files import read_own
+
+    if known is None:
+        raise _out_of_reach(run, "--log-dir of jobman map, ./JOBMAN by default")
+    if (directory := record.here(known.logs)) is None:
+        raise _out_of_reach(run, visible(known.logs), "not on this host, ")
+    try:
+        file = ledger.read(directory, read_own)
+    except PermissionError as error:
+        raise JobmanError(
+            f"the command that began map-{run} is not carried out again:"
+            f" {error.filename}: {error.strerror}",
+            hint=f"only a run.json of your own, in a directory of your own, is trusted; {_BY_HAND}",
+        ) from error
+    except (OSError, ConfigError):
+        raise _out_of_reach(run, visible(known.logs)) from None
+    if file.run != run or not file.directory or not _is_of_map(file.retry):
+        raise _out_of_reach(run, visible(known.logs))
+    return file
+
+
+def _out_of_reach(run: str, where: str, host: str = "") -> JobmanError:
+    return JobmanError(
+        f"map-{run} is a run of jobman map: its items are {host}in its log directory ({where})",
+        hint=_BY_HAND,
     )
+
+
+def _is_of_map(words: Sequence[str]) -> bool:
+    """Whether it is a `jobman map`, whatever global options stand before `map`."""
+    import typer
+
+    from jobman.cli.app import application
+
+    root: Any = typer.main.get_command(application(["map"]))
+    context = root.context_class(root, resilient_parsing=True)
+    _, rest, _ = root.make_parser(context).parse_args(list(words[1:]))
+    return list(rest[:1]) == ["map"]
 
 
 def _globals(app: AppContext) -> list[str]:

@@ -1,6 +1,6 @@
 """The log directory, which is the run: what has a log is done.
 
-- run.json: the run's id, what it runs, its settings, totals, attempts and times
+- run.json: the run's id, what it runs, its settings, totals, attempts and times; its owner's alone
 - NAME.log: the log of an item that succeeded, whole
 - NAME.err: that of one that failed, or what is known of it
 - failed.csv: the failed items with their parameters, reason and exit code
@@ -16,7 +16,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,6 @@ from jobman.map.outcome import Outcome
 from jobman.values.files import create_file, replace_file
 from jobman.values.names import random_suffix
 
-FILE_MODE = 0o644
 RUN_ID_LENGTH = 8
 FAILED_SHARE = 50
 """failed.csv is written anew after so many times as long as it took."""
@@ -105,7 +104,7 @@ class Ledger:
         path = directory / "run.json"
         fresh.started_at = fresh.updated_at = _now()
         try:
-            create_file(path, _encoded(fresh), mode=FILE_MODE)
+            create_file(path, _encoded(fresh))
         except FileExistsError:
             found = read(directory)
             _refuse_another(found, fresh, directory)
@@ -164,7 +163,7 @@ class Ledger:
         self._replace()
 
     def _replace(self) -> None:
-        replace_file(self.directory / "run.json", _encoded(self.file), mode=FILE_MODE)
+        replace_file(self.directory / "run.json", _encoded(self.file))
 
     def forget(self, name: str) -> None:
         """Remove the item's logs."""
@@ -304,11 +303,14 @@ def new_run_id() -> str:
     return random_suffix(RUN_ID_LENGTH)
 
 
-def read(directory: Path) -> RunFile:
-    """What run.json says; OSError where there is none, ConfigError where it makes no sense."""
+def read(directory: Path, content: Callable[[Path], bytes] = Path.read_bytes) -> RunFile:
+    """What run.json says, as `content` reads it.
+
+    Raises OSError where there is none, ConfigError where it makes no sense.
+    """
     path = directory / "run.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunFile)
+        return msgspec.json.decode(content(path), type=RunFile)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}",

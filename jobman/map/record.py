@@ -53,3 +53,10 @@ def of_lease(lease: Lease | None) -> Record | None:
 def place(directory: Path) -> str:
     """HOST:DIRECTORY."""
     return f"{socket.gethostname()}:{directory.absolute()}"
+
+
+def here(place: str) -> Path | None:
+    """The directory that HOST:DIRECTORY names; None where it is none of this host."""
+    host, _, directory = place.partition(":")
+    of_here = host == socket.gethostname() and directory.startswith("/") and "\0" not in directory
+    return Path(directory) if of_here else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,30 @@ def create_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """
     with _aside(path, data, mode) as aside:
         path.hardlink_to(aside)
+
+
+def read_own(path: Path) -> bytes:
+    """The content of a file that nobody but the caller can have written.
+
+    The file and its directory are the caller's, the file is a plain one that none but the caller
+    may write to, and not everybody may write to the directory. Raises PermissionError that says
+    what is not so, OSError where it cannot be read.
+    """
+    _check_own(path.parent, path.parent.stat(), 0o002)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        _check_own(path, facts, 0o022)
+        if not stat.S_ISREG(facts.st_mode):
+            raise PermissionError(errno.EPERM, "is no plain file", str(path))
+        return file.read()
+
+
+def _check_own(path: Path, facts: os.stat_result, others_write: int) -> None:
+    if facts.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "belongs to another user", str(path))
+    if facts.st_mode & others_write:
+        raise PermissionError(errno.EPERM, "can be written by others", str(path))
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,13 +97,19 @@ def test_a_run_whose_runner_was_killed(
     assert json.loads(jobman("list", "-o", "json").ok().text) == []
 
 
-def test_a_run_is_done_over(jobman: Any, api: k8s.ApiClient, namespace: str) -> None:
+def test_a_run_is_done_over(
+    jobman: Any, api: k8s.ApiClient, namespace: str, tmp_path: Path
+) -> None:
     """Its command is carried out again where it was given, for what failed and what is left."""
     words = ("map", "-b", "{a,b}", "--image", jobman.cluster.image, "--", "sh", "-c")
     script = "case {{.Item}} in b) exit 3;; esac"
     assert jobman(*words, script).code == 1
     name = _run(jobman)
-    again = jobman("retry", name)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (jobman.cwd / "json.py").write_text("raise SystemExit(99)  # of whoever may write there")
+    again = replace(jobman, cwd=elsewhere)("retry", name)
+    (jobman.cwd / "json.py").unlink()
     assert (again.code, "1 of 2 succeeded, 1 failed" in again.talk) == (1, True)
     assert f"in {jobman.cwd}: jobman map --retry-failed -b" in again.talk
     attempts = json.loads((jobman.cwd / "JOBMAN" / "run.json").read_text())["attempts"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,10 @@ NAME = f"map-{RUN}"
 PODS = "/api/v1/namespaces/team/pods"
 
 
-def lease(user: str = "alice", run: str = RUN, **counts: int) -> dict[str, Any]:
-    record = Record(items=9, logs="elsewhere:/logs", **counts).annotation
+def lease(
+    user: str = "alice", run: str = RUN, logs: str = "elsewhere:/logs", **counts: int
+) -> dict[str, Any]:
+    record = Record(items=9, logs=logs, **counts).annotation
     meta = {
         "name": f"jobman-map-{run}",
         "creationTimestamp": ago(600),
@@ -248,6 +252,58 @@ def test_what_keeps_it_from_being_done_over(
     world.leases.put(lease(failed=1))
     done = run("retry", *words)
     assert (done.code, told in done.talk) == (code, True)
+
+
+WORDS = ["jobman", "-s", "/tmp/settings.json", "map", "--retry-failed", "-b", "{a,b}"]
+
+
+def begun(directory: Path, run: str = RUN, words: list[str] = WORDS) -> Path:
+    """The run.json of a run that was begun in `directory`."""
+    source = Source(count=2, items="", template="", namespace="team")
+    file = RunFile(run=run, source=source, retry=words, directory="/gone")
+    directory.mkdir()
+    return Ledger.open(directory, file).directory / "run.json"
+
+
+@pytest.mark.parametrize(
+    ("make", "host", "told"),
+    [
+        (begun, socket.gethostname(), "error: /gone: No such file"),
+        (begun, "elsewhere", "its items are not on this host, in its log directory (elsewhere:"),
+        (begun, "", "not on this host"),
+        (lambda place: begun(place).chmod(0o666), socket.gethostname(), "can be written by others"),
+        (lambda place: begun(place).parent.chmod(0o777), socket.gethostname(), "of your own"),
+        (lambda place: begun(place, "another"), socket.gethostname(), "its items are in its log"),
+        (
+            lambda place: begun(place, words=["jobman", "--context", "map", "list"]),
+            socket.gethostname(),
+            "its items are in its log",
+        ),
+        (lambda place: begun(place, words=[]), socket.gethostname(), "its items are in its log"),
+        (lambda place: None, socket.gethostname(), "its items are in its log"),
+    ],
+)
+def test_whose_command_is_carried_out_again(
+    run: Run,
+    world: JobWorld,
+    make: Callable[[Path], Any],
+    host: str,
+    told: str,
+    tmp_path: Path,
+) -> None:
+    """A Lease names the place: anybody who may write one could name a command of theirs."""
+    place = tmp_path / "logs of the run"
+    make(place)
+    world.leases.put(lease(logs=f"{host}:{place}"))
+    done = run("retry", NAME)
+    assert (done.code, told in done.talk) == (1, True), done.talk
+
+
+@pytest.mark.parametrize("directory", ["", "logs", "/a\0b"])
+def test_a_place_that_makes_no_sense(run: Run, world: JobWorld, directory: str) -> None:
+    world.leases.put(lease(logs=f"{socket.gethostname()}:{directory}"))
+    done = run("retry", NAME)
+    assert (done.code, "not on this host" in done.talk) == (1, True), done.talk
 
 
 def test_one_without_pods_is_listed(run: Run, world: JobWorld) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,20 @@ def keep(ledger: Ledger, index: int, text: str = "words\n", **more: Any) -> Outc
     outcome = Outcome(index=index, name=f"pod-{index}", **given)
     ledger.keep(outcome, partial)
     return outcome
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_what_may_hold_secrets_is_the_owners_alone(umask: int, tmp_path: Path) -> None:
+    """The values of `-e` are in the command, and in the template."""
+    before = os.umask(umask)
+    try:
+        ledger = opened(tmp_path)
+        modes = [(tmp_path / "run.json").stat().st_mode & 0o777]
+        ledger.write(Totals())
+        modes.append((tmp_path / "run.json").stat().st_mode & 0o777)
+    finally:
+        os.umask(before)
+    assert modes == [0o600, 0o600]
 
 
 def test_a_log_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
