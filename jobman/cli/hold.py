@@ -12,8 +12,9 @@ from jobman.cli import each
 from jobman.cli.command import app_context, command
 from jobman.cli.named import Changed
 from jobman.cli.options import takes
-from jobman.errors import JobmanError, UnfitError
+from jobman.errors import JobmanError, UnfitError, UnreachableError
 from jobman.values.enums import State
+from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -63,7 +64,7 @@ def hold(
             return f"{name} is held already"
         return _held(app, now, save if stop else None)
 
-    each.side_by_side(app, found, act, failed="held")
+    each.side_by_side(app, found, act, failed="held with all logs" if stop else "held")
 
 
 def _held(app: AppContext, now: Standing, save: Path | None) -> str:
@@ -83,17 +84,25 @@ def _held(app: AppContext, now: Standing, save: Path | None) -> str:
 
 
 def _stopped(app: AppContext, now: Standing, save: Path) -> str:
+    """Stop it. Of its logs nothing is taken away once its pods may be gone."""
     from jobman.cli.render.log_sinks import Directory
     from jobman.jobs import hold as holding
 
     name = now.job.metadata.name
-    with contextlib.ExitStack() as stack:
-        target = Directory(save)
-        stack.callback(target.discard)
-        lacking = holding.stop(app.client, now, target.sink)
-        files = target.finish(lacking, not lacking)
-    for file in files:
-        app.say(f"{name}: log saved as {file}")
+    target = Directory(save)
+    with contextlib.ExitStack() as undo:
+        undo.callback(target.discard)
+        stopped = holding.stop(app.client, now, target.sink)
+        undo.pop_all()
+    saved = target.finish(stopped.lacking, not stopped.lacking)
+    for file in saved.files:
+        app.say(f"{name}: log saved as {visible(str(file))}")
+    for file, why in saved.failed.items():
+        app.say(f"{name}: {visible(why)}; what was read of it is in {visible(str(file))}")
+    if stopped.doubt:
+        raise UnreachableError(f"nobody knows whether job {name} is held: {stopped.doubt.message}")
+    if stopped.lacking or saved.failed:
+        raise JobmanError(f"job {name} is stopped and held, but its logs are incomplete")
     return f"{name} stopped and held"
 
 

@@ -93,8 +93,11 @@ def _read(app: AppContext, jobs: list[Job], excerpt: Excerpt, target: Target) ->
     reading = Reading(app, excerpt, target)
     problems = reading.read(jobs)
     if reading.began:
-        for path in target.finish(reading.lacking, not problems):
+        done = target.finish(reading.lacking, not problems)
+        for path in done.files:
             app.write(visible(str(path)))
+        if done.failed:
+            problems.append(JobmanError("; ".join(done.failed.values())))
     return problems
 
 

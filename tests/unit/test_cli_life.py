@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,64 @@ def test_what_went_wrong_with_each_has_its_hint(run: Run, world: JobWorld) -> No
     assert "error: job gone not found" in done.talk
     assert done.talk.endswith("error: 2 of 2 were not held\n")
     assert run("hold", "gone", "gone2").code == 3
+
+
+@pytest.fixture
+def two_pods(world: JobWorld) -> list[Asked]:
+    """Job `busy` of two running pods, whose logs end when it is suspended; those requests."""
+    suspended = threading.Event()
+    asked_to: list[Asked] = []
+    world.jobs.put(a_job("busy"))
+
+    def suspend(asked: Asked) -> Reply:
+        asked_to.append(asked)
+        suspended.set()
+        return Reply(200, world.jobs.objects["busy"])
+
+    def follow(_: Asked) -> Reply:
+        def chunks() -> Iterator[bytes]:
+            yield b"2026-11-21T11:52:01.1Z first\n"
+            suspended.wait(60)
+            yield b"2026-11-21T11:52:02.1Z last\n"
+
+        return Reply(200, headers={"Content-Type": "text/plain"}, chunks=chunks())
+
+    world.server.script("PATCH", f"{BATCH}/busy", suspend)
+    for name in ("busy-0", "busy-1"):
+        world.pods.put(a_pod("busy", name, **running()))
+        world.log(name, Reply(200, b"2026-11-21T11:52:01.1Z first\n"), follow)
+    return asked_to
+
+
+def test_a_log_that_cannot_get_its_name_is_kept(
+    run: Run, world: JobWorld, two_pods: list[Asked]
+) -> None:
+    """Its pod is gone by then: what was read is all that there is."""
+    Path("logs/busy-0.log").mkdir(parents=True)
+    done = run("hold", "busy", "--stop", "--save", "logs")
+    assert (done.code, done.lines, len(two_pods)) == (1, [], 1)
+    assert Path("logs/busy-1.log").read_text() == "first\nlast\n"
+    (kept,) = (path for path in Path("logs").iterdir() if path.name.startswith("."))
+    assert kept.read_text() == "first\nlast\n"
+    assert (
+        f"busy-0.log cannot be written: Is a directory; what was read of it is in {kept.absolute()}"
+        in (done.talk)
+    )
+    assert "busy is stopped and held, but its logs are incomplete" in done.talk
+
+
+def test_a_job_that_is_not_stopped_leaves_no_files(
+    run: Run, world: JobWorld, two_pods: list[Asked]
+) -> None:
+    world.server.script("PATCH", f"{BATCH}/busy", DENIED)
+    assert run("hold", "busy", "--stop", "--save", "logs").code == 4
+    assert not [*Path("logs").iterdir()]
+
+
+def test_stopped_with_all_logs(run: Run, world: JobWorld, two_pods: list[Asked]) -> None:
+    done = run("hold", "busy", "--stop", "--save", "logs")
+    assert (done.code, done.lines) == (0, ["busy stopped and held"])
+    assert sorted(path.name for path in Path("logs").iterdir()) == ["busy-0.log", "busy-1.log"]
 
 
 def test_a_sweep_leaves_out_what_it_does_not_fit(

@@ -76,6 +76,15 @@ def test_a_log_that_its_node_has_lost(run: Run, world: JobWorld) -> None:
     assert "gone from its node" in done.talk
 
 
+def test_one_of_two_files_cannot_be_written(run: Run, world: JobWorld) -> None:
+    an_array(world)
+    Path("logs/a-0.log").mkdir(parents=True)
+    done = run("logs", "a", "--save", "logs")
+    assert (done.code, done.lines) == (1, ["logs/a-1.log"])
+    assert "error: logs/a-0.log cannot be written: Is a directory\n" in done.talk
+    assert sorted(path.name for path in Path("logs").iterdir()) == ["a-0.log", "a-1.log"]
+
+
 @pytest.mark.parametrize("make", [OneFile, Directory])
 def test_what_was_not_finished_is_not_there(
     tmp_path: Path, make: Callable[[Path], OneFile | Directory]
@@ -91,7 +100,7 @@ def test_a_saved_log_gets_its_name_at_the_end(tmp_path: Path) -> None:
     target = save_to(str(tmp_path / "here"))
     target.sink(POD).write(b"new")
     assert (tmp_path / "here").read_bytes() == b"old"
-    assert target.finish((), True) == [tmp_path / "here"]
+    assert target.finish((), True).files == [tmp_path / "here"]
     target.discard()
     assert (tmp_path / "here").read_bytes() == b"new"
     with pytest.raises(UsageError):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
-from jobman.errors import JobmanError, UsageError
+from jobman.errors import UsageError
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -24,17 +24,24 @@ RESET = b"\x1b[0m"
 INCOMPLETE = ".incomplete"
 
 
+class Finished(NamedTuple):
+    """The files that are there now; `failed`: why others are not, by the name they still have."""
+
+    files: list[Path]
+    failed: dict[Path, str]
+
+
 class Target(Protocol):
     """Where the logs of several pods go."""
 
     def sink(self, pod: PodView, /) -> Sink:
         """The place of one pod's log."""
 
-    def finish(self, lacking: Collection[str], whole: bool, /) -> list[Path]:
-        """All is written, though not of the pods in `lacking`; the files that are there now."""
+    def finish(self, lacking: Collection[str], whole: bool, /) -> Finished:
+        """All is written, though not of the pods in `lacking`."""
 
     def discard(self) -> None:
-        """Leave nothing unfinished behind; to be called in any case."""
+        """Leave nothing unfinished behind; to be called unless that is all there is."""
 
 
 class Stdout:
@@ -49,9 +56,9 @@ class Stdout:
         """Stdout itself."""
         return self._out
 
-    def finish(self, _lacking: Collection[str], _whole: bool, /) -> list[Path]:
+    def finish(self, _lacking: Collection[str], _whole: bool, /) -> Finished:
         """Nothing to do."""
-        return []
+        return Finished([], {})
 
     def discard(self) -> None:
         """Nothing to do."""
@@ -75,11 +82,11 @@ class Prefixed:
         self._sinks.append(_Lines(self._out, prefix(pod, color), self._lock))
         return self._sinks[-1]
 
-    def finish(self, _lacking: Collection[str], _whole: bool, /) -> list[Path]:
+    def finish(self, _lacking: Collection[str], _whole: bool, /) -> Finished:
         """Write the lines that lack an end."""
         for sink in self._sinks:
             sink.end()
-        return []
+        return Finished([], {})
 
     def discard(self) -> None:
         """Nothing is kept back."""
@@ -134,9 +141,9 @@ class OneFile:
         """The file, under another name yet."""
         return self._file
 
-    def finish(self, _lacking: Collection[str], whole: bool, /) -> list[Path]:
+    def finish(self, _lacking: Collection[str], whole: bool, /) -> Finished:
         """Give the file its name."""
-        return [_name(self._aside, self._file, self._path, whole)]
+        return _named([(self._aside, self._file, _final(self._path, whole))])
 
     def discard(self) -> None:
         """Take away what did not get its name."""
@@ -156,12 +163,12 @@ class Directory:
         self._open[pod.name] = _open_aside(self._path / f"{pod.name}.log")
         return self._open[pod.name][1]
 
-    def finish(self, lacking: Collection[str], _whole: bool, /) -> list[Path]:
-        """Give the files their names."""
-        return [
-            _name(*opened, self._path / f"{pod}.log", pod not in lacking)
+    def finish(self, lacking: Collection[str], _whole: bool, /) -> Finished:
+        """Give the files their names, each as far as it can have its own."""
+        return _named(
+            (*opened, _final(self._path / f"{pod}.log", pod not in lacking))
             for pod, opened in self._open.items()
-        ]
+        )
 
     def discard(self) -> None:
         """Take away what did not get its name."""
@@ -183,17 +190,25 @@ def _open_aside(path: Path) -> tuple[Path, BinaryIO]:
     return Path(name), os.fdopen(descriptor, "wb")
 
 
-def _name(aside: Path, file: BinaryIO, path: Path, whole: bool) -> Path:
-    final = path if whole else path.with_name(path.name + INCOMPLETE)
-    try:
-        with file:
-            file.flush()
-            os.fsync(file.fileno())
-        aside.chmod(0o666 & ~_umask())
-        aside.replace(final)
-    except OSError as error:
-        raise JobmanError(f"{final} cannot be written: {error.strerror}") from error
-    return final
+def _final(path: Path, whole: bool) -> Path:
+    return path if whole else path.with_name(path.name + INCOMPLETE)
+
+
+def _named(opened: Iterable[tuple[Path, BinaryIO, Path]]) -> Finished:
+    """Give each file, open under a name yet, its final one."""
+    done = Finished([], {})
+    for aside, file, final in opened:
+        try:
+            with file:
+                file.flush()
+                os.fsync(file.fileno())
+            aside.chmod(0o666 & ~_umask())
+            aside.replace(final)
+        except OSError as error:
+            done.failed[aside] = f"{final} cannot be written: {error.strerror}"
+        else:
+            done.files.append(final)
+    return done
 
 
 def _umask() -> int:
