@@ -14,23 +14,29 @@ an array first ends with the last index that has begun.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from jobman.errors import ApiNotFoundError, InvalidError, WaitTimeoutError
 from jobman.jobs import indexes, standing
+from jobman.jobs import pods as pod_views
 from jobman.jobs.standing import Standing
 from jobman.kube import labels
+from jobman.kube.beside import Ahead
 from jobman.kube.client import Client
 from jobman.kube.objects import Job, Pod
 from jobman.kube.resources import JOBS, PODS
+from jobman.kube.watch import Watched
 from jobman.values.enums import State
 
 OVER_S = 1
 """A deadline in the past of every pod that has begun: the API takes none below."""
 _GRACE_S = 30
 _PATIENCE_S = 30
+_AT_ONCE = 8
+_MOST_CHANGES = 1000
 
 
 def cancel(client: Client, job: Job, *, user: str, now: datetime) -> str:
@@ -104,48 +110,61 @@ def _closed(job: Job) -> dict[str, Any]:
 
 def _end_pods(client: Client, found: Standing) -> bool:
     """End the pods that have begun; whether there were any. Returns when all have ended."""
-    running = {pod.metadata.name: pod for pod, _ in found.started()}
-    if not running:
+    ending = _Ending(client, found)
+    if not ending.going:
         return False
-    job, limit_s = found.job, _limit_s(running)
-    pods = {pod.metadata.name: pod for pod in found.pods}
-    wanted = job.spec.parallelism
-    told: set[str] = set()
-    meta = job.metadata
+    ending.press()
+    meta, limit_s = found.job.metadata, _limit_s(ending.going)
     watch = client.watch(
         PODS,
         namespace=meta.namespace,
         labels=f"{labels.JOB_NAME}={meta.name}",
+        known=found.pods,
         deadline_s=limit_s,
     )
-    with watch:
-        for change in watch:
-            name = change.object.metadata.name
-            pods[name] = change.object
-            if change.type == "DELETED":
-                del pods[name]
-            now_running = _begun(job, pods)
-            for pod in now_running:
-                if pod.metadata.name not in told:
-                    told.add(pod.metadata.name)
-                    _shorten(client, pod)
-            if not now_running:
+    with watch, Ahead(watch, _MOST_CHANGES) as changes:
+        for batch in changes.batches():
+            for change in batch:
+                ending.take(change)
+            if not ending.going:
                 return True
-            if len(now_running) < (1 if wanted is None else wanted):
-                wanted = len(now_running)
-                _patch(client, job, {"spec": {"parallelism": wanted}})
+            ending.press()
     raise WaitTimeoutError(
         f"job {meta.name}: processes still run after {limit_s:.0f} s; they were told to end",
         hint=f"jobman delete {meta.name} --grace 0 kills them",
     )
 
 
-def _begun(job: Job, pods: Mapping[str, Pod]) -> list[Pod]:
-    from jobman.jobs import state
+class _Ending:
+    """The pods of a Job that have begun and not ended, `going` by their names."""
 
-    owned = [pod for pod in pods.values() if pod.metadata.is_owned_by(job.metadata.uid)]
-    found = Standing(job, owned, state.of(job, owned))
-    return [pod for pod, _ in found.started()]
+    def __init__(self, client: Client, found: Standing) -> None:
+        self.going = {pod.metadata.name: pod for pod, _ in found.started()}
+        self._client = client
+        self._job = found.job
+        self._told: set[str] = set()
+        wanted = found.job.spec.parallelism
+        self._wanted = 1 if wanted is None else wanted
+
+    def take(self, change: Watched[Pod]) -> None:
+        """Take in what became of a pod."""
+        pod, name = change.object, change.object.metadata.name
+        if not pod.metadata.is_owned_by(self._job.metadata.uid):
+            return
+        if change.type != "DELETED" and pod_views.view(pod, now=datetime.now(UTC)).is_going:
+            self.going[name] = pod
+        else:
+            self.going.pop(name, None)
+
+    def press(self) -> None:
+        """Tell those to end that were not told yet, and let none come after those that have."""
+        fresh = self.going.keys() - self._told
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(lambda name: _shorten(self._client, self.going[name]), fresh))
+        self._told |= fresh
+        if len(self.going) < self._wanted:
+            self._wanted = len(self.going)
+            _patch(self._client, self._job, {"spec": {"parallelism": self._wanted}})
 
 
 def _limit_s(pods: Mapping[str, Pod]) -> float:

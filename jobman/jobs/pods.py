@@ -76,6 +76,11 @@ class PodView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Whether its main container runs or ran, so that there is a log to read."""
         return self.started_at is not None or self.state in (State.RUNNING, State.SUCCEEDED)
 
+    @property
+    def is_going(self) -> bool:
+        """Whether it has started and not ended, so that its log grows."""
+        return self.has_started and not self.finished
+
 
 class _Finding(msgspec.Struct, frozen=True):
     state: State

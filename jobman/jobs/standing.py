@@ -25,7 +25,7 @@ class Standing(NamedTuple):
         """The pods that have started and not ended: their logs grow."""
         views = {view.name: view for view in self.view.pods}
         paired = [(pod, views[pod.metadata.name]) for pod in self.pods]
-        return [(pod, view) for pod, view in paired if view.has_started and not view.finished]
+        return [(pod, view) for pod, view in paired if view.is_going]
 
 
 def read(client: Client, job: Job) -> Standing:

@@ -54,6 +54,16 @@ class Ahead(Generic[T]):
             self._room.release()
             yield made.result()
 
+    def batches(self) -> Iterator[list[T]]:
+        """The same, all that are there at a time, as soon as one is."""
+        first = self._made.get()
+        while first is not None:
+            there = [first, *(self._made.get() for _ in range(self._made.qsize()))]
+            batch = [made.result() for made in there if made is not None]
+            self._room.release(len(batch))
+            yield batch
+            first = self._made.get() if len(batch) == len(there) else None
+
     def _make(self) -> None:
         while self._room.acquire() and not self._over:
             made: Future[T] = Future()

@@ -165,8 +165,9 @@ class Client:
     ) -> Watch[T]:
         """Changes as they happen, for `deadline_s` seconds or until closed; see `Watch`.
 
-        Without `resource_version` all objects come first, as ADDED. With it, `known` are the
-        objects of that version: what is missing of them after a gap comes as DELETED.
+        Without `resource_version` all objects come first, as ADDED. `known` are the objects that
+        the caller has seen, those of that version where one is given: first, and after a gap,
+        comes what differs from them, and what is missing of them as DELETED.
         """
         scope = self._scope(resource, namespace, all_namespaces, labels, fields)
         return Watch(

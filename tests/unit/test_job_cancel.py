@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -131,3 +133,69 @@ def test_who_stopped_it_first_stays(
     world.jobs.update("a", metadata=meta | {"annotations": meta["annotations"] | marks})
     assert cancelled(client) == "cancelled"
     assert marks.items() <= notes(world).items()
+
+
+def test_the_pods_of_a_wide_array_are_told_several_at_once_and_each_once(
+    client: Client, world: JobWorld, patched: list[dict[str, Any]]
+) -> None:
+    an_array(world, patched, *[running()] * 8, completions=8, parallelism=8)
+    four = threading.Barrier(4)
+    told: list[str] = []
+
+    def end_pod(asked: Asked) -> Reply:
+        four.wait(30)
+        name = asked.path.rpartition("/")[2]
+        told.append(name)
+        world.pods.update(name, status=exited(143))
+        return Reply(200, world.pods.objects[name])
+
+    for index in range(8):
+        world.server.script("PATCH", f"{CORE}/pods/a-{index}", end_pod)
+    assert cancelled(client) == "cancelled"
+    assert sorted(told) == [f"a-{index}" for index in range(8)]
+
+
+def test_pods_that_end_together_are_followed_by_one_change_of_the_job(
+    client: Client, world: JobWorld, patched: list[dict[str, Any]]
+) -> None:
+    an_array(world, patched, *[running()] * 20, completions=20, parallelism=20)
+    told: list[str] = []
+    followed: list[int] = []
+
+    def end(*indexes: int) -> None:
+        for index in indexes:
+            world.pods.update(f"a-{index}", status=exited(143))
+
+    def end_pod(asked: Asked) -> Reply:
+        told.append(asked.path)
+        if len(told) == 20:
+            end(0)
+        return Reply(200, world.pods.objects[asked.path.rpartition("/")[2]])
+
+    def change_job(asked: Asked) -> Reply:
+        followed.append(asked.body.get("spec", {}).get("parallelism"))
+        if followed[-1] == 19:
+            end(*range(1, 20))
+            time.sleep(0.3)  # the client has taken in the changes when it gets its answer
+        return Reply(200, world.jobs.objects["a"])
+
+    for index in range(20):
+        world.server.script("PATCH", f"{CORE}/pods/a-{index}", end_pod)
+    world.server.script("PATCH", f"{BATCH}/a", change_job)
+    assert cancelled(client) == "cancelled"
+    assert len([wanted for wanted in followed if wanted in range(1, 20)]) < 10
+
+
+def test_a_pod_that_goes_before_it_is_told_is_not_waited_for(
+    client: Client, world: JobWorld, patched: list[dict[str, Any]]
+) -> None:
+    an_array(world, patched, running(), running(), completions=2, parallelism=2)
+
+    def change_job(asked: Asked) -> Reply:
+        if "a-0" in world.pods.objects:
+            world.pods.remove("a-0")
+            world.server.script("PATCH", f"{CORE}/pods/a-0", Reply(404))
+        return Reply(200, world.jobs.objects["a"])
+
+    world.server.script("PATCH", f"{BATCH}/a", change_job)
+    assert cancelled(client) == "cancelled"
