@@ -7,6 +7,7 @@ import gc
 import sys
 from collections.abc import Collection, Mapping
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -86,5 +87,7 @@ def application(words: Collection[str] = ()) -> typer.Typer:
 def main() -> None:
     """The console script."""
     gc.set_threshold(COLLECT_AFTER)
+    if isinstance(sys.stdout, TextIOWrapper):  # what its encoding lacks is written as an escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     atexit.register(gc.freeze)  # what is left at the end goes with the process, unexamined
     application(sys.argv[1:])(prog_name="jobman")

@@ -12,7 +12,6 @@ import typer
 
 from jobman.cli.context import AppContext
 from jobman.errors import JobmanError
-from jobman.values.text import visible
 
 INTERRUPTED = 130
 CLOSED_PIPE = 141
@@ -48,9 +47,9 @@ def error_boundary(app: AppContext) -> Iterator[None]:
 
 
 def _report(app: AppContext, message: str, hint: str | None) -> None:
-    app.say(f"error: {visible(message, newlines=True)}")
+    app.say(f"error: {message}")
     if hint:
-        app.say(f"hint: {visible(hint, newlines=True)}")
+        app.say(f"hint: {hint}")
 
 
 def _os_error_text(error: OSError) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from jobman.values.enums import Output
+from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.config.layers import LoadedSettings
@@ -79,7 +80,7 @@ class AppContext:
     def agreed(self, question: str) -> bool:
         """Ask on stderr; only a plain yes is one."""
         try:
-            self.err.write(f"{question} [y/N] ")
+            self.err.write(f"{visible(question)} [y/N] ")
             self.err.flush()
             return self.stdin.readline().strip().lower() in ("y", "yes")
         except KeyboardInterrupt:
@@ -96,8 +97,8 @@ class AppContext:
         self.out.write(text + "\n")
 
     def say(self, text: str) -> None:
-        """A line of talk, to stderr."""
-        self.err.write(text + "\n")
+        """A line of talk, to stderr; what the terminal would act on in it is shown instead."""
+        self.err.write(visible(text, newlines=True) + "\n")
         self.err.flush()
 
     def warn(self, text: str) -> None:

@@ -299,7 +299,7 @@ def report(
 def _say(app: AppContext, problems: Sequence[JobmanError], *, told: set[str | None]) -> None:
     """Each problem, with its hint unless that was told already."""
     for problem in problems:
-        app.say(f"error: {visible(problem.message, newlines=True)}")
+        app.say(f"error: {problem.message}")
         if problem.hint and problem.hint not in told:
-            app.say(f"hint: {visible(problem.hint, newlines=True)}")
+            app.say(f"hint: {problem.hint}")
             told.add(problem.hint)

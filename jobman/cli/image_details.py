@@ -10,7 +10,6 @@ from jobman.cli import completion
 from jobman.cli.command import app_context, command
 from jobman.errors import UsageError
 from jobman.values.enums import Output
-from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -71,7 +70,7 @@ def _found(app: AppContext, text: str, project: str | None) -> Image:
     say_security_warnings(app, projects)
     image, failed = find(reference, projects, app.environ, cache_directory())
     for error in failed:
-        app.warn(visible(error.message, newlines=True))
+        app.warn(error.message)
     return tagged(image, reference.tag) if reference.tag else image
 
 

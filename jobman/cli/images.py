@@ -118,9 +118,9 @@ def say_security_warnings(app: AppContext, projects: Sequence[HarborProject]) ->
 def _report(app: AppContext, errors: Sequence[JobmanError]) -> None:
     """Say what is missing and why, and end with 1 if anything is."""
     for error in errors:
-        app.say(f"error: {visible(error.message, newlines=True)}")
+        app.say(f"error: {error.message}")
     for hint in dict.fromkeys(error.hint for error in errors if error.hint):
-        app.say(f"hint: {visible(hint, newlines=True)}")
+        app.say(f"hint: {hint}")
     if errors:
         raise typer.Exit(1)
 

@@ -39,7 +39,7 @@ def logs(ctx: typer.Context, options: LogOptions) -> None:
     if found.runs and (options.save is not None or options.all_pods):
         raise UsageError("of a run of jobman map: leave out --save and --all-pods")
     for problem in found.missing:
-        app.say(f"error: {visible(problem.message, newlines=True)}")
+        app.say(f"error: {problem.message}")
     problems = _of_jobs(app, found.jobs, excerpt, options) if found.jobs else []
     _report(app, [*problems, *_of_runs(app, found.runs, excerpt)], found)
 
@@ -106,7 +106,7 @@ def _report(app: AppContext, problems: list[JobmanError], found: Chosen) -> None
     if problems and found.asked == 1:
         raise problems[0]
     for problem in problems:
-        app.say(f"error: {visible(problem.message, newlines=True)}")
+        app.say(f"error: {problem.message}")
     if problems:
         raise JobmanError(
             f"the logs of {len(problems)} of {found.asked} jobs are missing or incomplete"

@@ -53,7 +53,7 @@ def wait(
     timeout_s = _seconds(timeout)
     found = each.chosen(app, options.asked(), "wait", runs=True)
     for problem in found.missing:
-        app.say(f"error: {visible(problem.message, newlines=True)}")
+        app.say(f"error: {problem.message}")
     code = _any(app, found, goal, timeout_s) if any_one else _all(app, found, goal, timeout_s)
     if found.missing and not (any_one and code == 0):
         raise JobmanError(f"{len(found.missing)} of the words named no job")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,35 @@ def test_without_a_name_all_are_there(words: tuple[str, ...]) -> None:
 
 def test_a_word_that_is_no_command_does_no_harm() -> None:
     assert names_of("submit", "--", "list") == ["submit", "list"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:surrogateescape", "utf-8"])
+@pytest.mark.parametrize(
+    ("words", "plain", "text"),
+    [
+        (("flavors",), "f\\xfcr gro\\xdfe", "für große"),
+        (("flavors", "-o", "json"), "für große", "für große"),
+        (("flavors", "-o", "yaml"), "für große", "für große"),
+        (("settings", "path"), "n\\xe9.\\udcff", "né.\\udcff"),
+    ],
+)
+def test_stdout_takes_what_its_encoding_lacks(
+    encoding: str, words: tuple[str, ...], plain: str, text: str, tmp_path: Path
+) -> None:
+    """What programs read is UTF-8 in any case."""
+    file = tmp_path / "né.\udcff"
+    requests = {"requests": {"cpu": 1}}
+    flavor = {"name": "gpu", "description": "für große", "resources": requests}
+    file.write_text(json.dumps({"job": {"resources": {"predefined": [flavor]}}}))
+    done = subprocess.run(
+        [sys.executable, "-m", "jobman", "-s", file, *words],
+        env={"HOME": str(tmp_path), "PYTHONIOENCODING": encoding, "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    wanted = plain if encoding.startswith("ascii") else text
+    assert wanted.encode() in done.stdout
 
 
 def test_one_command_does_not_wait_for_the_others() -> None:

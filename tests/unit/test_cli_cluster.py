@@ -69,14 +69,14 @@ def test_verbose_tells_each_request(
 ) -> None:
     environ = {"KUBECONFIG": str(write_kubeconfig(scripted_server.url))}
     app = make_app({}, environ, verbose=True)
-    warning = {"Warning": '299 - "old API"'}
+    warning = {"Warning": '299 - "old\x1b]0;owned\x07 API"'}
     path = "/api/v1/namespaces/default/pods/a"
     scripted_server.script("GET", path, Reply(200, {"metadata": {"name": "a"}}, warning))
     cluster.connect(app).get(PODS, "a")
     first, request, said = app.err.getvalue().splitlines()  # type: ignore[attr-defined]
     assert first == f"{scripted_server.url} (KUBECONFIG), namespace default"
     assert request.startswith(f"GET {path} 200 ")
-    assert said == "warning: old API"
+    assert said == r"warning: old\x1b]0;owned\x07 API"
 
 
 def test_a_forbidden_embedded_cluster_is_not_started(make_app: MakeApp, tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def write_documents(app: AppContext, plain: Sequence[Any]) -> None:
     from jobman.cli.render.yaml_text import dump
 
     text = dump(plain)
-    app.out.write(visible(text, newlines=True) if app.out_is_terminal else text)
+    shown = visible(text, newlines=True) if app.out_is_terminal else text
+    binary(app).write(shown.encode())
 
 
 def write_csv(
