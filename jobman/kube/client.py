@@ -91,8 +91,9 @@ class Client:
     def list_in(
         self, resource: Resource[T], scope: Scope, *, budget_s: float | None = None
     ) -> Listing[T]:
-        """`list` of a scope, within `budget_s` seconds where given."""
-        pages = lists.complete(lambda: self._pages(resource, scope, budget_s))
+        """`list` of a scope; `budget_s`: seconds after which nothing that failed is tried again."""
+        until = None if budget_s is None else time.monotonic() + budget_s
+        pages = lists.complete(lambda: self._pages(resource, scope, until))
         items = [item for page in pages for item in page.items or []]
         return Listing(items, pages[-1].metadata.resource_version)
 
@@ -126,12 +127,12 @@ class Client:
         return [{**head, **item} for page in pages for item in page.items or []]
 
     def _pages(
-        self, resource: Resource[T], scope: Scope, budget_s: float | None = None
+        self, resource: Resource[T], scope: Scope, until: float | None = None
     ) -> Iterator[decode.ListOf[T]]:
         def read(body: bytes) -> decode.ListOf[T]:
             return decode.listing(body, resource.model, resource.kind)
 
-        return lists.walk(self.transport, resource, scope, read, budget_s)
+        return lists.walk(self.transport, resource, scope, read, until)
 
     def _plain_pages(self, resource: Resource[Any], scope: Scope) -> Iterator[decode.PlainList]:
         def read(body: bytes) -> decode.PlainList:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -67,16 +68,18 @@ def walk(
     resource: Resource[Any],
     scope: Scope,
     read: Callable[[bytes], P],
-    budget_s: float | None = None,
+    until: float | None = None,
 ) -> Iterator[P]:
     """Each page of a collection; ExpiredError where the server no longer knows how to go on.
 
-    Of a list of many pages the next ones are on their way while one is read.
+    Of a list of many pages the next ones are on their way while one is read. After the moment
+    `until` (monotonic) nothing that failed is tried again.
     """
 
     def ask(continue_: str) -> bytes:
         further = (("continue", continue_),) if continue_ else ()
         asked = (*scope.query, ("limit", str(PAGE_SIZE)), *further)
+        budget_s = None if until is None else max(until - time.monotonic(), 0.0)
         call = Call("GET", scope.path(resource), asked, gzip=True, packed=True, budget_s=budget_s)
         return transport.send(call).body
 

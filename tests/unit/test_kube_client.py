@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from jobman.errors import (
     ConflictError,
     ExpiredError,
     ForbiddenError,
+    UnavailableError,
     UsageError,
 )
 from jobman.kube.client import Client
 from jobman.kube.labels import SUBMISSION
+from jobman.kube.lists import Scope
 from jobman.kube.resources import JOBS, NODES, PODS
 from jobman.kube.transport import LostWriteError
 
@@ -77,6 +80,18 @@ def test_a_list_forgotten_again_and_again_is_an_error(
     with pytest.raises(ExpiredError):
         client.list(PODS)
     assert len(scripted_server.requests) == 5
+
+
+def test_the_pages_of_a_list_share_its_budget(
+    client: Client, scripted_server: ScriptedServer
+) -> None:
+    def slowly(_: Asked) -> Reply:
+        threading.Event().wait(0.5)
+        return page("a", further="t1")
+
+    scripted_server.script("GET", POD_LIST, slowly, Reply(503), page("b"))
+    with pytest.raises(UnavailableError):
+        client.list_in(PODS, Scope("team"), budget_s=0.4)
 
 
 def test_pages_give_each_object_once(client: Client, scripted_server: ScriptedServer) -> None:
