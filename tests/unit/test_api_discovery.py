@@ -21,9 +21,13 @@ def content(path: str, accept: str = "application/json") -> dict[str, Any]:
 
 
 def test_what_is_found_at_the_root_is_there() -> None:
-    for path in content("/")["paths"]:
-        if path.startswith("/api"):
-            assert discovery.document(path) is not None
+    paths = {path for path in content("/")["paths"] if path.startswith("/api")}
+    assert paths >= {
+        "/api/v1",
+        *(f"/apis/{each.group_version}" for each in RESOURCES if each.group),
+    }
+    for path in paths:
+        assert discovery.document(path) is not None
 
 
 @pytest.mark.parametrize(
