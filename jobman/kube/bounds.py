@@ -1,4 +1,4 @@
-"""What bounds the pods of a namespace: quotas, limit ranges, classes of priority."""
+"""What bounds the pods of a namespace: its quotas."""
 
 # ruff: noqa: RUF012 - msgspec gives every Struct its own copy of an empty default
 
@@ -41,34 +41,3 @@ class ResourceQuota(KubeObject, frozen=True):
 
     spec: ResourceQuotaSpec = ResourceQuotaSpec()
     status: ResourceQuotaStatus = ResourceQuotaStatus()
-
-
-class LimitRangeItem(KubeStruct, frozen=True):
-    """Bounds and defaults for one kind of thing ("Container", "Pod", …)."""
-
-    type: str = ""
-    max: dict[str, str] = {}
-    min: dict[str, str] = {}
-    default: dict[str, str] = {}
-    default_request: dict[str, str] = {}
-
-
-class LimitRangeSpec(KubeStruct, frozen=True):
-    """The bounds of a namespace."""
-
-    limits: list[LimitRangeItem] = []
-
-
-class LimitRange(KubeObject, frozen=True):
-    """Bounds on what a container may ask for."""
-
-    spec: LimitRangeSpec = LimitRangeSpec()
-
-
-class PriorityClass(KubeObject, frozen=True):
-    """A priority by name."""
-
-    value: int = 0
-    global_default: bool = False
-    preemption_policy: str = ""
-    description: str = ""

@@ -331,22 +331,6 @@ class Namespace(KubeObject, frozen=True):
     status: NamespaceStatus = NamespaceStatus()
 
 
-class ServiceAccount(KubeObject, frozen=True):
-    """Who a pod is to the API."""
-
-
-class PersistentVolumeClaimStatus(KubeStruct, frozen=True):
-    """Pending, Bound or Lost."""
-
-    phase: str = ""
-
-
-class PersistentVolumeClaim(KubeObject, frozen=True):
-    """A claim to a volume."""
-
-    status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
-
-
 class LeaseSpec(KubeStruct, frozen=True):
     """Who holds a lease, and for how many seconds after each renewal."""
 

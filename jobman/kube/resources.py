@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from jobman.errors import UsageError
-from jobman.kube.bounds import LimitRange, PriorityClass, ResourceQuota
+from jobman.kube.bounds import ResourceQuota
 from jobman.kube.objects import (
     ConfigMap,
     Event,
@@ -17,11 +17,9 @@ from jobman.kube.objects import (
     Lease,
     Namespace,
     Node,
-    PersistentVolumeClaim,
     Pod,
     PodBrief,
     Secret,
-    ServiceAccount,
 )
 
 T = TypeVar("T", bound=KubeObject)
@@ -84,12 +82,4 @@ CONFIGMAPS = Resource("v1", "configmaps", "ConfigMap", ConfigMap)
 SECRETS = Resource("v1", "secrets", "Secret", Secret)
 NAMESPACES = Resource("v1", "namespaces", "Namespace", Namespace, namespaced=False)
 RESOURCEQUOTAS = Resource("v1", "resourcequotas", "ResourceQuota", ResourceQuota)
-LIMITRANGES = Resource("v1", "limitranges", "LimitRange", LimitRange)
-SERVICEACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount", ServiceAccount)
-PERSISTENTVOLUMECLAIMS = Resource(
-    "v1", "persistentvolumeclaims", "PersistentVolumeClaim", PersistentVolumeClaim
-)
-PRIORITYCLASSES = Resource(
-    "scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", PriorityClass, namespaced=False
-)
 LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease", Lease)

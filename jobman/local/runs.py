@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,7 +146,3 @@ class Runs:
         """SIGKILL to all of it, if it runs."""
         if self.current is not None:
             self.current.kill()
-
-    def may_restart_now(self) -> bool:
-        """Whether the back-off is over."""
-        return time.time_ns() >= self.restart_at_ns()

@@ -47,15 +47,6 @@ class Capacity:
             if not against(wanted, group[0])
         )
 
-    def nodes_for(self, wanted: Wanted) -> int:
-        """On how many nodes at least one such pod could start now."""
-        return sum(
-            how_many_on(wanted.amounts, node.free) > 0
-            for group in self._groups(wanted)
-            if not against(wanted, group[0])
-            for node in group
-        )
-
     def _groups(self, wanted: Wanted) -> Sequence[Sequence[NodeView]]:
         """The nodes, those together that the rules cannot tell apart."""
         keys = keys_looked_at(wanted)

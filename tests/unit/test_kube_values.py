@@ -16,7 +16,7 @@ from plugins.scripted_server import Reply, ScriptedServer
 from jobman.kube import labels
 from jobman.kube.client import Client
 from jobman.kube.identity import user_label, user_of_label, who_am_i
-from jobman.kube.resources import EVENTS, JOBS, NODES, PODS, PRIORITYCLASSES, Resource
+from jobman.kube.resources import EVENTS, JOBS, NODES, PODS, Resource
 from jobman.kube.retry import LONGEST_WAIT_S, wait_s, worth_repeating
 
 LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
@@ -119,7 +119,6 @@ def test_who_am_i(
         (PODS, ("ns", "p", "log"), "/api/v1/namespaces/ns/pods/p/log"),
         (JOBS, ("ns", "j"), "/apis/batch/v1/namespaces/ns/jobs/j"),
         (NODES, ("ns", "n"), "/api/v1/nodes/n"),
-        (PRIORITYCLASSES, (None, "p"), "/apis/scheduling.k8s.io/v1/priorityclasses/p"),
         (EVENTS, ("ns", "a b?c#d"), "/api/v1/namespaces/ns/events/a%20b%3Fc%23d"),
     ],
 )
