@@ -166,6 +166,9 @@ def summarize(app: AppContext, result: Result, plan: Plan) -> None:
             app.say("hint: --stream-logs reads logs while the pods run, before a node rotates them")
     if result.stopped:
         app.say(f"stopped: {result.stopped}")
+    if staying := result.staying.count:
+        pods = f"{staying} pod{'s' if staying > 1 else ''} could not be deleted"
+        app.say(f"{pods}: {visible(result.staying.why, limit=200)}; the same command tries again")
     if result.left:
         app.say(f"{result.left} pods go on; the same command brings their logs home")
 

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
-from msgspec.structs import replace
-
-from jobman.errors import (
-    ApiNotFoundError,
-    ForbiddenError,
-    JobmanError,
-    UnauthorizedError,
-    UnavailableError,
-    UnreachableError,
-)
+from jobman.errors import JobmanError, UnavailableError, UnreachableError
 from jobman.jobs import mounts
 from jobman.jobs import pods as pod_views
 from jobman.jobs.pods import PodView
@@ -29,12 +19,14 @@ from jobman.map import board as states
 from jobman.map import homecoming
 from jobman.map import pods as run_pods
 from jobman.map.board import Live
-from jobman.map.homecoming import Ended, Keeping
+from jobman.map.homecoming import Ended
 from jobman.map.items import Item
 from jobman.map.logs import Follower, LogFile
 from jobman.map.opening import Opening
 from jobman.map.outcome import Outcome
+from jobman.map.parting import Parting
 from jobman.map.pods import Stage
+from jobman.map.result import Staying
 from jobman.map.submission import Submission
 from jobman.map.work import Work
 from jobman.values.enums import State
@@ -45,9 +37,6 @@ EVENTS_AFTER_S = 30.0
 """A pod that has a node and does not start for this long may have an event that says why."""
 MOST_FOLLOWED = 48
 """Logs that are followed at a time; those of further pods are read when they end."""
-GIVE_UP_S = 600.0
-"""How long a log is asked for that the server does not give."""
-LONGEST_PAUSE_S = 15.0
 
 
 class Arrivals:
@@ -58,14 +47,18 @@ class Arrivals:
     ) -> None:
         self._work = work
         self._submission = submission
-        self._ended = ended
-        self._keeping = Keeping(work.plan.keep_pods, work.plan.keep_failed_pods)
+        self._parting = Parting(work, ended=ended, vanished=self._vanished)
         self._disruptions: Counter[int] = Counter()
         self._followed = 0
         self._events: dict[str, list[Event]] = {}
         self._asking_events = False
         submission.adopt = self.see
         submission.vanished = self._vanished
+
+    @property
+    def staying(self) -> Staying:
+        """The pods that could not be deleted."""
+        return self._parting.staying
 
     def begin(self, found: Opening) -> None:
         """Take up the pods that an earlier runner left."""
@@ -77,11 +70,8 @@ class Arrivals:
             self._delete(live)
         for item, pod, succeeded in found.left:
             live = self._add(item, pod)
-            live.saved = Outcome(index=item.index, name=live.name, succeeded=succeeded)
-            live.told = True
             self._work.board.move(live, Stage.SUCCEEDED if succeeded else Stage.FAILED)
-            self._work.board.end(live)
-            self._bring_home(live)
+            self._parting.let_go(live, succeeded)
 
     def _add(self, item: Item, pod: Pod) -> Live:
         attempt = run_pods.attempt_of(pod)
@@ -142,8 +132,7 @@ class Arrivals:
             live.again = True
             self._delete(live)
             return
-        self._work.board.end(live)
-        self._bring_home(live)
+        self._parting.begin(live, self._as_ended(live))
 
     def _may_run_again(self, live: Live) -> bool:
         index = live.item.index
@@ -151,10 +140,6 @@ class Arrivals:
             return False
         self._disruptions[index] += 1
         return True
-
-    def _bring_home(self, live: Live) -> None:
-        ended = self._as_ended(live)
-        self._work.workers.do(partial(self._finish, live, ended), urgent=True)
 
     def _as_ended(self, live: Live) -> Ended:
         view = live.view or PodView(name=live.name, state=State.PENDING)
@@ -175,53 +160,6 @@ class Arrivals:
         self._followed -= follower is not None
         return follower
 
-    def _finish(self, live: Live, ended: Ended) -> None:
-        """In the pool: save, then delete."""
-        work = self._work
-        try:
-            if live.saved is None:
-                live.saved = homecoming.save(work.client, work.ledger, ended)
-            if not self._keeping.keeps(live.saved.succeeded):
-                homecoming.remove(work.client, live.name, live.uid)
-        except ApiNotFoundError:
-            work.post(partial(self._vanished, live))
-        except (UnavailableError, UnreachableError) as error:
-            work.post(partial(self._try_later, live, error))
-        except (ForbiddenError, UnauthorizedError, OSError) as error:
-            work.post(partial(self._fail, live, error))
-        except JobmanError as error:
-            work.post(partial(self._write_off, live, "LogUnavailable", error.message))
-        else:
-            work.post(partial(self._home, live))
-
-    def _fail(self, live: Live, error: Exception) -> None:
-        """The run cannot go on; the item is left for another time."""
-        self._work.fail(error)
-        if self._work.board.has(live):
-            self._work.board.settle(live, states.AGAIN)
-
-    def _home(self, live: Live) -> None:
-        outcome = live.saved
-        if outcome is None or not self._work.board.has(live):
-            return
-        self._work.board.settle(live, states.SUCCEEDED if outcome.succeeded else states.FAILED)
-        if not live.told:
-            self._ended(outcome)
-
-    def _try_later(self, live: Live, error: JobmanError) -> None:
-        """The server does not give the log, or does not delete the pod, now."""
-        now = time.monotonic()
-        live.failing_since = live.failing_since or now
-        if isinstance(error, UnavailableError) and now - live.failing_since > GIVE_UP_S:
-            self._write_off(live, "LogUnavailable", error.message, pod_stays=True)
-            return
-        if self._work.over:
-            self._work.board.settle(live, states.AGAIN)
-            return
-        pause = min(0.5 * 2 ** min(live.tries, 10), LONGEST_PAUSE_S)
-        live.tries += 1
-        self._work.inbox.later(pause, partial(self._bring_home, live))
-
     def _gone(self, live: Live, pod: Pod) -> None:
         if live.again:
             self._back(live)
@@ -239,27 +177,7 @@ class Arrivals:
         if self._work.over:
             self._work.board.settle(live, states.AGAIN)
             return
-        self._write_off(live, *_why_gone(live.view))
-
-    def _write_off(self, live: Live, reason: str, message: str, *, pod_stays: bool = False) -> None:
-        """The item failed, and what is known of that is all there is."""
-        if not self._work.board.has(live):
-            return
-        self._work.board.end(live)
-        ended = self._as_ended(live)
-        view = replace(ended.view, state=State.FAILED, reason=reason, message=message)
-        known = dataclasses.replace(ended, stage=Stage.FAILED, view=view)
-        self._work.workers.do(partial(self._save_known, live, known, pod_stays), urgent=True)
-
-    def _save_known(self, live: Live, ended: Ended, pod_stays: bool) -> None:
-        """In the pool."""
-        work = self._work
-        try:
-            live.saved = homecoming.save_what_is_known(work.ledger, ended)
-        except OSError as error:
-            work.post(partial(self._fail, live, error))
-        else:
-            work.post(partial(self._home if pod_stays else self._bring_home, live))
+        self._parting.write_off(live, self._as_ended(live), *_why_gone(live.view))
 
     def _back(self, live: Live) -> None:
         work = self._work

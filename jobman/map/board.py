@@ -9,7 +9,6 @@ from jobman.jobs.pods import PodView
 from jobman.kube.objects import Pod
 from jobman.map.items import Item
 from jobman.map.logs import Follower
-from jobman.map.outcome import Outcome
 from jobman.map.pods import Stage
 
 TODO, LIVE, SUCCEEDED, FAILED, AGAIN = range(5)
@@ -22,8 +21,7 @@ class Live:
 
     `uid` is empty until its creation is known; `gone` are pods of that name which are no more.
     `ending`: its pod is over and is being brought home. `again`: when the pod is gone the item
-    is begun once more. `adopted`: another runner made it. `saved` is its outcome once that is on
-    disk; `told`: an earlier runner told of it.
+    is begun once more. `adopted`: another runner made it.
     """
 
     item: Item
@@ -38,11 +36,7 @@ class Live:
     gone: set[str] = field(default_factory=set)
     ending: bool = False
     again: bool = False
-    tries: int = 0
-    failing_since: float | None = None
     adopted: bool = False
-    told: bool = False
-    saved: Outcome | None = None
     follower: Follower | None = None
 
 

@@ -14,6 +14,7 @@ SLOW_S = 30.0
 FEWEST, FIRST, MOST = 4, 16, 1000
 """Pending pods: at the least, at first, at the most, while the bound adapts."""
 FIRST_HOLD_S, LONGEST_HOLD_S = 1.0, 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 SAME_CAUSE = 10
 """Failures of one cause in a row, and no success, after which going on makes no sense."""
 
@@ -65,7 +66,7 @@ class Hold:
         if now < self.until:
             return
         self.reason = reason
-        self.until = now + _pause_s(self._failures)
+        self.until = now + _doubled_s(self._failures, FIRST_HOLD_S, LONGEST_HOLD_S)
         self._failures += 1
 
     def accepted(self, now: float) -> None:
@@ -99,7 +100,7 @@ class Ceiling:
         self.pods = pods
         self.reason = reason
         if now >= self.until:
-            self.until = now + _pause_s(self._refusals)
+            self.until = now + _doubled_s(self._refusals, FIRST_HOLD_S, LONGEST_HOLD_S)
             self._refusals += 1
             self._step = 1
 
@@ -119,8 +120,31 @@ class Ceiling:
         return max(self.pods + (self._step if now >= self.until else 0) - pods, 0)
 
 
-def _pause_s(failures: int) -> float:
-    return min(FIRST_HOLD_S * 2.0 ** min(failures, 10), LONGEST_HOLD_S)
+@dataclass
+class Patience:
+    """With a request about one pod: tried again, ever more seldom, until it fails for `lasts_s`.
+
+    An absent server is waited for as long as it takes.
+    """
+
+    lasts_s: float
+    _since: float | None = None
+    _failures: int = 0
+
+    def pause_s(self, now: float, *, absent: bool) -> float | None:
+        """The request has failed: seconds until the next try, None where there is to be none."""
+        if absent:
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        elif now - self._since > self.lasts_s:
+            return None
+        self._failures += 1
+        return _doubled_s(self._failures - 1, FIRST_PAUSE_S, LONGEST_PAUSE_S)
+
+
+def _doubled_s(failures: int, first_s: float, longest_s: float) -> float:
+    return min(first_s * 2.0 ** min(failures, 10), longest_s)
 
 
 def room(pending: int, running: int, *, bound: int, max_running: int) -> int:

@@ -1,4 +1,4 @@
-"""An item whose pod is over: its log saved, then the pod deleted. Runs in the pool's threads."""
+"""Saving the log of an item whose pod is over, and deleting the pod; in the pool's threads."""
 
 from __future__ import annotations
 
@@ -33,18 +33,6 @@ class Ended:
     attempt: int
     attempts: int
     follower: Follower | None = None
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """Which pods stay when their logs are safe."""
-
-    pods: bool = False
-    failed_pods: bool = False
-
-    def keeps(self, succeeded: bool) -> bool:
-        """Whether the pod of an item that ended so stays."""
-        return self.pods or (self.failed_pods and not succeeded)
 
 
 def save(client: Client, ledger: Ledger, ended: Ended) -> Outcome:

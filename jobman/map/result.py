@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from jobman.map.ledger import Ledger
@@ -25,6 +25,19 @@ class Left:
     running: int
 
 
+@dataclass
+class Staying:
+    """Pods whose logs are home, but that could not be deleted; `why` is said of the first one."""
+
+    count: int = 0
+    why: str = ""
+
+    def add(self, why: str) -> None:
+        """One more."""
+        self.count += 1
+        self.why = self.why or why
+
+
 Ask = Callable[[Left], Leftover]
 
 
@@ -33,7 +46,7 @@ class Result:
     """How a run ended: `items` of which some succeeded, failed, or are left for another time.
 
     `left` pods of it are still there; it took `elapsed_s` seconds. `stopped` says why it ended
-    early, empty when it did not; `interrupted` that the user did.
+    early, empty when it did not; `interrupted` that the user did. `staying` could not be deleted.
     """
 
     run: str
@@ -44,6 +57,7 @@ class Result:
     elapsed_s: float = 0.0
     stopped: str = ""
     interrupted: bool = False
+    staying: Staying = field(default_factory=Staying)
     ledger: Ledger | None = None
 
     @property

@@ -196,8 +196,9 @@ class _Run:
     def is_done_with(self) -> bool:
         """Whether nothing is left to be done about it, nor of it on the cluster."""
         board, begun = self._work.board, any(self._work.ledger.attempts.counts)
-        succeeded = board.succeeded == len(board.states) and not self._work.plan.keep_pods
-        return succeeded or not begun
+        succeeded = board.succeeded == len(board.states)
+        pods_stay = self._work.plan.keep_pods or self._arrivals.staying.count
+        return (succeeded and not pods_stay) or not begun
 
     def lost_lease(self, error: JobmanError) -> None:
         """Another runner has it, or the run was cancelled: this one does nothing more."""
@@ -367,6 +368,7 @@ class _Run:
             elapsed_s=time.monotonic() - self._began,
             stopped=self._stopped,
             interrupted=self._stopped == "interrupted",
+            staying=self._arrivals.staying,
             ledger=self._work.ledger,
         )
 

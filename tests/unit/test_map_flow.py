@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobman.map import flow
-from jobman.map.flow import Breaker, Ceiling, Hold, PendingBound, room
+from jobman.map.flow import Breaker, Ceiling, Hold, Patience, PendingBound, room
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,24 @@ def test_the_breaker(causes: list[str], keep_going: bool, expected: bool) -> Non
         else:
             breaker.succeeded()
     assert breaker.open is expected
+
+
+@pytest.mark.parametrize(
+    ("failures", "pauses"),
+    [
+        pytest.param(
+            [(0, False), (1, False), (2, False), (9, False), (10, False), (11, False)],
+            [0.5, 1.0, 2.0, 4.0, 8.0, None],
+            id="it runs out",
+        ),
+        pytest.param(
+            [(0, False), (9, True), (999, True), (1000, False), (1010, False), (1011, False)],
+            [0.5, 1.0, 2.0, 4.0, 8.0, None],
+            id="an absent server does not use it up",
+        ),
+        pytest.param([(at, True) for at in range(7)], [0.5, 1, 2, 4, 8, 15, 15], id="the longest"),
+    ],
+)
+def test_patience(failures: list[tuple[float, bool]], pauses: list[float | None]) -> None:
+    patience = Patience(10.0)
+    assert [patience.pause_s(now, absent=absent) for now, absent in failures] == pauses

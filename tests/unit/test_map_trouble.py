@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import queue
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,8 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/team/leases"
 RAN = {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:02:00Z", "exitCode": 0}
 ENDED = {"name": "main", "state": {"terminated": RAN}}
 
+GONE = b"unable to retrieve container logs for containerd://1234"
+
 Answer = Callable[[Asked], Reply]
 
 
@@ -35,13 +38,17 @@ def status(code: int, reason: str, message: str) -> Reply:
 
 
 class Server:
-    """The little that a run needs of an API server; `troubles` come before each creation."""
+    """The little that a run needs of an API server.
+
+    `troubles` come before each creation, `refusals` before each deletion.
+    """
 
     def __init__(self, http: ScriptedServer, names: Iterable[str]) -> None:
         self.http = http
         self.pods: dict[str, dict[str, Any]] = {}
         self.troubles: dict[str, list[Callable[[dict[str, Any]], Reply | None]]] = {}
         self.logs: dict[str, list[Reply]] = {}
+        self.refusals: dict[str, Iterator[Reply]] = {}
         self._changes: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._version = 0
         http.script("GET", PODS, self._list_or_watch)
@@ -62,7 +69,8 @@ class Server:
     def _list_or_watch(self, asked: Asked) -> Reply:
         if "watch" in asked.query:
             return Reply(chunks=iter(self._changes.get, b""))
-        return Reply(200, {"metadata": {"resourceVersion": "1"}, "items": []})
+        items = [] if "!=" in asked.query["labelSelector"] else list(self.pods.values())
+        return Reply(200, {"metadata": {"resourceVersion": "1"}, "items": items})
 
     def tell(self, change: str, pod: dict[str, Any]) -> None:
         self._version += 1
@@ -93,7 +101,10 @@ class Server:
         return Reply(200, pod) if pod else status(404, "NotFound", "no such pod")
 
     def _delete(self, asked: Asked) -> Reply:
-        pod = self.pods.pop(asked.path.rpartition("/")[2])
+        name = asked.path.rpartition("/")[2]
+        if refusal := next(self.refusals.get(name, iter(())), None):
+            return refusal
+        pod = self.pods.pop(name)
         self.tell("DELETED", pod)
         return Reply(200, pod)
 
@@ -241,8 +252,7 @@ def test_a_log_that_does_not_come_is_asked_for_again(
 def test_a_log_that_its_node_has_lost_is_a_failure(
     server: Server, carry_out: Callable[..., Result], tmp_path: Path
 ) -> None:
-    gone = b"unable to retrieve container logs for containerd://1234"
-    server.logs["run-1"] = [Reply(200, gone)]
+    server.logs["run-1"] = [Reply(200, GONE)]
     result = carry_out()
     assert (result.succeeded, result.failed) == (2, 1)
     assert "is gone from its node" in (tmp_path / "logs" / "run-1.err").read_text()
@@ -263,6 +273,63 @@ def test_a_log_that_lacks_its_head_says_so(
     assert rest == ["x" * 1023] * 1024
     assert (place / "run-2.log").read_text() == "run-2\n"
     assert json.loads((place / "run.json").read_text())["incompleteLogs"] == ["run-1.log"]
+
+
+DENIED = status(400, "BadRequest", 'admission webhook "keep" denied the request')
+
+
+@pytest.mark.parametrize(
+    ("logs", "ends"),
+    [
+        pytest.param([], (3, 0), id="a success"),
+        pytest.param([Reply(200, GONE)], (2, 1), id="a log that is gone"),
+    ],
+)
+def test_a_pod_that_may_not_be_deleted_changes_no_outcome(
+    server: Server,
+    carry_out: Callable[..., Result],
+    tmp_path: Path,
+    logs: list[Reply],
+    ends: tuple[int, int],
+) -> None:
+    server.refusals["run-1"] = itertools.repeat(DENIED)
+    server.logs["run-1"] = logs
+
+    def files() -> dict[str, float]:
+        found = (path for path in (tmp_path / "logs").iterdir() if path.stem == "run-1")
+        return {path.name: path.stat().st_mtime_ns for path in found}
+
+    first = carry_out()
+    assert ((first.succeeded, first.failed), server.pods.keys()) == (ends, {"run-1"})
+    assert (first.staying.count, "webhook" in first.staying.why) == (1, True)
+    before = files()
+    again = carry_out()
+    assert ((again.succeeded, again.failed), again.staying.count) == (ends, 1)
+    assert (files(), len(before), created(server, "run-1")) == (before, 1, 1)
+    assert len(server.http.asked("DELETE", f"{PODS}/run-1")) == 2
+    server.refusals.clear()
+    last = carry_out()
+    assert ((last.succeeded, last.failed), last.staying.count, server.pods) == (ends, 0, {})
+
+
+def test_a_pod_that_is_not_deleted_at_first_is_deleted_later(
+    server: Server, carry_out: Callable[..., Result]
+) -> None:
+    slow = status(500, "InternalError", "etcdserver: request timed out")
+    server.refusals["run-1"] = iter([slow] * 5)
+    result = carry_out()
+    assert (result.succeeded, result.staying.count, server.pods) == (3, 0, {})
+
+
+def test_without_the_right_to_delete_the_run_ends_and_the_outcome_stays(
+    server: Server, carry_out: Callable[..., Result], tmp_path: Path
+) -> None:
+    server.refusals["run-0"] = itertools.repeat(status(403, "Forbidden", "pods is forbidden"))
+    with pytest.raises(ForbiddenError):
+        carry_out(max_pending=1)
+    told = json.loads((tmp_path / "logs" / "run.json").read_text())
+    assert told["totals"]["succeeded"] >= 1
+    assert (tmp_path / "logs" / "run-0.log").exists()
 
 
 def test_logs_that_may_not_be_read_end_the_run(

@@ -16,7 +16,7 @@ from jobman.map.ledger import Ledger, RunFile, Source
 from jobman.map.outcome import Outcome
 from jobman.map.plan import Plan
 from jobman.map.progress import Progress
-from jobman.map.result import Result
+from jobman.map.result import Result, Staying
 from jobman.map.template import Template
 
 NOTHING = Progress(total=100, done=0, failed=0, running=0, pending=0, skipped=0)
@@ -83,23 +83,42 @@ def test_the_rate_is_that_of_the_last_minute() -> None:
     assert rate.per_second == 1.0
 
 
-@pytest.mark.parametrize("stream", [True, False])
-def test_logs_that_lack_something_are_told(tmp_path: Path, stream: bool) -> None:
-    lacking = [f"p-{number}.log" for number in range(4)]
-    file = RunFile(run="r", source=Source(9, "i", "t", "team"), incomplete_logs=lacking)
+def summary(result: Result, place: Path, *, stream: bool = False) -> list[str]:
     plan = Plan(
         run="r",
         items=Items([]),
         template=Template({"spec": {}}, "r"),
         namespace="team",
         user="alice",
-        log_dir=tmp_path,
+        log_dir=place,
         stream_logs=stream,
     )
     err = Stream(terminal=False)
-    app = AppContext(out=Stream(terminal=False), err=err, columns=70)
-    summarize(app, Result("r", 9, 9, 0, ledger=Ledger(tmp_path, file)), plan)
-    first, second, *hint = err.bytes.decode().splitlines()
+    summarize(AppContext(out=Stream(terminal=False), err=err, columns=70), result, plan)
+    return err.bytes.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, []),
+        (1, ["1 pod could not be deleted: no\\x1b; the same command tries again"]),
+        (2, ["2 pods could not be deleted: no\\x1b; the same command tries again"]),
+    ],
+)
+def test_pods_that_stay_are_told(tmp_path: Path, count: int, said: list[str]) -> None:
+    staying = Staying()
+    for _ in range(count):
+        staying.add("no\x1b")
+    assert summary(Result("r", 9, 9, 0, staying=staying), tmp_path)[1:] == said
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_logs_that_lack_something_are_told(tmp_path: Path, stream: bool) -> None:
+    lacking = [f"p-{number}.log" for number in range(4)]
+    file = RunFile(run="r", source=Source(9, "i", "t", "team"), incomplete_logs=lacking)
+    result = Result("r", 9, 9, 0, ledger=Ledger(tmp_path, file))
+    first, second, *hint = summary(result, tmp_path, stream=stream)
     assert first.startswith("9 of 9 succeeded in ")
     assert second == "4 logs lack something: p-0.log, p-1.log, p-2.log, …"
     assert len(hint) == (not stream)
