@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -23,39 +25,57 @@ _CLOSE_PATIENCE_S = 2.0
 class ByteStream:
     """Chunks of a body, each as soon as it is there; a broken one raises UnreachableError.
 
-    `close` may be called by any thread: a reader that waits for its next chunk ends at once.
+    `close` may be called by any thread: a reader that waits for its next chunk ends at once, and
+    is handed nothing more.
     """
 
     def __init__(self, response: BaseHTTPResponse, connection: Connection) -> None:
         self._response = response
         self._connection = connection
         self._chunks = _chunks(response)
+        self._wire = _wire(response)
         self._reading = threading.Lock()
-        self._closed = False
+        self._ending = threading.Lock()
+        self._over = False
 
     def __iter__(self) -> ByteStream:
         return self
 
     def __next__(self) -> bytes:
         with self._reading:
-            if self._closed:
+            if self._over:
                 raise StopIteration
             try:
-                return next(self._chunks)
+                chunk = next(self._chunks)
             except StopIteration:
-                self._closed = True
-                self._response.release_conn()
+                self._release()
                 raise
             except (HTTPError, OSError, ValueError) as error:
                 self._break(error)
                 raise StopIteration from None
+            if self._over:
+                raise StopIteration
+            return chunk
+
+    def _end(self) -> bool:
+        """Whether the caller is the one that ends the stream: the wire is its own then."""
+        with self._ending:
+            first, self._over = not self._over, True
+        return first
+
+    def _release(self) -> None:
+        """The body is read: the connection serves another request, unless it is being closed."""
+        if self._end():
+            self._close_wire()
+            self._response.release_conn()
 
     def _break(self, error: Exception) -> None:
         """Raise what broke the stream, unless it was closed on purpose."""
-        closed, self._closed = self._closed, True
+        first = self._end()
         self._response.close()
-        if closed:
+        if not first:
             return
+        self._close_wire()
         if isinstance(error, ValueError) and not isinstance(error, (HTTPError, OSError)):
             raise error
         connection = self._connection
@@ -63,16 +83,33 @@ class ByteStream:
 
     def close(self) -> None:
         """End the stream and its connection; the rest of the body is not read."""
-        if self._closed:
+        if not self._end():
             return
-        self._closed = True
-        with suppress(ValueError, RuntimeError, OSError):
-            self._response.shutdown()
+        if self._wire is not None:
+            with suppress(OSError):
+                self._wire.shutdown(socket.SHUT_RDWR)
+        self._close_wire()
         if self._reading.acquire(timeout=_CLOSE_PATIENCE_S):
             try:
                 self._response.close()
             finally:
                 self._reading.release()
+
+    def _close_wire(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+
+
+def _wire(response: BaseHTTPResponse) -> socket.socket | None:
+    """The connection below TLS; None where the body is over already.
+
+    Shutting down an SSLSocket takes its TLS away under a reader, who then gets ciphertext. The
+    descriptor is one of its own, so that it cannot have become another connection's.
+    """
+    try:
+        return socket.socket(fileno=os.dup(response.fileno()))
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _chunks(response: BaseHTTPResponse) -> Iterator[bytes]:

@@ -6,12 +6,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from plugins.scripted_server import Reply, ScriptedServer
 
 from jobman.errors import UnreachableError
 from jobman.kube.client import Client
+from jobman.kube.logstream import LogStream
 
 LOG = "/api/v1/namespaces/team/pods/p/log"
 
@@ -99,6 +101,39 @@ def test_another_thread_may_close_a_silent_log(
         assert list(log) == []
         assert time.monotonic() - began < 20
     over.set()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_a_reader_gets_nothing_that_was_not_sent_while_another_thread_closes(
+    make_client: Callable[..., Client],
+    request: pytest.FixtureRequest,
+    certificate: tuple[Path, Path],
+    tls: bool,
+) -> None:
+    server: ScriptedServer = request.getfixturevalue("scripted_https" if tls else "scripted_server")
+    sent = b"".join(b"%07d\n" % number for number in range(1 << 19))
+    pieces = [sent[at : at + 60000] for at in range(0, len(sent), 60000)]
+    server.script("GET", LOG, Reply(chunks=pieces))
+    trust = {"certificate-authority": str(certificate[0])}
+    client = make_client(server, cluster=trust if tls else None)
+    for amount in range(100_000, 2_500_000, 100_000):
+        with client.log("p", follow=True) as log:
+            flowing = threading.Event()
+
+            def close(log: LogStream = log, flowing: threading.Event = flowing) -> None:
+                flowing.wait(30)
+                log.close()
+
+            closing = threading.Thread(target=close)
+            closing.start()
+            came = bytearray()
+            for chunk in log:
+                came += chunk
+                if len(came) > amount:
+                    flowing.set()
+            closing.join()
+            assert len(came) > amount
+            assert sent.startswith(came)
 
 
 def test_a_log_closed_before_it_is_read(client: Client, scripted_server: ScriptedServer) -> None:
