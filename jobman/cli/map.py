@@ -56,6 +56,7 @@ def map_items(ctx: typer.Context, *, options: MapOptions) -> None:
     app = app_context(ctx)
     words = ctx.meta.get(WORDS, [])
     _check(app, options, words)
+    command = _command_line(ctx, options)
     items = _items(app, options)
     if not items.count:
         raise UsageError("there are no items: the list is empty")
@@ -69,7 +70,7 @@ def map_items(ctx: typer.Context, *, options: MapOptions) -> None:
     if options.dry_run:
         _tell(app, options, items, template)
         return
-    plan = _plan(app, options, items, template, _command_line(ctx, options))
+    plan = _plan(app, options, items, template, command)
     if options.detach:
         map_detach.begin(app, plan)
     elif code := carry_out(app, plan):
@@ -226,7 +227,10 @@ def _tell(app: AppContext, options: MapOptions, items: Items, template: Template
 
 
 def _command_line(ctx: typer.Context, options: MapOptions) -> CommandLine:
-    """What was typed; a template's options may stand behind it."""
+    """What was typed; a template's options may stand behind it.
+
+    Raises UsageError where it cannot be written down: run.json is UTF-8.
+    """
     from jobman.map.command_line import CommandLine
 
     given, words = ctx.meta[ARGUMENTS], ctx.meta[WORDS]
@@ -234,13 +238,17 @@ def _command_line(ctx: typer.Context, options: MapOptions) -> CommandLine:
     before = typed[: -len(given)] if typed[-len(given) :] == given else ["map"]
     behind = 0 if is_template(words) else len(words)
     sources = (options.items, options.json_items, options.params)
-    return CommandLine(
+    command = CommandLine(
         before=("jobman", *before),
         options=tuple(given[: len(given) - behind]),
         words=tuple(given[len(given) - behind :]),
         stdin="-" in sources,
         directory=str(Path.cwd()),
     )
+    for text in (*command.all, command.directory):
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            raise UsageError(f"{text}: this name is not UTF-8, and jobman map must write it down")
+    return command
 
 
 def _plan(

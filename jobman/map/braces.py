@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MOST = 10_000_000
 """More items than this are a slip of the keyboard."""
+DEEPEST = 32
+"""More braces within each other are one, too."""
 _SPECIAL = frozenset("{},")
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?", re.ASCII)
 _LETTERS = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.(-?\d+))?", re.ASCII)
@@ -59,19 +61,21 @@ class Numbers:
         return (f"{number:0{self.width}d}" for number in self.numbers)
 
 
-def _product(parts: tuple[str | Choice | Numbers, ...], before: str = "") -> Iterator[str]:
-    """All combinations, the last part changing quickest."""
-    if not parts:
-        yield before
+def _product(parts: tuple[str | Choice | Numbers, ...]) -> Iterator[str]:
+    """All combinations, the last part changing quickest; by halves, for there may be many parts."""
+    if len(parts) <= 1:
+        part = parts[0] if parts else ""
+        yield from (part,) if isinstance(part, str) else part
         return
-    first: Iterable[str] = (parts[0],) if isinstance(parts[0], str) else parts[0]
-    for text in first:
-        yield from _product(parts[1:], before + text)
+    half = len(parts) // 2
+    for before in _product(parts[:half]):
+        for behind in _product(parts[half:]):
+            yield before + behind
 
 
 def parse(text: str) -> Pattern:
     """The pattern; ValueError with a plain reason. A backslash takes what follows as it is."""
-    pattern, rest = _pattern(text, 0, within=False)
+    pattern, rest = _pattern(text, 0, 0)
     if rest < len(text):
         raise ValueError("a '}' has no '{' before it; a plain one is written '\\}'")
     try:
@@ -83,8 +87,8 @@ def parse(text: str) -> Pattern:
     return pattern
 
 
-def _pattern(text: str, at: int, *, within: bool) -> tuple[Pattern, int]:
-    """The pattern from `at` on, and where it ends: at a comma or a closing brace if `within`."""
+def _pattern(text: str, at: int, depth: int) -> tuple[Pattern, int]:
+    """The pattern from `at` on, `depth` braces around it, and where it ends."""
     parts: list[str | Choice | Numbers] = []
     plain = ""
     while at < len(text):
@@ -92,17 +96,19 @@ def _pattern(text: str, at: int, *, within: bool) -> tuple[Pattern, int]:
         if char == "\\" and text[at + 1 : at + 2] in (*_SPECIAL, "\\"):
             plain, at = plain + text[at + 1], at + 2
         elif char == "{":
-            choice, at = _choice(text, at)
+            choice, at = _choice(text, at, depth + 1)
             parts, plain = [*parts, plain, choice], ""
-        elif char == "}" or (within and char == ","):
+        elif char == "}" or (depth and char == ","):
             break
         else:
             plain, at = plain + char, at + 1
     return Pattern(tuple(part for part in [*parts, plain] if part != "")), at
 
 
-def _choice(text: str, opened: int) -> tuple[Choice | Numbers, int]:
-    """What the brace at `opened` holds, and where the text goes on."""
+def _choice(text: str, opened: int, depth: int) -> tuple[Choice | Numbers, int]:
+    """What the brace at `opened` holds, the `depth`th of those around it, and where it ends."""
+    if depth > DEEPEST:
+        raise ValueError(f"there are more than {DEEPEST} braces within each other")
     closed = text.find("}", opened)
     found = _numbers(text[opened + 1 : closed]) if closed > 0 else None
     if found is not None:
@@ -110,7 +116,7 @@ def _choice(text: str, opened: int) -> tuple[Choice | Numbers, int]:
     patterns = []
     at = opened
     while True:
-        pattern, at = _pattern(text, at + 1, within=True)
+        pattern, at = _pattern(text, at + 1, depth)
         patterns.append(pattern)
         if at >= len(text):
             raise ValueError("a '{' is not closed; a plain one is written '\\{'")

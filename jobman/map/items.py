@@ -177,7 +177,10 @@ def _no_json(source: str, text: str, at: int, error: object) -> UsageError:
 
 def _of_json(value: Any, where: str) -> Found:
     if isinstance(value, dict):
-        plain = {key: _plain(inner, f"{where}, '{key}'") for key, inner in value.items()}
+        plain = {
+            _decodable(key, where): _plain(inner, f"{where}, '{key}'")
+            for key, inner in value.items()
+        }
         return msgspec.json.encode(value).decode(), plain
     return _plain(value, where), {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -51,8 +52,9 @@ def of_lease(lease: Lease | None) -> Record | None:
 
 
 def place(directory: Path) -> str:
-    """HOST:DIRECTORY."""
-    return f"{socket.gethostname()}:{directory.absolute()}"
+    """HOST:DIRECTORY, as text that may be written down."""
+    name = os.fsencode(directory.absolute()).decode("utf-8", "backslashreplace")
+    return f"{socket.gethostname()}:{name}"
 
 
 def here(place: str) -> Path | None:

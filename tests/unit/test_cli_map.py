@@ -93,6 +93,29 @@ def test_what_is_wrong_is_told(run: Any, here: Path, args: tuple[str, ...], told
     assert (done.code, told in done.talk) == (2, True), done.talk
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("-b", "{a,\udcff}", "-P", "pod.yaml"),
+        ("-i", "list", "--log-dir", "\udcff", "--dry-run", "pod.yaml"),
+    ],
+)
+def test_what_cannot_be_written_down_is_told(run: Any, here: Path, args: tuple[str, ...]) -> None:
+    done = run("map", *args)
+    assert (done.code, "\\udcff" in done.talk, "is not UTF-8" in done.talk) == (2, True, True)
+
+
+def test_a_directory_whose_name_is_no_text(
+    run: Any, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = here / "\udcff"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    done = run("map", "--seq", "2", "--image", "x", "--", "true")
+    assert (done.code, "is not UTF-8" in done.talk) == (2, True), done.talk
+    assert list(place.iterdir()) == []
+
+
 def test_stdin_is_a_list(run: Any, here: Path) -> None:
     done = run("map", "-i", "-", "-P", "pod.yaml", typed="x\ny\n")
     assert [pod["metadata"]["name"] for pod in printed(done)] == ["p-x", "p-y"]

@@ -118,6 +118,7 @@ def test_a_quote_is_doubled_also_behind_the_sample(tmp_path: Path) -> None:
         (items.json_list, b'[{"x": ["a"]}]', "item 0, 'x': a text"),
         (items.json_list, b'["\\ud800"]', "half of a character"),
         (items.json_list, b"[" * 100_000, "not JSON"),
+        (items.json_list, b'[{"\\ud800": "x"}]', "item 0: holds half of a character"),
         (items.csv_rows, b"", "the first row must name the columns"),
         (items.csv_rows, b"x,x\n1,2\n", "two columns are called 'x'"),
         (items.csv_rows, b"x,\n1,2\n", "column 2 has no name"),
@@ -160,6 +161,9 @@ def test_seq() -> None:
         ("x{a,,b}", ["xa", "x", "xb"]),
         ("{a,b{1..2}}", ["a", "b1", "b2"]),
         ("plain", ["plain"]),
+        ("{" + "{a,b}{c,{1..2}}," * 2 + "x}", ["ac", "a1", "a2", "bc", "b1", "b2"] * 2 + ["x"]),
+        ("{a," * 32 + "b" + "}" * 32, ["a"] * 32 + ["b"]),
+        ("x{1..1}" * 2000, ["x1" * 2000]),
         ("a\\{b\\}", ["a{b}"]),
     ],
 )
@@ -176,6 +180,8 @@ def test_braces(text: str, expected: list[str]) -> None:
         ("{0..99999999}", "more than 10000000"),
         ("{0..99999999999999999999999}", "more than 10000000"),
         ("{1..9999}{1..9999}", "more than 10000000"),
+        ("{" * 600, "more than 32 braces within each other"),
+        ("{a," * 33 + "b" + "}" * 33, "more than 32 braces within each other"),
     ],
 )
 def test_wrong_braces(text: str, told: str) -> None:

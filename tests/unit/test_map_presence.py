@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,7 +13,7 @@ import pytest
 from jobman.kube.objects import Lease, OwnerReference, Pod
 from jobman.map import presence, run_names
 from jobman.map.presence import Presence
-from jobman.map.record import RECORD, Record, of_lease
+from jobman.map.record import RECORD, Record, here, of_lease, place
 from jobman.values.enums import State
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -165,3 +167,18 @@ def test_a_detached_runs_pods_are_its_jobs() -> None:
 )
 def test_pods_by_index(indexes: frozenset[int] | None, expected: list[int]) -> None:
     assert [index for index, _ in presence.with_index(run_of("SRP"), indexes)] == expected
+
+
+@pytest.mark.parametrize(
+    ("directory", "written", "found"),
+    [
+        ("/a b/c:d", "/a b/c:d", Path("/a b/c:d")),
+        ("/a/\udcffé", "/a/\\xffé", Path("/a/\\xffé")),
+    ],
+)
+def test_the_place_of_the_logs_is_text(directory: str, written: str, found: Path) -> None:
+    told = place(Path(directory))
+    assert told == f"{socket.gethostname()}:{written}"
+    assert Record(items=1, logs=told).annotation
+    assert here(told) == found
+    assert here(f"x{told}") is None
