@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobman.cli.context import AppContext
+    from jobman.cli.render.table import PlainTable
     from jobman.jobs.listing import JobRow, ListQuery
     from jobman.jobs.live import LiveJobs
     from jobman.kube.objects import Event
@@ -114,7 +115,7 @@ class _Writer:
     def __init__(self, app: AppContext, query: ListQuery) -> None:
         self._app = app
         self._query = query
-        self._widths: list[int] | None = None
+        self._table: PlainTable | None = None
         self._begun = False
 
     def write(self, rows: list[JobRow]) -> None:
@@ -136,15 +137,12 @@ class _Writer:
 
     def _write_table(self, rows: list[JobRow], form: Output) -> None:
         from jobman.cli.render import jobs
-        from jobman.cli.render.table import CELL_LIMIT
-        from jobman.values.text import visible
+        from jobman.cli.render.table import PlainTable, shown
 
         app, spread = self._app, spread_of(self._query, form)
-        cells = [jobs.cells(row, app.now(), **spread) for row in rows]
-        table = [[visible(cell, limit=CELL_LIMIT) for cell in row] for row in cells]
-        if self._widths is None:
-            table = [[column.title for column in jobs.columns(**spread)], *table]
-            self._widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-        for row in table:
-            padded = (cell.ljust(width) for cell, width in zip(row, self._widths, strict=True))
-            app.write("  ".join(padded).rstrip())
+        cells = shown([jobs.cells(row, app.now(), **spread) for row in rows])
+        if self._table is None:
+            self._table = PlainTable(jobs.columns(**spread), cells)
+            app.write(self._table.header)
+        for line in self._table.lines(cells):
+            app.write(line)

@@ -14,7 +14,7 @@ from plugins.command_line import Stream
 
 from jobman.cli.context import AppContext
 from jobman.cli.render import forms
-from jobman.cli.render.table import Column, plain_lines, write_table
+from jobman.cli.render.table import Column, PlainTable, plain_lines, write_table
 
 COLUMNS = [Column("NAME"), Column("STATE", colored=True), Column("N", right=True)]
 
@@ -43,6 +43,20 @@ def written(app: AppContext) -> str:
 )
 def test_plain_columns(rows: list[list[str]], expected: list[str]) -> None:
     assert plain_lines(COLUMNS, rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (["a", "x", "1"], "a     x         1"),
+        (["ねこ", "é", "10"], "ねこ  é        10"),
+        (["longer", "Running", "100"], "longer  Running  100"),
+    ],
+)
+def test_rows_that_come_later_keep_the_columns(row: list[str], expected: str) -> None:
+    table = PlainTable(COLUMNS, [["ab", "Pending", "12"]])
+    assert table.header == "NAME  STATE     N"
+    assert table.lines([row]) == [expected]
 
 
 def test_piped_cells_are_made_visible_and_cut() -> None:

@@ -57,21 +57,38 @@ class Column:
 
 def write_table(app: AppContext, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Write the table to stdout in the form that fits it."""
-    cells = [[visible(cell, limit=CELL_LIMIT) for cell in row] for row in rows]
+    cells = shown(rows)
     if app.out_is_terminal:
         _draw(app, columns, cells)
     else:
         app.out.writelines(f"{line}\n" for line in plain_lines(columns, cells))
 
 
+def shown(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The cells as a table shows them."""
+    return [[visible(cell, limit=CELL_LIMIT) for cell in row] for row in rows]
+
+
 def plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
     """Header and rows, each column as wide as its widest cell, no spaces at a line's end."""
-    table = [[column.title for column in columns], *rows]
-    widths = [max(_width(row[i]) for row in table) for i in range(len(columns))]
-    return [
-        GAP.join(map(_padded, row, widths, (column.right for column in columns))).rstrip()
-        for row in table
-    ]
+    table = PlainTable(columns, rows)
+    return [table.header, *table.lines(rows)]
+
+
+class PlainTable:
+    """Plain columns, as wide as their titles and the widest of the `first` rows."""
+
+    def __init__(self, columns: Sequence[Column], first: Sequence[Sequence[str]]) -> None:
+        self._right = [column.right for column in columns]
+        self._widths = [
+            max(_width(column.title), *(_width(row[i]) for row in first), 0)
+            for i, column in enumerate(columns)
+        ]
+        (self.header,) = self.lines([[column.title for column in columns]])
+
+    def lines(self, rows: Sequence[Sequence[str]]) -> list[str]:
+        """Rows in these columns; after a cell that is wider the rest of its row is moved."""
+        return [GAP.join(map(_padded, row, self._widths, self._right)).rstrip() for row in rows]
 
 
 def _padded(cell: str, width: int, right: bool) -> str:
