@@ -60,7 +60,9 @@ class Site:
 def parcel(plan: Plan) -> dict[str, bytes]:
     """The files. Raises UsageError where they are too much for ConfigMaps."""
     chosen = {key: getattr(plan, key) for key in CHOICES}
+    pieces = _pieces(plan.items)
     about = {
+        "pieces": len(pieces),
         "run": plan.run,
         "user": plan.user,
         "columns": list(plan.items.columns),
@@ -72,9 +74,12 @@ def parcel(plan: Plan) -> dict[str, bytes]:
         "command": plan.command,
         "choices": chosen,
     }
-    lines = b"".join(
-        msgspec.json.encode((item.text, dict(item.values))) + b"\n" for item in plan.items
-    )
+    files = {_piece(number): piece for number, piece in enumerate(pieces)}
+    return {PLAN: msgspec.json.encode(about), **files}
+
+
+def _pieces(items: Items) -> list[bytes]:
+    lines = b"".join(msgspec.json.encode((item.text, dict(item.values))) + b"\n" for item in items)
     packed = gzip.compress(lines, mtime=0)
     pieces = [packed[at : at + PIECE_BYTES] for at in range(0, len(packed), PIECE_BYTES)]
     if len(pieces) > MOST_PIECES:
@@ -82,15 +87,21 @@ def parcel(plan: Plan) -> dict[str, bytes]:
             f"the items are {len(packed)} bytes packed: too much to hand to the cluster",
             hint="leave out --detach, or split the list",
         )
-    files = {f"{ITEMS}{number:05d}": piece for number, piece in enumerate(pieces)}
-    return {PLAN: msgspec.json.encode(about), **files}
+    return pieces
+
+
+def _piece(number: int) -> str:
+    return f"{ITEMS}{number:05d}"
 
 
 def unpack(directory: Path) -> tuple[Items, Template, Object]:
-    """What a parcel holds; the last are the plan's choices by their names."""
+    """What a parcel holds; the last are the plan's choices by their names.
+
+    The directory may hold more pieces than the plan counts: those of an earlier, longer list.
+    """
     about = msgspec.json.decode((directory / PLAN).read_bytes())
     columns = tuple(about["columns"])
-    packed = b"".join(path.read_bytes() for path in sorted(directory.glob(f"{ITEMS}*")))
+    packed = b"".join((directory / _piece(n)).read_bytes() for n in range(about["pieces"]))
     items = Items(_found(gzip.decompress(packed)), columns)
     template = Template(about["document"], about["run"], kind=about["kind"], columns=columns)
     template.surroundings = about["surroundings"]

@@ -53,6 +53,13 @@ def test_what_is_unpacked_is_what_was_packed(plan: Plan, tmp_path: Path) -> None
         assert getattr(again, name) == getattr(plan, name)
 
 
+def test_pieces_of_an_earlier_longer_list_are_none_of_it(plan: Plan, tmp_path: Path) -> None:
+    for name, data in {"items-00001": b"of a longer list", **detached.parcel(plan)}.items():
+        (tmp_path / name).write_bytes(data)
+    items, _, _ = detached.unpack(tmp_path)
+    assert items.digest == plan.items.digest
+
+
 def test_each_file_is_a_config_map_of_its_own(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detached, "PIECE_BYTES", 20)
     files = detached.parcel(plan)
