@@ -151,7 +151,7 @@ class RunLease:
         """Take it and keep it; HeldError where a living runner has it."""
         while True:
             try:
-                self._taken(self._client.create(LEASES, self._manifest()))
+                self._write()
                 break
             except ConflictError:
                 if self._take_over():
@@ -207,8 +207,7 @@ class RunLease:
                 hint="wait for it, stop it, or name another --log-dir for a run of your own",
             )
         try:
-            manifest = self._manifest(found.metadata.resource_version)
-            self._taken(self._client.replace(LEASES, self.name, manifest))
+            self._write(found.metadata.resource_version)
         except (ConflictError, ApiNotFoundError):
             return False
         return True
@@ -227,8 +226,7 @@ class RunLease:
     def _keep(self) -> None:
         while not self._released.wait(self._duration_s / 3):
             try:
-                manifest = self._manifest(self._version)
-                self._taken(self._client.replace(LEASES, self.name, manifest))
+                self._write(self._version)
             except ApiNotFoundError:
                 self._make_anew()
             except JobmanError as error:
@@ -262,14 +260,21 @@ class RunLease:
     def _make_anew(self) -> None:
         """Somebody deleted it."""
         try:
-            self._taken(self._client.create(LEASES, self._manifest()))
+            self._write()
         except JobmanError:
             return
 
-    def _taken(self, lease: dict[str, Any]) -> None:
+    def _write(self, version: str | None = None) -> None:
+        """Create it, or renew the one of that version: it holds from before the request on."""
+        began = time.monotonic()
+        manifest = self._manifest(version)
+        if version is None:
+            lease = self._client.create(LEASES, manifest)
+        else:
+            lease = self._client.replace(LEASES, self.name, manifest)
         metadata = lease["metadata"]
         self._version, self._uid = metadata["resourceVersion"], metadata["uid"]
-        self._renewed_at = time.monotonic()
+        self._renewed_at = began
 
     def _manifest(self, version: str | None = None, holder: str | None = None) -> dict[str, Any]:
         labels = {MANAGED_BY: MANAGED_BY_JOBMAN, RUN: self._run}

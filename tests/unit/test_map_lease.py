@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from plugins.scripted_server import Asked, Reply, ScriptedServer
 
 from jobman.errors import ApiNotFoundError, JobmanError
 from jobman.kube.client import Client
@@ -233,3 +234,19 @@ def test_who_cancelled_a_run_stays_known_until_it_is_taken_up(map_client: Client
     with again.held():
         notes = map_client.get(LEASES, lease.name).metadata.annotations
         assert "jobman/cancelled-by" not in notes
+
+
+def test_an_answer_that_comes_late_tells_of_a_lease_that_has_run_out(
+    scripted_server: ScriptedServer, make_client: Callable[..., Client]
+) -> None:
+    """Somebody else may have it by then: it holds since the server wrote it, not since it said."""
+
+    def late(asked: Asked) -> Reply:
+        threading.Event().wait(1.1)
+        return Reply(201, {"metadata": {"name": "l", "uid": "l", "resourceVersion": "1"}})
+
+    scripted_server.script("POST", "/apis/coordination.k8s.io/v1/namespaces/team/leases", late)
+    lease = lease_of(make_client(scripted_server))
+    lease.acquire()
+    with lease.held():
+        assert not lease.valid
