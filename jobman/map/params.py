@@ -10,6 +10,8 @@ from typing import IO, Any
 from jobman.errors import UsageError
 
 _SNIFFED = 1 << 16
+SEPARATORS = ",;\t|"
+"""What may stand between values: of anything else a value may consist (`model:size`)."""
 
 
 class Rows:
@@ -91,13 +93,10 @@ class Rows:
 def dialect_of(sample: str) -> type[csv.Dialect]:
     """What separates and quotes the values: what the text looks like, else a comma and `"`."""
     try:
-        found = csv.Sniffer().sniff(sample)
+        found = csv.Sniffer().sniff(sample, SEPARATORS)
     except csv.Error:
         return csv.excel
-    head = sample.partition("\n")[0]
-    if found.delimiter not in head or found.delimiter.isalnum() or found.delimiter in "_.-'\"":
-        return csv.excel
-    return _doubled(found)
+    return _doubled(found) if found.delimiter in sample.partition("\n")[0] else csv.excel
 
 
 def _doubled(found: Any) -> type[csv.Dialect]:

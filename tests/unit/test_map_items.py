@@ -87,6 +87,15 @@ def test_json(tmp_path: Path, data: str, expected: list[tuple[str, dict[str, str
         pytest.param('x,y\n"a\nb",2\n', [{"x": "a\nb", "y": "2"}], id="a newline within"),
         pytest.param("name\nanna\nhannah\n", [{"name": "anna"}, {"name": "hannah"}], id="one"),
         pytest.param("x , y\n1,2\n\n", [{"x": "1", "y": "2"}], id="spaces, blank line"),
+        pytest.param("model:size\nq:14b\n", [{"model:size": "q:14b"}], id="one, with colons"),
+        pytest.param(
+            "date time\n1 10:00\n2 11:00\n",
+            [{"date time": "1 10:00"}, {"date time": "2 11:00"}],
+            id="one, with spaces",
+        ),
+        pytest.param("x_y\n1_2\n", [{"x_y": "1_2"}], id="one, with underscores"),
+        pytest.param("run\na;b\nc;d\n", [{"run": "a;b"}, {"run": "c;d"}], id="one, of separators"),
+        pytest.param("at t|n\n1 2|3\n", [{"at t": "1 2", "n": "3"}], id="pipes and spaces"),
         pytest.param("x,y\n", [], id="no row"),
     ],
 )
