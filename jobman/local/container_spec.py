@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def make_spec(
     NoCommandError.
     """
     _check_user(pod, container)
-    variables = env.variables(pod, container, world)
+    variables = env.variables(pod, container, replace(world, volumes=made))
     argv = env.command(container, variables)
     if not argv:
         raise NoCommandError(

@@ -6,8 +6,10 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from jobman.local import env_file
 from jobman.local.podstatus import HOST_IP
 from jobman.values.quantity import parse
 
@@ -24,13 +26,18 @@ class ContainerConfigError(Exception):
     """The container cannot be made as it is configured; the text is a kubelet's."""
 
 
+class EnvFileError(ContainerConfigError):
+    """An env file is not as the container needs it; nobody tells when it becomes so."""
+
+
 @dataclass(frozen=True)
 class World:
-    """What a pod's references may name: its namespace's objects and the node's resources."""
+    """What a pod's references may name: its namespace's objects, the node's resources, volumes."""
 
     config_map: Lookup
     secret: Lookup
     allocatable: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, Path] = field(default_factory=dict)
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
@@ -107,6 +114,8 @@ def _value_from(source: Object, pod: Object, container: Object, world: World) ->
         return resource_value(pod, container, reference, world.allocatable)
     if (reference := source.get("configMapKeyRef")) is not None:
         return _key(_config_map(reference, world), reference, pod, "ConfigMap")
+    if (reference := source.get("fileKeyRef")) is not None:
+        return _file_key(reference, world.volumes)
     reference = source["secretKeyRef"]
     return _key(_secret(reference, world), reference, pod, "Secret")
 
@@ -121,6 +130,35 @@ def _key(data: dict[str, str] | None, reference: Object, pod: Object, kind: str)
         return None
     where = f"{pod['metadata']['namespace']}/{reference.get('name', '')}"
     raise ContainerConfigError(f"couldn't find key {key} in {kind} {where}")
+
+
+def _file_key(reference: Object, volumes: Mapping[str, Path]) -> str | None:
+    """A value from an env file; an empty one is none, as for a kubelet."""
+    volume = reference["volumeName"]
+    if volume not in volumes:
+        raise ContainerConfigError(f'cannot find the volume "{volume}" referenced by FileKeyRef')
+    path = volumes[volume] / reference["path"]
+    try:
+        _check_inside(path, volumes[volume])
+        text = path.read_text("utf-8", "surrogateescape")
+        value = env_file.find(text, reference["key"])
+    except FileNotFoundError as error:
+        if reference.get("optional"):
+            return None
+        raise EnvFileError(f"couldn't parse env file: {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise EnvFileError(f"couldn't parse env file: {path}: {error}") from error
+    if value or reference.get("optional"):
+        return value or None
+    key = reference["key"]
+    raise EnvFileError(f'environment variable key "{key}" not found in file "{path}"')
+
+
+def _check_inside(path: Path, volume: Path) -> None:
+    if not path.resolve().is_relative_to(volume.resolve()):
+        raise ValueError("it is not in the volume")
+    if path.is_fifo():  # which would be waited for
+        raise ValueError("it is no file")
 
 
 def field_value(pod: Object, path: str) -> str:

@@ -6,7 +6,7 @@ import time
 
 from jobman.local import imagenames, podstatus
 from jobman.local.container_spec import NoCommandError, make_spec
-from jobman.local.env import ContainerConfigError
+from jobman.local.env import ContainerConfigError, EnvFileError
 from jobman.local.pod_report import Moment, Reporter
 from jobman.local.pod_state import CONFIG_ERROR, CREATE_ERROR, Host, Object, PodState
 from jobman.local.runs import Runs
@@ -94,7 +94,7 @@ class Starter:
             await runs.start(spec)
         except ContainerConfigError as error:
             self._cannot_create(container, CONFIG_ERROR, str(error))
-            return None
+            return RETRY_S if isinstance(error, EnvFileError) else None
         except NoCommandError as error:
             self._cannot_create(container, CREATE_ERROR, str(error))
             return None

@@ -40,6 +40,7 @@ class PodWorker:
         self._woken = asyncio.Event()
         self._gone_at: float | None = None
         self._verdict_at: float | None = None
+        self._trouble = ""
         uid = pod["metadata"]["uid"]
         self.state = PodState(pod=pod, directory=host.pod_root / uid, runs={})
         for container in self.state.containers:
@@ -88,8 +89,10 @@ class PodWorker:
         self._woken.clear()
         try:
             again_s = await self._sync()
-        except Exception:
+            self._trouble = ""
+        except Exception as error:
             log.exception("pod %s", self.state.full_name)
+            self._tell_trouble(f"error syncing pod: {type(error).__name__}: {error}")
             again_s = RETRY_S
         if again_s is None and self._is_done():
             return True
@@ -97,6 +100,12 @@ class PodWorker:
             async with asyncio.timeout(again_s):
                 await self._woken.wait()
         return False
+
+    def _tell_trouble(self, text: str) -> None:
+        """Tell it on the pod, once as long as it stays."""
+        if text != self._trouble:
+            self._report.pod_event("Warning", "FailedSync", text)
+            self._trouble = text
 
     def _is_done(self) -> bool:
         return not self.state.anything_runs and (self.is_gone or self.state.final)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobman.local import env, imagenames, volumes
+from jobman.local import env, env_file, imagenames, volumes
 from jobman.local.env import ContainerConfigError, World
 from jobman.local.volumes import MountError, VolumeMaker
 
@@ -128,6 +130,75 @@ def test_what_is_missing_is_named(source: dict[str, Any], problem: str) -> None:
     with pytest.raises(ContainerConfigError) as error:
         env.variables(POD, {"env": [{"name": "X", "valueFrom": source}]}, WORLD)
     assert str(error.value) == problem
+
+
+ENV_FILE = """# written by the first
+#A='no'
+  A='one' # and why
+B='it spans
+two # lines'
+
+EMPTY=''
+LOOSE= 'x'
+A='later'
+odd line
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("A", "one"), ("B", "it spans\ntwo # lines"), ("EMPTY", ""), ("LOOSE", "")]
+)
+def test_env_files(name: str, value: str) -> None:
+    assert env_file.find(ENV_FILE, name) == value
+    assert env_file.find(f"\n{name}='1'", name) == "1"
+    assert env_file.find("# none\n", name) is None
+
+
+@pytest.mark.parametrize("line", ["A", "A=1", 'A="1"', "A ='1'", "='1'", "A='1", "A='1' b", "A="])
+def test_lines_that_no_env_file_has(line: str) -> None:
+    with pytest.raises(ValueError, match="invalid environment variable format at line 3"):
+        env_file.find(f"B='1\n'\n{line}\nC='1'", "C")
+
+
+def file_key(tmp_path: Path, *, volume: str = "v", path: str = "dir/env", **more: Any) -> Any:
+    (tmp_path / "dir").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "dir/env").write_text("K='v'\nNONE=''\nodd")
+    reference = {"volumeName": volume, "path": path, "key": "K", **more}
+    container = {"env": [{"name": "X", "valueFrom": {"fileKeyRef": reference}}]}
+    return env.variables(POD, container, replace(WORLD, volumes={"v": tmp_path}))
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ({}, {"X": "v"}),
+        ({"key": "NONE", "optional": True}, {}),
+        ({"path": "nope", "optional": True}, {}),
+    ],
+)
+def test_values_from_files(tmp_path: Path, reference: dict[str, Any], found: Any) -> None:
+    assert file_key(tmp_path, **reference) == found
+
+
+@pytest.mark.parametrize(
+    ("reference", "problem"),
+    [
+        ({"volume": "w"}, 'cannot find the volume "w" referenced by FileKeyRef'),
+        ({"path": "nope"}, "couldn't parse env file: {}/nope: No such file or directory"),
+        ({"path": "../x"}, "couldn't parse env file: {}/../x: it is not in the volume"),
+        ({"path": "fifo"}, "couldn't parse env file: {}/fifo: it is no file"),
+        ({"key": "NONE"}, 'environment variable key "NONE" not found in file "{}/dir/env"'),
+        (
+            {"key": "Z", "optional": True},
+            "couldn't parse env file: {}/dir/env: invalid environment variable format at line 3",
+        ),
+    ],
+)
+def test_files_without_the_value(tmp_path: Path, reference: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ContainerConfigError) as error:
+        file_key(tmp_path, **reference)
+    assert str(error.value) == problem.format(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,41 @@ def test_a_pod_goes_on_when_what_it_lacked_appears(tmp_path: Path) -> None:
     assert ("Warning", "Failed", 'Error: configmap "c" not found') in events
 
 
+def test_an_init_container_leaves_variables_for_the_next(tmp_path: Path) -> None:
+    write = "echo \"K='from the file'\" > /out/env"
+    source = {"fileKeyRef": {"volumeName": "v", "path": "env", "key": "K"}}
+    init = {"name": "i", "image": "busybox", "command": ["sh", "-c", write]}
+    init["volumeMounts"] = [{"name": "v", "mountPath": "/out"}]
+
+    async def body(world: World) -> str:
+        more = {"initContainers": [init], "volumes": [{"name": "v", "emptyDir": {}}]}
+        world.create(spec("echo $X", env=[{"name": "X", "valueFrom": source}]) | more)
+        return written(world, await world.finished())
+
+    assert run_kubelet(tmp_path, body) == "from the file\n"
+
+
+def test_what_nobody_expected_is_told_on_the_pod_once(tmp_path: Path) -> None:
+    source = {"name": "X", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    broken = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}, "data": {"k": "x"}}
+
+    async def body(world: World) -> list[dict[str, Any]]:
+        world.registry.create("secrets", NAMESPACE, broken, shaped=True)
+        uid = world.create(spec("true", env=[source]))["metadata"]["uid"]
+        while "FailedSync" not in str(world.events()):
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            worker = world.kubelet.worker(uid)
+            assert worker is not None
+            worker.wake()
+            await asyncio.sleep(0.01)
+        return world.registry.list("events")
+
+    told = [e for e in run_kubelet(tmp_path, body) if e["reason"] == "FailedSync"]
+    assert [(e["type"], e["count"]) for e in told] == [("Warning", 1)]
+    assert told[0]["message"].startswith("error syncing pod: Error: ")
+
+
 def test_a_missing_volume_keeps_a_pod_waiting(tmp_path: Path) -> None:
     async def body(world: World) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
         volume = {"name": "v", "secret": {"secretName": "s"}}
