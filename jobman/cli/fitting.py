@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jobman.errors import JobmanError, UsageError
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from jobman.queue.nodes import NodeView
     from jobman.queue.rules import Wanted
 
-PATIENCE_S = 2.0
-"""How long the scheduler's verdict is waited for; nearly always it takes some milliseconds."""
+PATIENCE_S = 5.0
+"""How long the cluster's verdict is waited for; nearly always it takes some milliseconds."""
 
 
 def check(app: AppContext, manifests: Sequence[dict[str, Any]], *, force: bool) -> None:
@@ -80,28 +82,33 @@ def _wanted(manifest: dict[str, Any]) -> Wanted | None:
 
 
 def say_start(app: AppContext, job: Submitted) -> None:
-    """On a terminal: that the job starts now, or what it waits for."""
+    """On a terminal: that the job starts now, or what it waits for; if that may be known."""
     if not app.err_is_terminal:
         return
-    text = _verdict(app, job)
-    if text:
-        app.say(f"{job.name} {visible(text, limit=600)}")
+    try:
+        text = _verdict(app, job)
+    except JobmanError:
+        return
+    app.say(visible(text, limit=600))
 
 
 def _verdict(app: AppContext, job: Submitted) -> str:
-    from jobman.kube import labels
-    from jobman.kube.resources import PODS
-    from jobman.why import diagnose
+    """What the scheduler, or who refuses the job's pods, says of it; else what is known."""
+    from jobman.errors import WaitTimeoutError
+    from jobman.jobs.observe import Observation, Timeout
+    from jobman.queue.sources import REFUSALS
+    from jobman.why import kueue, start
+    from jobman.why.evidence import Evidence
 
-    selector = f"{labels.JOB_NAME}={job.name}"
-    with app.client.watch(
-        PODS, namespace=job.namespace, labels=selector, deadline_s=PATIENCE_S
-    ) as changes:
-        for change in changes:
-            pod = change.object
-            if pod.spec.node_name:
-                return f"starts now on {pod.spec.node_name}"
-            found = diagnose.unscheduled(pod)
-            if found is not None:
-                return f"waits: {found.sentence}"
-    return ""
+    seen = Observation(app.client, job.name, job.namespace)
+
+    def found() -> Evidence:
+        return Evidence(seen.job, [*seen.pods.values()], seen.events, seen.view())
+
+    timeout = Timeout(PATIENCE_S, f"job {job.name} has not started")
+    with seen.watching(), suppress(WaitTimeoutError):
+        seen.ask_events(f"{REFUSALS},involvedObject.name={job.name}")
+        while not start.is_known(found()):
+            seen.receive(timeout)
+            seen.require_existing()
+    return start.line(replace(found(), queued=kueue.read(app.client, seen.job)))

@@ -91,6 +91,11 @@ class Observation:
             self._view = state.of(self.job, known, self._events.values(), now=datetime.now(UTC))
         return self._view
 
+    @property
+    def events(self) -> list[Event]:
+        """The events about the job and its pods, as far as they were asked for."""
+        return [*self._events.values()]
+
     def post(self, act: Act) -> None:
         """Have `act` run in the thread that receives."""
         self._inbox.put(act)
@@ -184,9 +189,13 @@ class Observation:
     def _ask_events_when_slow(self) -> None:
         slow = time.monotonic() - self._began > EVENTS_AFTER_S
         if slow and not self._asks_events and self.view().state in _WAITING:
-            self._asks_events = True
-            telling = self._client.watch(EVENTS, namespace=self._namespace, fields=mounts.TELLING)
-            self._read(telling, self._on_event, may_be_forbidden=True)
+            self.ask_events(mounts.TELLING)
+
+    def ask_events(self, fields: str) -> None:
+        """Watch the events of this field selector, if they may be read; to be called once."""
+        self._asks_events = True
+        telling = self._client.watch(EVENTS, namespace=self._namespace, fields=fields)
+        self._read(telling, self._on_event, may_be_forbidden=True)
 
     def _read(
         self, watch: Watch[T], take: Callable[[str, T], None], *, may_be_forbidden: bool = False

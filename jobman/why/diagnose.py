@@ -6,10 +6,11 @@ refused; a pod waits for a node; a pod on its node cannot start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from jobman.jobs.pods import PodView, last_seen, mount_trouble
+from jobman.jobs.quota import can_never_be_created
 from jobman.kube.objects import Event, Pod
 from jobman.queue.rules import Wanted
 from jobman.values.duration import format_rfc3339
@@ -108,16 +109,24 @@ def _waits(pod: PodView) -> bool:
 
 
 def _without_pods(found: Evidence) -> Diagnosis:
-    refusals = [event for event in found.events if event.reason == "FailedCreate"]
+    refused = refusal(found.events)
+    if refused is not None:
+        return refused
+    if found.view.pods:
+        return Diagnosis("retrying", found.view.message or "its next pod is still to come")
+    return Diagnosis("no-pods-yet", "its pods are not made yet")
+
+
+def refusal(events: Iterable[Event]) -> Diagnosis | None:
+    """Why the Job's pods are refused, by the newest FailedCreate; None where there is none."""
+    refusals = [event for event in events if event.reason == "FailedCreate"]
     if not refusals:
-        if found.view.pods:
-            return Diagnosis("retrying", found.view.message or "its next pod is still to come")
-        return Diagnosis("no-pods-yet", "its pods are not made yet")
+        return None
     message = max(refusals, key=last_seen).message
     quota = said.quota(message)
     times = sum(event.times for event in refusals)
     evidence = (f"refused {words.count(times, 'time')}: {message}",)
-    stuck = found.view.state is State.STUCK
+    stuck = can_never_be_created(message)
     if quota is None:
         lacking = said.missing(message)
         what = f"{lacking} is not there" if lacking else "the cluster refuses its pods"

@@ -17,6 +17,7 @@ import typer
 import yaml
 from plugins.command_line import Done, Run
 from plugins.job_world import BATCH, CORE, JobWorld, a_pod, creating, exited, running, stuck
+from plugins.queue_world import FORBIDDEN
 from plugins.scripted_server import Asked, Reply
 
 from jobman.cli.app import application
@@ -452,6 +453,24 @@ def test_waiting_ends_with_the_jobs_exit_code(
     done = submit("--wait", "-j", "x", "--", "x")
     assert (done.code, done.out) == (code, "x\n")
     assert ("job x: Failed: " in done.talk) == bool(code)
+
+
+def test_a_terminal_is_told_what_the_job_waits_for(submit: Submit, world: JobWorld) -> None:
+    def create(asked: Asked) -> Reply:
+        made = world.jobs.put({"status": {}} | asked.body)
+        world.refusal("x", 'pods "x-1" is forbidden: no PriorityClass with name high was found')
+        return Reply(201, made)
+
+    world.server.script("POST", BATCH, create)
+    done = submit("-j", "x", "--", "x", terminal=True)
+    assert (done.code, done.out) == (0, "x\n")
+    assert "x cannot start: the cluster refuses its pods: " in done.talk
+
+
+def test_what_may_not_be_read_is_not_told(submit: Submit, world: JobWorld) -> None:
+    world.server.script("GET", f"{CORE}/pods", FORBIDDEN)
+    done = submit("-j", "x", "--", "x", terminal=True)
+    assert (done.code, done.out, done.talk) == (0, "x\n", "")
 
 
 def test_following_prints_the_log_alone(submit: Submit, world: JobWorld) -> None:

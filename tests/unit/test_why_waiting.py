@@ -16,7 +16,7 @@ from jobman.kube import decode
 from jobman.kube.objects import Event, Job, Pod
 from jobman.queue import amounts
 from jobman.queue.nodes import NodeView
-from jobman.why import said
+from jobman.why import said, start
 from jobman.why.diagnose import diagnose, unscheduled
 from jobman.why.evidence import Evidence
 from jobman.why.kueue import Queued
@@ -295,3 +295,67 @@ def test_a_mount_that_failed_before_the_pull_is_over() -> None:
     pods = [a_pod(on="n", waiting=("ContainerCreating", ""))]
     why = diagnose(evidence(a_job(), pods, events))
     assert (why.kind, why.evidence) == ("starting", ('Pulling: Pulling image "big"',))
+
+
+BUSY = f"{SCHEDULER}2 Insufficient nvidia.com/gpu.{AFTER}2 No preemption victims found for it."
+FORBIDDEN = 'pods "x" is forbidden: no privileged pods'
+
+
+def an_array(wanted: int, at_once: int) -> Job:
+    return a_job(completions=wanted, parallelism=at_once, completionMode="Indexed")
+
+
+def pods(placed: int = 0, waiting: int = 0, silent: int = 0) -> list[Pod]:
+    found = [
+        *(a_pod(on="n") for _ in range(placed)),
+        *(a_pod(condition=("Unschedulable", BUSY)) for _ in range(waiting)),
+        *(a_pod() for _ in range(silent)),
+    ]
+    return [
+        msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, name=f"p{i}"))
+        for i, pod in enumerate(found)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("job", "seen", "refused", "known", "line"),
+    [
+        (a_job(), pods(placed=1), "", True, "j starts now on n"),
+        (a_job(), pods(waiting=1), "", True, "j waits: it would fit on 2 nodes, but they are busy"),
+        (a_job(), pods(silent=1), "", False, "j waits: the scheduler has not got to it yet"),
+        (a_job(), [], "", False, "j waits: its pods are not made yet"),
+        (a_job(), [], QUOTA.format(hard=8), True, "j waits: quota gpus of its namespace is used"),
+        (a_job(), [], FORBIDDEN, True, "j cannot start: the cluster refuses its pods: "),
+        (a_job(suspend=True), [], "", True, "j waits: it is held (suspended)"),
+        (an_array(3, 3), pods(placed=3), "", True, "j: all 3 pods start now"),
+        (an_array(9, 3), pods(placed=3), "", True, "j: 3 of 9 pods start now, no more than 3 at"),
+        (
+            an_array(40, 40),
+            pods(placed=13, waiting=27),
+            "",
+            True,
+            "j: 13 of 40 pods start now, 27 wait: it would fit on 2 nodes, but they are busy",
+        ),
+        (
+            an_array(4, 4),
+            pods(placed=1, waiting=1, silent=1),
+            "",
+            False,
+            "j: 1 of 4 pods start now, 1 not seen by the scheduler yet, 1 not made yet, 1 wait: ",
+        ),
+        (
+            an_array(4, 4),
+            pods(placed=1),
+            QUOTA.format(hard=8),
+            True,
+            "j: 1 of 4 pods start now, 3 refused: quota gpus of its namespace is used up",
+        ),
+    ],
+)
+def test_the_line_at_submit(
+    job: Job, seen: list[Pod], refused: str, known: bool, line: str
+) -> None:
+    events = [an_event("FailedCreate", refused, "j")] if refused else []
+    found = evidence(job, seen, events)
+    assert start.is_known(found) is known
+    assert start.line(found).startswith(line)
