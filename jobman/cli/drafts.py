@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jobman.cli.problems import Problems
 
 if TYPE_CHECKING:
+    from jobman.errors import JobmanError
     from jobman.jobs.request import SubmitRequest
     from jobman.jobs.stamp import Stamp
 
@@ -17,12 +18,21 @@ if TYPE_CHECKING:
 class Draft:
     """A job to be: `build` makes the manifest of a name and a stamp.
 
-    Without a `name` it takes `new_name`'s, and another one if that is taken.
+    Without a `name` it takes `new_name`'s, and another one if that is taken. `where` is its place
+    in the file that it is of.
     """
 
     build: Callable[[str, Stamp], dict[str, Any]]
     name: str | None
     new_name: Callable[[], str]
+    where: str = ""
+
+    def refused(self, error: JobmanError) -> JobmanError:
+        """The error, with the place of what it is about."""
+        if self.where:
+            named = f" ({self.name})" if self.name else ""
+            error.message = f"{self.where}{named}: {error.message}"
+        return error
 
     def manifest(self, stamp: Stamp, *, namespace: str | None = None) -> dict[str, Any]:
         """The manifest, in `namespace` where it names none itself.

@@ -113,4 +113,4 @@ def _draft(document: Document, labels: dict[str, str], annotations: dict[str, st
     def build(name: str, stamp: Stamp) -> dict[str, Any]:
         return documents.job(document, name, stamp, labels=labels, annotations=annotations)
 
-    return Draft(build, document.name, document.new_name)
+    return Draft(build, document.name, document.new_name, document.where)

@@ -17,16 +17,19 @@ from jobman.cli.drafts import Draft
 from jobman.cli.options import takes
 from jobman.cli.problems import Problems
 from jobman.cli.submit_options import SubmitOptions
-from jobman.errors import JobmanError, UsageError
+from jobman.errors import JobmanError, UnreachableError, UsageError
 from jobman.values.duration import parse_duration
 from jobman.values.enums import Output
 from jobman.values.names import dns_label_problem
+from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.jobs.stamp import Stamp
 
 FORMS = (Output.NAME, Output.JSON, Output.YAML)
+NO_DRY_RUN = "does not support dry run"
+"""What a server says whose admission webhooks cannot be asked without doing it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +65,7 @@ def submit(
         write(app, list(_create(app, made, dry_run=True)), Output.YAML)
     else:
         stamp = stamper(app, app.user)
+        _check_all(app, made)
         fitting.check(app, [draft.manifest(stamp()) for draft in made], force=options.force)
         if code := _submit(app, made, options, timeout_s):
             raise typer.Exit(code)
@@ -107,14 +111,32 @@ def _create(
         another = None if draft.name else draft.new_name
         try:
             yield service.submit(app.client, manifest, another_name=another, dry_run=dry_run)
-        except JobmanError:
-            if number:
+        except JobmanError as error:
+            if number and not dry_run:
                 app.say(f"{number} of {len(made)} jobs were submitted before this one")
-            raise
+            raise draft.refused(error) from error
         except KeyboardInterrupt:
             name = manifest["metadata"]["name"]
             app.say(f"interrupted; job {name} may be there all the same: jobman details {name}")
             raise
+
+
+def _check_all(app: AppContext, made: Sequence[Draft]) -> None:
+    """Have the server look at several jobs before the first is created; tell all it refuses."""
+    refused: list[JobmanError] = []
+    for draft in made if len(made) > 1 else ():
+        try:
+            list(_create(app, [draft], dry_run=True))
+        except UnreachableError:
+            raise
+        except JobmanError as error:
+            if NO_DRY_RUN not in error.message:
+                refused.append(error)
+    if refused:
+        for other in refused[1:]:
+            app.say(f"error: {visible(other.message, newlines=True)}")
+        app.say("no job was submitted")
+        raise refused[0]
 
 
 def _submit(
@@ -139,18 +161,18 @@ def _create_and_tell(
     """Create the jobs, each noted in `jobs` and named on stdout; on stderr beside a log."""
     created: list[dict[str, Any]] = []
     whole = app.output(Output.NAME) is not Output.NAME
-    try:
-        for found in _create(app, made):
-            created.append(found)
-            metadata = found["metadata"]
-            namespace = metadata.get("namespace") or app.client.namespace
-            jobs.append(Submitted(metadata["name"], namespace))
-            if follow:
-                app.say(jobs[-1].name)
-            elif not whole:
-                write(app, [found], Output.NAME)
-    finally:
-        with _names_not_lost(app, jobs):
+    with _names_not_lost(app, jobs):
+        try:
+            for found in _create(app, made):
+                created.append(found)
+                metadata = found["metadata"]
+                namespace = metadata.get("namespace") or app.client.namespace
+                jobs.append(Submitted(metadata["name"], namespace))
+                if follow:
+                    app.say(jobs[-1].name)
+                elif not whole:
+                    write(app, [found], Output.NAME)
+        finally:
             if whole and created:
                 write(app, created, Output.NAME)
             app.out.flush()

@@ -75,7 +75,8 @@ def submit(run: Run, world: JobWorld, tmp_path: Path) -> Submit:
 
 
 def created(world: JobWorld) -> list[dict[str, Any]]:
-    return [asked.body for asked in world.server.asked("POST", BATCH)]
+    asked = world.server.asked("POST", BATCH)
+    return [each.body for each in asked if "dryRun" not in each.query]
 
 
 def pod_of(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -422,11 +423,28 @@ def test_what_was_submitted_before_a_refusal(
     file = tmp_path / "m.yaml"
     file.write_text(POD + POD.replace("name: p", "name: taken"))
     status = {"kind": "Status", "reason": "AlreadyExists", "code": 409, "message": "there"}
-    world.server.script("POST", BATCH, lambda asked: Reply(201, asked.body), Reply(409, status))
+    there = lambda asked: Reply(201, asked.body)  # noqa: E731
+    world.server.script("POST", BATCH, there, there, there, Reply(409, status))
     done = submit("-f", str(file))
     assert (done.code, done.out) == (1, "p\n")
     assert "1 of 2 jobs were submitted before this one" in done.talk
-    assert "a job 'taken' is there already" in done.talk
+    assert f"error: {file}, document 2 (taken): a job 'taken' is there already" in done.talk
+
+
+@pytest.mark.parametrize("flags", [[], ["--server-dry-run"]], ids=["for real", "dry run"])
+def test_nothing_is_submitted_of_several_where_the_server_refuses_one(
+    submit: Submit, world: JobWorld, tmp_path: Path, flags: list[str]
+) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(POD + POD.replace("name: p", "name: wrong"))
+    status = {"kind": "Status", "reason": "Invalid", "code": 422, "message": "no comand"}
+    world.server.script("POST", BATCH, lambda asked: Reply(201, asked.body), Reply(422, status))
+    done = submit("-f", str(file), *flags)
+    assert (done.code, done.out) == (2, "")
+    assert f"error: {file}, document 2 (wrong): no comand" in done.talk
+    assert "submitted before" not in done.talk
+    assert len(world.server.asked("POST", BATCH)) == 2
+    assert created(world) == []
 
 
 def pod(
