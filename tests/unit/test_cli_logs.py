@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,17 @@ def test_what_was_not_finished_is_not_there(
     target.sink(POD).write(b"half")
     target.discard()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_is_no_plain_file_is_not_replaced_by_a_log(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(UsageError, match="fifo: is no plain file"):
+        save_to(str(tmp_path / "fifo"))
+    (tmp_path / "link").symlink_to("target")
+    target = save_to(str(tmp_path / "link"))
+    assert target.finish(set(), True).files == [tmp_path / "target"]
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "link", "target"]
 
 
 def test_a_saved_log_gets_its_name_at_the_end(tmp_path: Path) -> None:

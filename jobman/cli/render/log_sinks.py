@@ -180,7 +180,14 @@ def save_to(place: str) -> OneFile | Directory:
     """A directory where one is there or meant by a `/` at the end, else a file."""
     path = Path(place)
     try:
-        return Directory(path) if place.endswith("/") or path.is_dir() else OneFile(path)
+        if place.endswith("/") or path.is_dir():
+            return Directory(path)
+        if path.exists() and not path.is_file():
+            raise UsageError(
+                f"--save {visible(place)}: is no plain file, which a log would replace",
+                hint="without --save the log goes to stdout, and a shell's > takes it anywhere",
+            )
+        return OneFile(path.resolve() if path.is_symlink() else path)
     except OSError as error:
         raise UsageError(f"--save {visible(place)}: {error.strerror}") from error
 
