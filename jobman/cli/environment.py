@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from jobman.cli.problems import Problems
+from jobman.values.text import visible
 
 CALLER_VARIABLES = ("PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 CALLER_PREFIX = "CONDA_"
@@ -25,7 +26,7 @@ def given(
                 with problems.collected(f"--env-file {file}, line {number}"):
                     result |= _of_line(line, environ)
     for text in assignments:
-        with problems.collected(f"-e {text}"):
+        with problems.collected(f"-e {_shown(text)}"):
             result |= assignment(text, environ)
     return result
 
@@ -38,7 +39,8 @@ def assignment(text: str, environ: Mapping[str, str]) -> dict[str, str]:
     if equals:
         return {name: value}
     if name not in environ:
-        raise ValueError(f"'{name}' is not set here; give it a value with {name}=VALUE")
+        shown = _shown(name)
+        raise ValueError(f"'{shown}' is not set here; give it a value with {shown}=VALUE")
     return {name: environ[name]}
 
 
@@ -57,8 +59,15 @@ def _of_line(line: str, environ: Mapping[str, str]) -> dict[str, str]:
     text = line.lstrip()
     if not text or text.startswith("#"):
         return {}
-    name, equals, value = text.partition("=")
-    return assignment(f"{name}{equals}{value}" if equals else name.rstrip(), environ)
+    name, equals, _ = text.partition("=")
+    if len(words := name.split()) > 1 or (equals and name != name.rstrip()):
+        raise ValueError(f"'{_shown(words[0])} …' has a blank before '=': a line is NAME=VALUE")
+    return assignment(text if equals else name.rstrip(), environ)
+
+
+def _shown(name: str) -> str:
+    """As much of a name as tells which it is: a line without `=` may be a secret."""
+    return visible(name, limit=40)
 
 
 def of_caller(environ: Mapping[str, str]) -> dict[str, str]:

@@ -69,11 +69,15 @@ def test_files(text: str, result: dict[str, str], tmp_path: Path) -> None:
 def test_everything_that_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "vars"
     with pytest.raises(UsageError) as caught:
-        given("NOPE", "=x", "", file="A=1\nNOPE\n=2", path=path)
+        given("NOPE", "=x", "", file="A=1\nNOPE\n=2\nexport F=1\nG = 2\n" + "s" * 99, path=path)
+    cut = "s" * 39 + "…"
     assert caught.value.message.splitlines() == [
-        "5 problems:",
+        "8 problems:",
         f"  --env-file {path}, line 2: 'NOPE' is not set here; give it a value with NOPE=VALUE",
         f"  --env-file {path}, line 3: a variable needs a name before '='",
+        f"  --env-file {path}, line 4: 'export …' has a blank before '=': a line is NAME=VALUE",
+        f"  --env-file {path}, line 5: 'G …' has a blank before '=': a line is NAME=VALUE",
+        f"  --env-file {path}, line 6: '{cut}' is not set here; give it a value with {cut}=VALUE",
         "  -e NOPE: 'NOPE' is not set here; give it a value with NOPE=VALUE",
         "  -e =x: a variable needs a name before '='",
         "  -e : a variable needs a name before '='",
