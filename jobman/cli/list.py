@@ -213,7 +213,8 @@ def _sort(word: str) -> str:
 def _none(query: ListQuery) -> str:
     whose, where = _whose_where(query)
     whose = whose.replace("job", "jobs")
-    narrowed = " that fit" if query.words or query.states or query.labels else ""
+    filters = (query.words, query.states, query.labels, query.since)
+    narrowed = " that fit" if any(filters) else ""
     return f"{whose}{narrowed} {where}"
 
 

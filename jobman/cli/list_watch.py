@@ -12,7 +12,7 @@ from jobman.errors import UsageError
 from jobman.values.enums import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from jobman.cli.context import AppContext
@@ -53,7 +53,7 @@ def watch(app: AppContext, query: ListQuery, *, most: int | None, interval_s: fl
 
             screen.watch(app, draw, interval_s=interval_s)
         else:
-            _lines(app, query, live, rows, interval_s)
+            _lines(app, query, live, lambda now: rows.at(now)[:most], interval_s)
 
 
 def _runs(
@@ -90,7 +90,11 @@ class _Rows:
 
 
 def _lines(
-    app: AppContext, query: ListQuery, live: LiveJobs, rows: _Rows, interval_s: float
+    app: AppContext,
+    query: ListQuery,
+    live: LiveJobs,
+    rows: Callable[[datetime], list[JobRow]],
+    interval_s: float,
 ) -> None:
     """Write the rows that are new or have changed, again and again."""
     from msgspec.structs import replace
@@ -98,7 +102,7 @@ def _lines(
     known: dict[tuple[str, str], JobRow] = {}
     writer = _Writer(app, query)
     while True:
-        found = rows.at(app.now())
+        found = rows(app.now())
         # nothing changes in a job by its growing older
         still = {(r.namespace, r.name): replace(r, duration_seconds=None) for r in found}
         changed = [r for r in found if known.get(key := (r.namespace, r.name)) != still[key]]

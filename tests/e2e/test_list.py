@@ -36,6 +36,12 @@ def test_an_array_is_one_row_that_opens(jobman: Any) -> None:
         assert (some.code, len(json.loads(some.out))) == (3, 1)
         assert "is called nope" in some.talk
 
+    newest = jobman.start("list", "--watch", "--limit", "1", "-o", "name")
+    newest.wait_for(b"one\n")
+    newest.interrupt()
+    assert newest.finish() == 130
+    assert bytes(newest.out) == b"one\n"
+
     watching.wait_for(b"1 failed")
     watching.wait_for(b"one ")
     watching.interrupt()

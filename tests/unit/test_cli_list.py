@@ -139,6 +139,10 @@ def test_none(run: Run, form: str) -> None:
     assert form not in ("json", "yaml") or json.loads(done.out) == []
 
 
+def test_none_that_fit(run: Run) -> None:
+    assert run("list", "--since", "1h").talk == "no jobs of yours that fit in namespace team\n"
+
+
 @pytest.mark.parametrize(
     ("args", "names"),
     [
