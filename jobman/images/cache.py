@@ -70,7 +70,7 @@ def _is_fresh(saved_at: float, max_age_s: float | None) -> bool:
 def _read(path: Path, kind: type[Kept]) -> Kept | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
