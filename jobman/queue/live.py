@@ -127,7 +127,8 @@ class Live:
         """The Job's claim; a new one is looked at again when its pods should have come."""
         self._claims.now = self._now()
         if self._claims.is_settling(job):
-            self._settling[job.metadata.uid] = job
+            with self._lock:
+                self._settling[job.metadata.uid] = job
         return self._claims.of_job(job)
 
     def _of_event(self, event: Event) -> Event | None:
