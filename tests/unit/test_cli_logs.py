@@ -107,6 +107,25 @@ def test_what_is_no_plain_file_is_not_replaced_by_a_log(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "link", "target"]
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+@pytest.mark.parametrize("place", ["one", "many/"])
+def test_a_saved_log_has_the_rights_of_any_file(
+    place: str, umask: int, mode: int, tmp_path: Path
+) -> None:
+    """From the first, so that nobody has to change the umask to learn it."""
+    before = os.umask(umask)
+    try:
+        target = save_to(f"{tmp_path}/{place}")
+        target.sink(POD)
+    finally:
+        os.umask(before)
+    (aside,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert aside.stat().st_mode & 0o777 == mode
+    (saved,) = target.finish((), True).files
+    assert saved.stat().st_mode & 0o777 == mode
+    target.discard()
+
+
 def test_a_saved_log_gets_its_name_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(b"old")
     target = save_to(str(tmp_path / "here"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from jobman.errors import UsageError
+from jobman.values.names import random_suffix
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -193,8 +193,9 @@ def save_to(place: str) -> OneFile | Directory:
 
 
 def _open_aside(path: Path) -> tuple[Path, BinaryIO]:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    return Path(name), os.fdopen(descriptor, "wb")
+    """A new file beside `path`, with the rights of any new file."""
+    aside = path.with_name(f".{path.name}.{random_suffix(8)}")
+    return aside, aside.open("xb")
 
 
 def _final(path: Path, whole: bool) -> Path:
@@ -209,19 +210,12 @@ def _named(opened: Iterable[tuple[Path, BinaryIO, Path]]) -> Finished:
             with file:
                 file.flush()
                 os.fsync(file.fileno())
-            aside.chmod(0o666 & ~_umask())
             aside.replace(final)
         except OSError as error:
             done.failed[aside] = f"{final} cannot be written: {error.strerror}"
         else:
             done.files.append(final)
     return done
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _close(aside: Path, file: BinaryIO) -> None:
