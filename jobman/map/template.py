@@ -54,7 +54,6 @@ class Template:
         self.values = frozenset(key for each in _texts(document) for key in placeholders.keys(each))
         compiled = _Compiled(columns)
         metadata = document.get("metadata") or {}
-        self.names_item = bool(metadata.get("name"))
         self._name = compiled.text(_name_pattern(metadata, run), "name", "metadata.name")
         self._fill = compiled.value(document, "", "")
 
