@@ -41,13 +41,12 @@ def cancel(ctx: typer.Context, options: Changed) -> None:
     client, user = app.client, app.user
 
     def act(job: Job) -> str:
-        done = cancelling.cancel(client, job, user=user, now=app.now())
         if map_one.carries_run(job):
             from jobman.map import reach
 
-            gone = reach.cancel_carried(client, job, user=user, now=app.now())
-            done += f"; {gone} of its pods deleted"
-        return f"{job.metadata.name} {done}"
+            done, gone = reach.cancel_carried(client, job, user=user, now=app.now())
+            return f"{job.metadata.name} {done}; {gone} of its pods deleted"
+        return f"{job.metadata.name} {cancelling.cancel(client, job, user=user, now=app.now())}"
 
     def of_run(run: Presence) -> str:
         from jobman.map import reach

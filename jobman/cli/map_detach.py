@@ -68,7 +68,7 @@ def _give_to_job(app: AppContext, run: str, uid: str) -> None:
                 app.client.patch(CONFIGMAPS, found.metadata.name, owned)
 
 
-def remove_parcel(app: AppContext, run: str) -> None:
+def _remove_parcel(app: AppContext, run: str) -> None:
     """Delete the ConfigMaps of a run."""
     from jobman.kube.resources import CONFIGMAPS
     from jobman.map import detached
@@ -95,7 +95,7 @@ def _make_room(app: AppContext, plan: Plan) -> None:
                 hint=f"jobman map status {plan.run}; jobman map cancel {plan.run} ends it",
             )
         app.client.delete(JOBS, job.metadata.name, uid=job.metadata.uid)
-    remove_parcel(app, plan.run)
+    _remove_parcel(app, plan.run)
 
 
 def _site(app: AppContext) -> Any:

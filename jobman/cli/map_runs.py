@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobman.cli import map_detach
 from jobman.cli.command import app_context, command
 from jobman.cli.map_one import counted
 from jobman.errors import (
@@ -150,30 +149,12 @@ def cancel(ctx: typer.Context, run: _Run) -> None:
     thing = _found(app, _id(run))
     _refuse_other(app, thing)
     if isinstance(thing, Presence):
+        done = "cancelled"
         gone = reach.cancel(app.client, thing, user=app.user, now=app.now())
     else:
-        gone = _cancel_detached(app, thing)
+        done, gone = reach.cancel_carried(app.client, thing, user=app.user, now=app.now())
     app.write(run)
-    app.say(f"cancelled; {gone} pods deleted")
-
-
-def _cancel_detached(app: AppContext, job: Job) -> int:
-    """How many pods were deleted."""
-    from jobman.kube.resources import JOBS, PODS
-    from jobman.map import homecoming, pods
-
-    run = job.metadata.name.removeprefix("map-")
-    app.client.delete(JOBS, job.metadata.name, uid=job.metadata.uid)
-    gone = 0
-    while found := app.client.list(PODS, labels=pods.selector(run)).items:
-        fresh = [pod for pod in found if pod.metadata.deletion_timestamp is None]
-        for pod in fresh:
-            homecoming.remove(app.client, pod.metadata.name, pod.metadata.uid)
-            gone += 1
-        if not fresh:
-            break
-    map_detach.remove_parcel(app, run)
-    return gone
+    app.say(f"{done}; {gone} pods deleted")
 
 
 def _refuse_other(app: AppContext, thing: Job | Presence) -> None:

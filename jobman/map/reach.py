@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from jobman.errors import ApiNotFoundError, ConflictError, ForbiddenError
+from jobman.jobs import cancel as cancelling
 from jobman.jobs import pods as pod_views
 from jobman.kube import labels
 from jobman.kube.beside import beside
@@ -84,10 +85,11 @@ def cancel(client: Client, run: Presence, *, user: str, now: datetime) -> int:
     return _remove_active(client, found) if found else 0
 
 
-def cancel_carried(client: Client, job: Job, *, user: str, now: datetime) -> int:
-    """The same of a run whose Job was cancelled."""
+def cancel_carried(client: Client, job: Job, *, user: str, now: datetime) -> tuple[str, int]:
+    """The same of a run that a Job carries out; also, in a few words, what came of the Job."""
+    done = cancelling.cancel(client, job, user=user, now=now)
     stop_runner(client, carried_by(client, job, now=now), user=user, now=now)
-    return _remove_active(client, carried_by(client, job, now=now))
+    return done, _remove_active(client, carried_by(client, job, now=now))
 
 
 def _remove_active(client: Client, run: Presence) -> int:

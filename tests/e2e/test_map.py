@@ -200,7 +200,11 @@ def test_inside_the_cluster(
     run = jobman("map", "-i", "list", "process.yaml", "--detach", "--log-dir", "b").ok().text
     _until(lambda: len(names(api, namespace)) >= 4, 60 * jobman.cluster.scale)
     assert "pods: 2 " in jobman("map", "status", run.strip()).ok().text
-    assert jobman("map", "cancel", run.strip()).ok().text == run
+    cancelled = jobman("map", "cancel", run.strip()).ok()
+    assert (cancelled.text, "cancelled; 2 pods deleted" in cancelled.talk) == (run, True)
+    assert " Cancelled" in jobman("map", "status", run.strip()).ok().text
+    again = jobman("map", "cancel", run.strip()).ok()
+    assert "is Cancelled already; 0 pods deleted" in again.talk
     _until(
         lambda: not [n for n in names(api, namespace) if n.startswith("process")],
         20 * jobman.cluster.scale,
