@@ -14,7 +14,6 @@ from jobman.cli.named import Changed
 from jobman.cli.options import takes
 from jobman.errors import JobmanError, UnfitError, UnreachableError
 from jobman.values.enums import State
-from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -96,9 +95,9 @@ def _stopped(app: AppContext, now: Standing, save: Path) -> str:
         undo.pop_all()
     saved = target.finish(stopped.lacking, not stopped.lacking)
     for file in saved.files:
-        app.say(f"{name}: log saved as {visible(str(file))}")
+        app.say(f"{name}: log saved as {file}")
     for file, why in saved.failed.items():
-        app.say(f"{name}: {visible(why)}; what was read of it is in {visible(str(file))}")
+        app.say(f"{name}: {why}; what was read of it is in {file}")
     if stopped.doubt:
         raise UnreachableError(f"nobody knows whether job {name} is held: {stopped.doubt.message}")
     if stopped.lacking or saved.failed:

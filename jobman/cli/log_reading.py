@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from jobman.cli import map_one
 from jobman.cli.log_options import Excerpt
 from jobman.errors import ApiNotFoundError, JobmanError, UsageError
 from jobman.values.enums import State
@@ -16,9 +18,11 @@ if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.cli.render.log_sinks import Target
     from jobman.jobs.logs import LogCopy, Sink
+    from jobman.jobs.observe_pods import PodsObservation
     from jobman.jobs.pods import PodView
     from jobman.jobs.state import JobView
     from jobman.kube.objects import Event, Job, Pod
+    from jobman.map.presence import Presence
 
 JOBS_AT_ONCE = 16
 PODS_AT_ONCE = 8
@@ -31,30 +35,26 @@ class Reading:
     def __init__(self, app: AppContext, excerpt: Excerpt, target: Target) -> None:
         self.lacking: set[str] = set()
         self.began = False
-        self._app = app
-        self._excerpt = excerpt
+        self.app = app
+        self.excerpt = excerpt
         self._target = target
         self._lock = Lock()
 
-    def read(self, jobs: Sequence[Job]) -> list[JobmanError]:
-        """Read the logs of all; what went wrong, an error for each job at most."""
-        if len(jobs) > 1 and self._excerpt.follow and self._excerpt.together:
-            with ThreadPoolExecutor(min(JOBS_AT_ONCE, len(jobs))) as pool:
-                found = list(pool.map(self._read_one, jobs))
+    def read(self, jobs: Sequence[Job], runs: Sequence[Presence] = ()) -> list[JobmanError]:
+        """Read the logs of all; what went wrong, an error for each job or run at most."""
+        of_job = self._followed if self.excerpt.follow else self._copied
+        asked = [(job.metadata.name, partial(of_job, job)) for job in jobs]
+        asked += [(run.name, partial(map_one.logs, self, run)) for run in runs]
+        if len(asked) > 1 and self.excerpt.follow and self.excerpt.together:
+            with ThreadPoolExecutor(min(JOBS_AT_ONCE, len(asked))) as pool:
+                found = list(pool.map(_problem, [read for _, read in asked]))
         else:
             found = []
-            for job in jobs:
-                if len(jobs) > 1 and not self._excerpt.together:
-                    self._app.say(f"==> {visible(job.metadata.name)} <==")
-                found.append(self._read_one(job))
+            for name, read in asked:
+                if len(asked) > 1 and not self.excerpt.together:
+                    self.app.say(f"==> {visible(name)} <==")
+                found.append(_problem(read))
         return [problem for problem in found if problem is not None]
-
-    def _read_one(self, job: Job) -> JobmanError | None:
-        try:
-            problems = self._followed(job) if self._excerpt.follow else self._copied(job)
-        except JobmanError as error:
-            return error
-        return JobmanError("; ".join(problems)) if problems else None
 
     def _sink(self, pod: PodView) -> Sink:
         with self._lock:
@@ -71,11 +71,11 @@ class Reading:
             self.lacking.add(pod)
             problems.append(why)
 
-        excerpt, meta = self._excerpt, job.metadata
+        excerpt, meta = self.excerpt, job.metadata
         check(job, excerpt)
-        with WaitingLine(self._app, meta.name, meta.namespace) as line:
+        with WaitingLine(self.app, meta.name, meta.namespace) as line:
             view = follow(
-                self._app.client,
+                self.app.client,
                 meta.name,
                 meta.namespace,
                 out=self._sink,
@@ -87,52 +87,93 @@ class Reading:
                 timestamps=excerpt.timestamps,
             )
         if view.state is State.STUCK or not any(pod.has_started for pod in view.pods):
-            raise no_log(self._app, job)
+            raise no_log(self.app, job)
         return problems
 
     def _copied(self, job: Job) -> list[str]:
         from jobman.jobs import state
 
-        check(job, self._excerpt)
-        pods = pods_of(self._app, job)
-        view = state.of(job, list(pods.values()), now=self._app.now())
-        chosen = [pod for pod in view.pods if self._is_chosen(pod, pods[pod.name])]
-        copies = [(pods[pod.name], self._copy(pod)) for pod in chosen]
-        at_once = PODS_AT_ONCE if self._excerpt.together else 1
-        with ThreadPoolExecutor(at_once) as pool:
-            found = list(pool.map(lambda each: self._copy_one(*each), copies))
-        if not any(read for read, _ in found):
-            raise no_log(self._app, job, self._excerpt)
-        problems = [why for _, why in found if why]
+        check(job, self.excerpt)
+        pods = pods_of(self.app, job)
+        view = state.of(job, list(pods.values()), now=self.app.now())
+        found, problems = self.copied([(pods[pod.name], pod) for pod in view.pods])
+        if not found:
+            raise no_log(self.app, job, self.excerpt)
         gone = view.succeeded + view.failed - sum(pod.finished for pod in view.pods)
-        if gone > 0 and self._excerpt.indexes is None and not self._excerpt.previous:
+        if gone > 0 and self.excerpt.indexes is None and not self.excerpt.previous:
             pods_are = "1 pod is" if gone == 1 else f"{gone} pods are"
             problems.append(f"job {job.metadata.name}: {pods_are} gone, with the log")
         return problems
 
+    def copied(self, pods: Iterable[tuple[Pod, PodView]]) -> tuple[bool, list[str]]:
+        """Copy what those among them that are asked for have written.
+
+        Whether there was any log, and what is not whole.
+        """
+        copies = [(pod, self._copy(view)) for pod, view in pods if self._is_chosen(view, pod)]
+        at_once = PODS_AT_ONCE if self.excerpt.together else 1
+        with ThreadPoolExecutor(at_once) as pool:
+            found = list(pool.map(lambda each: self._copy_one(*each), copies))
+        return any(read for read, _ in found), [why for _, why in found if why]
+
+    def followed(self, observation: PodsObservation, name: str) -> tuple[set[str], list[str]]:
+        """Follow the logs of pods that no Job owns to their ends.
+
+        `name` is what the pods belong to. Those that had a log, and what is not whole.
+        """
+        from jobman.cli.render.status_line import StatusLine, describe
+        from jobman.jobs.follow import Which, follow_pods
+
+        line, excerpt = StatusLine(self.app), self.excerpt
+        problems: list[str] = []
+
+        def sink(pod: PodView) -> Sink:
+            line.clear()
+            return self._sink(pod)
+
+        def on_incomplete(pod: str, why: str) -> None:
+            self.lacking.add(pod)
+            problems.append(why)
+
+        try:
+            read = follow_pods(
+                self.app.client,
+                observation,
+                out=sink,
+                on_wait=lambda pod: line.show(f"{name}: pod {pod.name}: {describe(pod)}"),
+                on_incomplete=on_incomplete,
+                which=Which(excerpt.container, excerpt.indexes, excerpt.together),
+                tail=excerpt.tail,
+                since_s=excerpt.since_s,
+                timestamps=excerpt.timestamps,
+            )
+        finally:
+            line.clear()
+        return read, problems
+
     def _is_chosen(self, view: PodView, pod: Pod) -> bool:
         from jobman.jobs import containers
 
-        if self._excerpt.indexes is not None and view.index not in self._excerpt.indexes:
+        if self.excerpt.indexes is not None and view.index not in self.excerpt.indexes:
             return False
-        if self._excerpt.container is None:
+        if self.excerpt.container is None:
             return view.has_started
-        return containers.has_run(pod, self._excerpt.container)
+        return containers.has_run(pod, self.excerpt.container)
 
     def _copy(self, pod: PodView) -> LogCopy:
         from jobman.jobs.logs import LogCopy
 
-        return LogCopy(self._sink(pod), timestamps=self._excerpt.timestamps)
+        return LogCopy(self._sink(pod), timestamps=self.excerpt.timestamps)
 
     def _copy_one(self, pod: Pod, copy: LogCopy) -> tuple[bool, str]:
         """Whether there was a log, and why it is not whole."""
-        from jobman.jobs.follow import lack
         from jobman.jobs.logs import copy_log
         from jobman.jobs.pods import main_container
+        from jobman.jobs.rotation import lack
 
-        excerpt, name = self._excerpt, pod.metadata.name
+        excerpt, name = self.excerpt, pod.metadata.name
         container = excerpt.container or main_container(pod)
-        client = self._app.client
+        client = self.app.client
         window = {"tail": excerpt.tail, "since_s": excerpt.since_s}
         try:
             found = copy_log(
@@ -152,6 +193,14 @@ class Reading:
         if why:
             self.lacking.add(name)
         return found, why
+
+
+def _problem(read: Callable[[], list[str]]) -> JobmanError | None:
+    try:
+        problems = read()
+    except JobmanError as error:
+        return error
+    return JobmanError("; ".join(problems)) if problems else None
 
 
 def check(job: Job, excerpt: Excerpt) -> None:

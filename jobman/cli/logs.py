@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.cli.each import Chosen
     from jobman.cli.render.log_sinks import Target
-    from jobman.kube.objects import Job
-    from jobman.map.presence import Presence
 
 
 def register(app: typer.Typer) -> None:
@@ -36,12 +33,14 @@ def logs(ctx: typer.Context, options: LogOptions) -> None:
     found = each.chosen(app, options.asked(), "logs")
     if excerpt.indexes is not None:
         _take_items(app, found)
-    if found.runs and (options.save is not None or options.all_pods):
-        raise UsageError("of a run of jobman map: leave out --save and --all-pods")
     for problem in found.missing:
         app.say(f"error: {problem.message}")
-    problems = _of_jobs(app, found.jobs, excerpt, options) if found.jobs else []
-    _report(app, [*problems, *_of_runs(app, found.runs, excerpt)], found)
+    target = _target(app, options.all_pods, options.save)
+    try:
+        problems = _read(app, found, excerpt, target)
+    finally:
+        target.discard()
+    _report(app, problems, found)
 
 
 def _take_items(app: AppContext, found: Chosen) -> None:
@@ -60,24 +59,6 @@ def log() -> None:
     raise UsageError("there is no command 'log'", hint="jobman logs NAME")
 
 
-def _of_jobs(
-    app: AppContext, jobs: list[Job], excerpt: Excerpt, options: LogOptions
-) -> list[JobmanError]:
-    target = _target(app, options.all_pods, options.save)
-    try:
-        return _read(app, jobs, excerpt, target)
-    finally:
-        target.discard()
-
-
-def _of_runs(app: AppContext, runs: list[Presence], excerpt: Excerpt) -> Iterator[JobmanError]:
-    for run in runs:
-        try:
-            map_one.logs(app, run, excerpt)
-        except JobmanError as error:
-            yield error
-
-
 def _target(app: AppContext, all_pods: bool, save: str | None) -> Target:
     from jobman.cli.render import log_sinks
 
@@ -86,12 +67,12 @@ def _target(app: AppContext, all_pods: bool, save: str | None) -> Target:
     return log_sinks.Prefixed(app) if all_pods else log_sinks.Stdout(app)
 
 
-def _read(app: AppContext, jobs: list[Job], excerpt: Excerpt, target: Target) -> list[JobmanError]:
+def _read(app: AppContext, found: Chosen, excerpt: Excerpt, target: Target) -> list[JobmanError]:
     """Bring all the logs to the target; what went wrong."""
     from jobman.cli.log_reading import Reading
 
     reading = Reading(app, excerpt, target)
-    problems = reading.read(jobs)
+    problems = reading.read(found.jobs, found.runs)
     if reading.began:
         done = target.finish(reading.lacking, not problems)
         for path in done.files:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from jobman.cli.each import listed
 from jobman.cli.looking import Block
-from jobman.errors import JobmanError, NotFoundError
+from jobman.errors import JobmanError, NotFoundError, UsageError
 from jobman.values.enums import Goal, State
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
-    from jobman.cli.log_options import Excerpt
-    from jobman.kube.objects import Job
+    from jobman.cli.log_reading import Reading
+    from jobman.kube.objects import Job, Pod
     from jobman.map.presence import Presence
     from jobman.map.record import Record
 
@@ -79,47 +79,74 @@ def _runner(run: Presence) -> str:
     return place if run.living else f"none; the last one was {place}"
 
 
-def logs(app: AppContext, run: Presence, excerpt: Excerpt) -> None:
-    """Write the logs of the items' pods that are on the cluster, in the order of the items."""
+def logs(reading: Reading, run: Presence) -> list[str]:
+    """Read the logs of the items' pods that are on the cluster, in the order of the items.
+
+    What is not whole. Raises NotFoundError, when the others are read, for items without a pod.
+    """
     from jobman.map.presence import with_index
 
+    excerpt = reading.excerpt
     found = with_index(run, excerpt.indexes)
+    _check_container(found, excerpt.container)
+    problems = _followed(reading, run, found) if excerpt.follow else _copied(reading, run, found)
     missing = sorted((excerpt.indexes or frozenset()) - {index for index, _ in found})
-    problems: list[JobmanError] = []
+    if not missing and found:
+        return problems
+    for problem in problems:
+        reading.app.say(f"error: {problem}")
+    which = f"item {listed([str(index) for index in missing])}" if missing else "no item"
+    verb = "has no pod" if missing else "has a pod"
+    where = run.record.logs if run.record else "--log-dir of jobman map, ./JOBMAN by default"
+    raise NotFoundError(
+        f"{which} of {run.name} {verb} on the cluster",
+        hint=f"what has ended has its log in the log directory of the run ({where})",
+    )
+
+
+def _check_container(found: Sequence[tuple[int, Pod]], name: str | None) -> None:
+    from jobman.jobs import containers
+
     for _, pod in found:
-        try:
-            _copy(app, pod.metadata.name, excerpt)
-        except JobmanError as error:
-            problems.append(error)
-    if missing or not found:
-        which = f"item {listed([str(index) for index in missing])}" if missing else "no item"
-        verb = "has no pod" if missing else "has a pod"
-        where = run.record.logs if run.record else "--log-dir of jobman map, ./JOBMAN by default"
-        problems.append(
-            NotFoundError(
-                f"{which} of {run.name} {verb} on the cluster",
-                hint=f"what has ended has its log in the log directory of the run ({where})",
+        if name is not None and name not in (names := containers.names(pod)):
+            raise UsageError(
+                f"pod {pod.metadata.name} has no container '{visible(name, limit=80)}'",
+                hint=f"it has: {', '.join(names)}",
             )
-        )
-    for problem in problems[1:]:
-        app.say(f"error: {visible(problem.message, newlines=True)}")
-    if problems:
-        raise problems[0]
 
 
-def _copy(app: AppContext, pod: str, excerpt: Excerpt) -> None:
-    with app.client.log(
-        pod,
-        container=excerpt.container,
-        follow=excerpt.follow,
-        tail=excerpt.tail,
-        since_s=excerpt.since_s,
-        timestamps=excerpt.timestamps,
-        previous=excerpt.previous,
-    ) as stream:
-        for chunk in stream:
-            app.out.buffer.write(chunk)
-            app.out.flush()
+def _known(index: int) -> int | None:
+    """A pod that does not say which its item is has -1."""
+    return None if index < 0 else index
+
+
+def _copied(reading: Reading, run: Presence, found: Sequence[tuple[int, Pod]]) -> list[str]:
+    from msgspec.structs import replace
+
+    views = {pod.metadata.uid: view for pod, view in run.pods}
+    pods = [(pod, replace(views[pod.metadata.uid], index=_known(index))) for index, pod in found]
+    any_log, problems = reading.copied(pods)
+    if found and not any_log and not problems:
+        if reading.excerpt.previous:
+            raise JobmanError(f"{run.name} has no log of an earlier run")
+        states = listed([f"{pod.metadata.name} is {view.state}" for pod, view in pods])
+        hint = f"jobman logs -f {run.name} waits for those that have not ended"
+        raise JobmanError(f"{run.name} has no log yet: {states}", hint=hint)
+    return problems
+
+
+def _followed(reading: Reading, run: Presence, found: Sequence[tuple[int, Pod]]) -> list[str]:
+    from jobman.jobs.observe_pods import PodsObservation
+    from jobman.map.pods import selector
+
+    indexes = {pod.metadata.uid: _known(index) for index, pod in found}
+    now = PodsObservation(reading.app.client, run.namespace, selector(run.run), indexes)
+    read, problems = reading.followed(now, run.name)
+    left = [pod.metadata.name for _, pod in found if pod.metadata.name not in read]
+    for name in left:
+        view = now.pod(name)
+        problems.append(f"pod {name} has no log: it {f'is {view.state}' if view else 'is gone'}")
+    return problems
 
 
 def wait(app: AppContext, run: Presence, goal: Goal, timeout_s: float | None) -> tuple[bool, int]:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from jobman.errors import ApiNotFoundError, InvalidError, JobmanError
-from jobman.jobs import containers, indexes, rotation
+from jobman.jobs import containers, indexes
 from jobman.jobs import pods as pod_views
+from jobman.jobs.inbox import Act
 from jobman.jobs.logs import LogCopy, Sink, check_is_log
 from jobman.jobs.observe import Observation, Timeout
+from jobman.jobs.observe_pods import PodsObservation
 from jobman.jobs.pods import PodView
+from jobman.jobs.rotation import lack
 from jobman.jobs.state import JobView
 from jobman.kube.client import Client
 from jobman.kube.logstream import LogStream
 from jobman.kube.objects import Pod
+from jobman.values.enums import State
 
 CHUNKS_AHEAD = 64
 """How many chunks of a log may wait to be written."""
@@ -61,12 +65,21 @@ class Which:
         return self.indexes is None or pod.index in self.indexes
 
 
+class _Observed(Protocol):
+    """Pods by their names, and the thread that reads; `pod` is None for one that is gone."""
+
+    pods: dict[str, Pod]
+
+    def post(self, act: Act, /) -> None: ...
+    def pod(self, name: str, /) -> PodView | None: ...
+
+
 @dataclass(frozen=True)
 class _Source:
     """What each log is read with: `window` is for the first connection of a pod."""
 
     client: Client
-    observation: Observation
+    observation: _Observed
     which: Which
     window: dict[str, int | None]
     pauses: Pauses
@@ -104,7 +117,7 @@ def follow(
     with observation.watching(), closing(follower):
         view = observation.view()
         on_state(view)
-        while follower.turn(view) or not _is_over(observation, view, which):
+        while follower.turn(view.pods) or not _is_over(observation, view, which):
             if not follower.reading:
                 observation.require_existing()
             observation.receive(timeout, follower.patience_s)
@@ -112,6 +125,43 @@ def follow(
             if view != before:
                 on_state(view)
         return observation.outcome()
+
+
+def follow_pods(
+    client: Client,
+    observation: PodsObservation,
+    *,
+    out: Callable[[PodView], Sink],
+    on_wait: Callable[[PodView], None],
+    on_incomplete: OnIncomplete,
+    which: Which = Which(),
+    tail: int | None = None,
+    since_s: int | None = None,
+    timestamps: bool = False,
+    pauses: Pauses = Pauses(),
+) -> set[str]:
+    """The same of pods without a Job: the names of those whose logs were read, to their ends.
+
+    `on_wait` is told of the first pod that has yet to start, when no log is being read. One that
+    can never start, or is deleted before, is not waited for.
+    """
+    window = {"tail": tail, "since_s": since_s}
+    source = _Source(client, observation, which, window, pauses, on_incomplete)
+    follower = _Follower(source, partial(_copy_to, out, timestamps))
+    with observation.watching(), closing(follower):
+        while True:
+            views = observation.views()
+            unread = follower.turn(views)
+            waiting = [pod for pod in views if pod.name not in follower.begun and _may_start(pod)]
+            if not (unread or waiting):
+                return follower.begun
+            if waiting and not follower.reading:
+                on_wait(waiting[0])
+            observation.receive(follower.patience_s)
+
+
+def _may_start(pod: PodView) -> bool:
+    return not (pod.finished or pod.leaving or pod.state is State.STUCK)
 
 
 def _copy_to(out: Sink | Callable[[PodView], Sink], timestamps: bool, pod: PodView) -> LogCopy:
@@ -138,6 +188,11 @@ class _Follower:
         self._logs: dict[str, _PodLog] = {}
 
     @property
+    def begun(self) -> set[str]:
+        """The pods whose logs are read, or were."""
+        return set(self._logs)
+
+    @property
     def reading(self) -> bool:
         """Whether a log is on its way."""
         return any(not log.done for log in self._logs.values())
@@ -147,13 +202,13 @@ class _Follower:
         """How long to wait at most before the next turn."""
         return min((log.patience_s for log in self._logs.values() if not log.done), default=5.0)
 
-    def turn(self, view: JobView) -> bool:
+    def turn(self, pods: Sequence[PodView]) -> bool:
         """Go on with the logs at hand, and begin the next; whether there is more to read."""
-        self._begin(view)
+        self._begin(pods)
         for name, log in self._logs.items():
             if not log.done:
                 log.turn(self._source.observation.pod(name))
-        return self.reading or any(self._unread(pod) for pod in view.pods)
+        return self.reading or any(self._unread(pod) for pod in pods)
 
     def close(self) -> None:
         """Stop reading."""
@@ -169,10 +224,10 @@ class _Follower:
             return pod.has_started
         return containers.has_run(whole, container)
 
-    def _begin(self, view: JobView) -> None:
+    def _begin(self, pods: Sequence[PodView]) -> None:
         reading = sum(not log.done for log in self._logs.values())
         room = (TOGETHER if self._source.which.together else 1) - reading
-        for pod in [pod for pod in view.pods if self._unread(pod)][: max(room, 0)]:
+        for pod in [pod for pod in pods if self._unread(pod)][: max(room, 0)]:
             whole = self._source.observation.pods[pod.name]
             self._logs[pod.name] = _PodLog(self._source, whole, self._new_copy(pod))
 
@@ -247,7 +302,7 @@ class _PodLog:
                     post(partial(self._on_chunk, chunk))
                 post(over or (self._on_end if stream.has_log else self._on_nothing_yet))
         except ApiNotFoundError:
-            post(self._finish)
+            post(self._on_gone)
         except InvalidError:
             post(over or self._on_nothing_yet)
         except JobmanError as error:
@@ -267,6 +322,13 @@ class _PodLog:
             self._finish()
         else:
             self._disconnected(self._source.pauses.settle_s)
+
+    def _on_gone(self) -> None:
+        """The pod was deleted: of a log that was never opened nothing is known."""
+        name, tell = self._pod.metadata.name, self._source.on_incomplete
+        if self._stream is None and tell:
+            tell(name, f"pod {name} was deleted meanwhile, and its log with it")
+        self._finish()
 
     def _on_run_over(self) -> None:
         """What was left of an earlier run is read: the next one has a log of its own."""
@@ -314,28 +376,3 @@ class _PodLog:
         )
         if why and self._source.on_incomplete:
             self._source.on_incomplete(self._pod.metadata.name, why)
-
-
-def lack(
-    pod: Pod,
-    container: str | None,
-    copy: LogCopy,
-    *,
-    from_start: bool,
-    exact: bool,
-    previous: bool = False,
-) -> str:
-    """Why a log that was read lacks something; empty where it does not.
-
-    `from_start`: all of it was asked for; `exact`: of a server that tells when a head is gone.
-    """
-    named = f"the log of pod {pod.metadata.name} is incomplete"
-    if copy.gap:
-        return f"{named}: lines were lost while the connection was: the log was rotated meanwhile"
-    if not from_start:
-        return ""
-    guessed = not exact and rotation.lacks_head(pod, container, copy, previous=previous)
-    if copy.lacks_head or guessed:
-        may = "has been" if copy.lacks_head else "may have been"
-        return f"{named}: its beginning {may} rotated away on its node"
-    return ""

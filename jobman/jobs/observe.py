@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from jobman.errors import (
-    ApiNotFoundError,
-    ForbiddenError,
-    JobmanError,
-    NotFoundError,
-    WaitTimeoutError,
-)
+from jobman.errors import ApiNotFoundError, NotFoundError, WaitTimeoutError
 from jobman.jobs import mounts, pods, state
+from jobman.jobs.inbox import Act, Inbox
 from jobman.jobs.pods import PodView
 from jobman.jobs.state import JobView
 from jobman.kube.client import Client
 from jobman.kube.labels import JOB_NAME
-from jobman.kube.objects import Event, Job, KubeObject, Pod
+from jobman.kube.objects import Event, Job, Pod
 from jobman.kube.resources import EVENTS, JOBS, PODS
-from jobman.kube.watch import Watch
 from jobman.values.duration import format_age
 from jobman.values.enums import State
 
@@ -40,9 +30,6 @@ LAG_S = 2.0
 """How long the end of a pod may come after that of its Job."""
 
 _WAITING = frozenset({State.PENDING, State.STARTING, State.STUCK})
-
-Act = Callable[[], None]
-T = TypeVar("T", bound=KubeObject)
 
 
 class Timeout:
@@ -75,8 +62,7 @@ class Observation:
         self._namespace = namespace
         self._events: dict[str, Event] = {}
         self._view: JobView | None = None
-        self._inbox: SimpleQueue[Act] = SimpleQueue()
-        self._watches: list[Watch[Any]] = []
+        self._inbox = Inbox()
         self._began = time.monotonic()
         self._asks_events = False
         self._over_since: float | None = None
@@ -98,21 +84,15 @@ class Observation:
 
     def post(self, act: Act) -> None:
         """Have `act` run in the thread that receives."""
-        self._inbox.put(act)
+        self._inbox.post(act)
 
     def receive(self, timeout: Timeout, patience_s: float = LOOK_AGAIN_S) -> None:
         """Wait for a change, `patience_s` at most, and take in all that have come."""
         self._ask_events_when_slow()
         if not self._asks_events or self._over_since is not None:
             patience_s = min(patience_s, EVENTS_AFTER_S)
-        try:
-            acts = [self._inbox.get(timeout=timeout.bound(patience_s))]
-        except Empty:
+        if not self._inbox.receive(timeout.bound(patience_s)):
             self._know_anew()
-            return
-        acts += [self._inbox.get() for _ in range(self._inbox.qsize())]
-        for act in acts:
-            act()
 
     def require_existing(self) -> None:
         """Raise NotFoundError when the job was deleted before it had come to an end."""
@@ -174,12 +154,11 @@ class Observation:
             known=self._first_pods.items,
         )
         try:
-            self._read(itself, self._on_job)
-            self._read(of_job, self._on_pod)
+            self._inbox.read(itself, self._on_job)
+            self._inbox.read(of_job, self._on_pod)
             yield self
         finally:
-            for watch in self._watches:
-                watch.close()
+            self._inbox.close()
 
     def _know_anew(self) -> None:
         """Something changed, or time passed; what a deleted job came to stays."""
@@ -195,21 +174,7 @@ class Observation:
         """Watch the events of this field selector, if they may be read; to be called once."""
         self._asks_events = True
         telling = self._client.watch(EVENTS, namespace=self._namespace, fields=fields)
-        self._read(telling, self._on_event, may_be_forbidden=True)
-
-    def _read(
-        self, watch: Watch[T], take: Callable[[str, T], None], *, may_be_forbidden: bool = False
-    ) -> None:
-        def run() -> None:
-            try:
-                for change in watch:
-                    self.post(partial(take, change.type, change.object))
-            except JobmanError as error:
-                if not (may_be_forbidden and isinstance(error, ForbiddenError)):
-                    self.post(partial(_raise, error))
-
-        self._watches.append(watch)
-        threading.Thread(target=run, daemon=True, name="watch").start()
+        self._inbox.read(telling, self._on_event, may_be_forbidden=True)
 
     def _on_job(self, change: str, job: Job) -> None:
         if job.metadata.uid != self.job.metadata.uid or self.deleted:
@@ -241,7 +206,3 @@ def _as_if_kept(job: Job) -> Job:
     if not any(c.true and c.type in ("Complete", "Failed") for c in job.status.conditions):
         return job
     return replace(job, metadata=replace(job.metadata, deletion_timestamp=None))
-
-
-def _raise(error: JobmanError) -> None:
-    raise error

@@ -40,3 +40,28 @@ def lacks_head(pod: Pod, container: str | None, copy: LogCopy, *, previous: bool
     except ValueError:
         return False
     return head_may_be_missing(run.started_at, first, last, copy.size)
+
+
+def lack(
+    pod: Pod,
+    container: str | None,
+    copy: LogCopy,
+    *,
+    from_start: bool,
+    exact: bool,
+    previous: bool = False,
+) -> str:
+    """Why a log that was read lacks something; empty where it does not.
+
+    `from_start`: all of it was asked for; `exact`: of a server that tells when a head is gone.
+    """
+    named = f"the log of pod {pod.metadata.name} is incomplete"
+    if copy.gap:
+        return f"{named}: lines were lost while the connection was: the log was rotated meanwhile"
+    if not from_start:
+        return ""
+    guessed = not exact and lacks_head(pod, container, copy, previous=previous)
+    if copy.lacks_head or guessed:
+        may = "has been" if copy.lacks_head else "may have been"
+        return f"{named}: its beginning {may} rotated away on its node"
+    return ""

@@ -8,8 +8,8 @@ from typing import Any
 
 from jobman.errors import ApiNotFoundError, JobmanError
 from jobman.jobs import pods as pod_views
-from jobman.jobs.follow import lack
 from jobman.jobs.logs import LogCopy, copy_log
+from jobman.jobs.rotation import lack
 from jobman.kube.client import Client
 from jobman.kube.logstream import LogStream
 from jobman.kube.objects import Pod

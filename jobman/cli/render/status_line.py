@@ -8,6 +8,7 @@ from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
+    from jobman.jobs.pods import PodView
     from jobman.jobs.state import JobView
 
 ERASE = "\r\x1b[K"
@@ -38,7 +39,7 @@ class StatusLine:
             self.show("")
 
 
-def describe(view: JobView) -> str:
+def describe(view: JobView | PodView) -> str:
     """State, reason and message in one line."""
     reason = f"{view.state}: {view.reason}" if view.reason else str(view.state)
     text = f"{reason}: {view.message}" if view.message else reason
