@@ -25,6 +25,7 @@ from jobman.local.pod_phase import has_ended, is_final
 from jobman.local.pod_start import RETRY_S
 from jobman.local.pod_state import Host
 from jobman.local.pod_worker import PodWorker
+from jobman.local.restart_policy import RESTART_ALL, wants_all_restarted
 from jobman.local.room import Rejection, Room
 from jobman.local.store import StorageError
 from jobman.local.stored import Change, Key
@@ -205,7 +206,7 @@ class Kubelet:
         if rejection is None:
             rejection = self._give_gpus(worker)
         if rejection is None:
-            self._warn_of_users(pod)
+            self._warn_of_ignored(pod)
             return True
         self.event(pod, "Warning", rejection.reason, rejection.message)
         status = podstatus.rejected(pod, rejection.reason, rejection.message, now())
@@ -228,15 +229,18 @@ class Kubelet:
             worker.state.pod = written or worker.state.pod
         return None
 
-    def _warn_of_users(self, pod: Object) -> None:
+    def _warn_of_ignored(self, pod: Object) -> None:
         if pod.get("status", {}).get("startTime"):
             return
         for container in pod["spec"]["containers"]:
+            field = f"spec.containers{{{container['name']}}}"
             user = ignored_user(pod, container)
             if user is not None:
                 text = f"runAsUser {user} is ignored: containers run as uid {os.geteuid()} here"
-                field = f"spec.containers{{{container['name']}}}"
                 self.event(pod, "Warning", "RunAsUserIgnored", text, field)
+            if wants_all_restarted(container):
+                text = f"{RESTART_ALL} is not done here: the container's restartPolicy decides"
+                self.event(pod, "Warning", "RestartRuleIgnored", text, field)
 
     async def _clear(self, directory: Path) -> None:
         """A pod that is no more: end what may still run of it and delete its directory."""

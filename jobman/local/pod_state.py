@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from jobman.local.devices import Devices
 from jobman.local.env import World
 from jobman.local.pod_phase import is_final
+from jobman.local.restart_policy import restarts_after
 from jobman.local.runs import Runs
 from jobman.local.supervisor import Supervisor
 
@@ -129,9 +130,7 @@ class PodState:
     def should_run(self, container: Object) -> bool:
         """Whether it is to be started, or started again, as long as the pod goes on."""
         ended = self.runs_of(container).ended
-        if ended is None or self.is_sidecar(container) or self.policy == "Always":
-            return True
-        return self.policy == "OnFailure" and ended.code != 0
+        return ended is None or restarts_after(container, self.policy, ended.code)
 
     def is_over(self) -> bool:
         """Whether no container but sidecars will ever run again."""

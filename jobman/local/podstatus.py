@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from jobman.local.moments import stamp_ns
+from jobman.local.restart_policy import restarts_after
 from jobman.local.supervisor import LOST_MESSAGE, Exit
 
 Object = dict[str, Any]
@@ -63,6 +64,11 @@ class ContainerView(msgspec.Struct, frozen=True):
         """Whether it has ended otherwise."""
         terminated = self.state.get("terminated")
         return terminated is not None and terminated["exitCode"] != 0
+
+    def restarts(self, pod_policy: str) -> bool:
+        """Whether it has ended and is to be started again."""
+        ended = self.state.get("terminated")
+        return ended is not None and restarts_after(self.spec, pod_policy, ended["exitCode"])
 
     @property
     def ready(self) -> bool:
@@ -135,7 +141,7 @@ def phase(view: PodView, restart_policy: str) -> str:
         return "Succeeded" if all(c.succeeded for c in _workers(view)) else "Failed"
     init = [c for c in view.containers if c.init and not c.sidecar]
     main = [c for c in view.containers if not c.init]
-    if restart_policy == "Never" and any(c.failed for c in init):
+    if any(c.failed and not c.restarts(restart_policy) for c in init):
         return "Failed"
     if not all(c.succeeded for c in init):
         return "Pending"
@@ -145,11 +151,9 @@ def phase(view: PodView, restart_policy: str) -> str:
         return "Running"
     if any(c.sidecar and c.running for c in view.containers):
         return "Running"
-    if restart_policy == "Always":
+    if any(c.restarts(restart_policy) for c in main):
         return "Running"
-    if all(c.succeeded for c in main):
-        return "Succeeded"
-    return "Failed" if restart_policy == "Never" else "Running"
+    return "Succeeded" if all(c.succeeded for c in main) else "Failed"
 
 
 def _workers(view: PodView) -> list[ContainerView]:

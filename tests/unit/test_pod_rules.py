@@ -15,6 +15,7 @@ LIKE = {"matchExpressions": [{"key": "a", "operator": "Like"}]}
 NO_OPERATOR = 'matchExpressions[0].operator: Invalid value: "Like": not a valid selector operator'
 NO_INIT = "Forbidden: may not be set for init containers without restartPolicy=Always"
 EXEC = {"exec": {"command": ["true"]}}
+RESTART = {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
 
 
 def told(**spec: Any) -> list[str]:
@@ -28,6 +29,10 @@ def affinity(**term: Any) -> dict[str, Any]:
 
 def ports(*given: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**MAIN, "ports": list(given)}]
+
+
+def restarts(*rules: dict[str, Any]) -> dict[str, Any]:
+    return {"containers": [{**MAIN, "restartPolicy": "Never", "restartPolicyRules": list(rules)}]}
 
 
 def projected(*sources: dict[str, Any]) -> list[dict[str, Any]]:
@@ -122,6 +127,38 @@ def projected(*sources: dict[str, Any]) -> list[dict[str, Any]]:
             "initContainers[0].startupProbe: Required value: must specify a handler type",
         ),
         (
+            {"containers": [{**MAIN, "restartPolicy": "Maybe"}]},
+            (
+                'containers[0].restartPolicy: Unsupported value: "Maybe": supported values: '
+                '"Always", "Never", "OnFailure"'
+            ),
+        ),
+        (
+            {"initContainers": [{**MAIN, "name": "a", "restartPolicyRules": [RESTART]}]},
+            (
+                "initContainers[0].restartPolicy: Required value: must specify restartPolicy"
+                " when restart rules are used"
+            ),
+        ),
+        (
+            restarts({**RESTART, "action": "Stay"}),
+            (
+                'containers[0].restartPolicyRules[0].action: Unsupported value: "Stay": '
+                'supported values: "Restart", "RestartAllContainers"'
+            ),
+        ),
+        (
+            restarts({"action": "Restart"}),
+            "containers[0].restartPolicyRules[0].exitCodes: Required value: must be specified",
+        ),
+        (
+            restarts({"action": "Restart", "exitCodes": {}}),
+            (
+                'containers[0].restartPolicyRules[0].exitCodes.operator: Unsupported value: "": '
+                'supported values: "In", "NotIn"'
+            ),
+        ),
+        (
             {"volumes": projected({"serviceAccountToken": {"path": "../a"}})},
             "volumes[0].projected.path: Invalid value: \"../a\": must not contain '..'",
         ),
@@ -142,6 +179,7 @@ def test_one_thing_is_wrong(spec: dict[str, Any], cause: str) -> None:
 @pytest.mark.parametrize(
     "spec",
     [
+        restarts(RESTART, {**RESTART, "action": "RestartAllContainers"}),
         {"affinity": affinity(labelSelector={"matchLabels": {"a": "b"}}, namespaces=["a"])},
         {
             "affinity": {

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from jobman.local.api import hook_rules, network_rules, resource_rules, rules, security_rules
+from jobman.local.api import (
+    hook_rules,
+    network_rules,
+    resource_rules,
+    restart_rules,
+    rules,
+    security_rules,
+)
 from jobman.local.api.cause import (
     Cause,
     duplicate,
@@ -33,6 +40,7 @@ def containers(
         where = f"{path}[{index}]"
         yield from _container(container, where, volumes, taken)
         yield from hook_rules.hooks(container, where)
+        yield from restart_rules.restarts(container, where)
     yield from network_rules.host_ports(given, path)
 
 
@@ -46,6 +54,7 @@ def init_containers(
         yield from network_rules.host_ports([container], path)
         stays = container.get("restartPolicy") == "Always"
         yield from (hook_rules.hooks if stays else hook_rules.no_hooks)(container, where)
+        yield from restart_rules.restarts(container, where)
 
 
 def _container(

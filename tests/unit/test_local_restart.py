@@ -1,0 +1,141 @@
+"""Which containers are started again when they end, and what becomes of their pod."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugins.kubelet import World, run_kubelet
+
+from jobman.local import podstatus
+from jobman.local.podstatus import ContainerView, PodView
+from jobman.local.restart_policy import restarts_after
+
+Object = dict[str, Any]
+
+
+def rule(operator: str, *values: int, action: str = "Restart") -> Object:
+    return {"action": action, "exitCodes": {"operator": operator, "values": list(values)}}
+
+
+def own(policy: str, *rules: Object) -> Object:
+    return {"restartPolicy": policy, "restartPolicyRules": list(rules)}
+
+
+@pytest.mark.parametrize(
+    ("container", "pod_policy", "again"),
+    [
+        ({}, "Always", {0, 1, 42}),
+        ({}, "OnFailure", {1, 42}),
+        ({}, "Never", set()),
+        (own("Always"), "Never", {0, 1, 42}),
+        (own("OnFailure"), "Never", {1, 42}),
+        (own("OnFailure"), "Always", {1, 42}),
+        (own("Never"), "Always", set()),
+        (own("Never", rule("In", 42)), "Never", {42}),
+        (own("Never", rule("NotIn", 42, 0)), "Always", {1}),
+        (own("OnFailure", rule("In", 0)), "Never", {0, 1, 42}),
+        (own("Never", rule("In", 1), rule("In", 42)), "Never", {1, 42}),
+        (own("Never", rule("In", 42, action="RestartAllContainers")), "Always", set()),
+        (
+            own("Never", rule("In", 1, action="RestartAllContainers"), rule("In", 1, 42)),
+            "Never",
+            {42},
+        ),
+    ],
+)
+def test_which_ends_are_restarted(container: Object, pod_policy: str, again: set[int]) -> None:
+    assert {code for code in (0, 1, 42) if restarts_after(container, pod_policy, code)} == again
+
+
+def ended(code: int, spec: Object | None = None, *, init: bool = False) -> ContainerView:
+    return ContainerView("c", spec or {}, {"terminated": {"exitCode": code}}, init=init)
+
+
+RUNS = ContainerView("c", {}, {"running": {}})
+
+
+@pytest.mark.parametrize(
+    ("policy", "containers", "phase"),
+    [
+        ("Never", [ended(1, own("OnFailure"))], "Running"),
+        ("Never", [ended(0, own("OnFailure"))], "Succeeded"),
+        ("Never", [ended(42, own("Never", rule("In", 42)))], "Running"),
+        ("Never", [ended(41, own("Never", rule("In", 42)))], "Failed"),
+        ("Always", [ended(3, own("Never"))], "Failed"),
+        ("Always", [ended(0, own("Never"))], "Succeeded"),
+        ("OnFailure", [ended(3, own("Never")), ended(0)], "Failed"),
+        ("Always", [ended(3, own("Never")), ended(0)], "Running"),
+        ("Always", [ended(3, own("Never")), RUNS], "Running"),
+        ("Always", [ended(1, own("Never"), init=True), RUNS], "Failed"),
+        ("Never", [ended(1, own("OnFailure"), init=True), RUNS], "Pending"),
+    ],
+)
+def test_phases(policy: str, containers: list[ContainerView], phase: str) -> None:
+    assert podstatus.phase(PodView(tuple(containers)), policy) == phase
+
+
+def container(name: str, script: str, **more: Any) -> Object:
+    return {"name": name, "image": "busybox", "command": ["sh", "-c", script], **more}
+
+
+def once(tmp_path: Path, code: int) -> str:
+    """Exits with `code`, and with 0 the next time."""
+    return f"test -e {tmp_path}/been && exit 0; touch {tmp_path}/been; exit {code}"
+
+
+ONCE = "once"
+
+
+@pytest.mark.parametrize(
+    ("spec", "phase", "restarts"),
+    [
+        ({"restartPolicy": "Never", "main": (ONCE, own("OnFailure"))}, "Succeeded", [1]),
+        (
+            {"restartPolicy": "Never", "main": (ONCE, own("Never", rule("In", 42)))},
+            "Succeeded",
+            [1],
+        ),
+        ({"restartPolicy": "Always", "main": ("exit 3", own("Never"))}, "Failed", [0]),
+        (
+            {
+                "restartPolicy": "Always",
+                "init": ("exit 1", own("Never")),
+                "main": ("exit 0", {}),
+            },
+            "Failed",
+            [0, 0],
+        ),
+    ],
+)
+def test_pods_end_as_their_containers_say(
+    tmp_path: Path, spec: Object, phase: str, restarts: list[int]
+) -> None:
+    made: Object = {"restartPolicy": spec["restartPolicy"]}
+    for kind, key in (("init", "initContainers"), ("main", "containers")):
+        if kind in spec:
+            script, more = spec[kind]
+            made[key] = [container(kind, once(tmp_path, 42) if script == ONCE else script, **more)]
+
+    async def body(world: World) -> Object:
+        world.create(made)
+        return await world.finished()
+
+    status = run_kubelet(tmp_path, body)["status"]
+    told = [*status.get("initContainerStatuses", []), *status["containerStatuses"]]
+    assert (status["phase"], [entry["restartCount"] for entry in told]) == (phase, restarts)
+
+
+def test_a_rule_about_all_containers_is_told_to_be_ignored(tmp_path: Path) -> None:
+    rules = own("Never", rule("In", 1, action="RestartAllContainers"))
+
+    async def body(world: World) -> tuple[Object, list[tuple[str, str, str]]]:
+        spec = {"restartPolicy": "Never", "containers": [container("c", "exit 1", **rules)]}
+        world.create(spec)
+        return await world.finished(), world.events()
+
+    pod, events = run_kubelet(tmp_path, body)
+    assert pod["status"]["phase"] == "Failed"
+    text = "RestartAllContainers is not done here: the container's restartPolicy decides"
+    assert ("Warning", "RestartRuleIgnored", text) in events
