@@ -208,12 +208,12 @@ def _status_lines(facts: dict[str, Any]) -> list[str]:
     from datetime import UTC, datetime
 
     from jobman.values.duration import format_age, parse_rfc3339
-    from jobman.values.quantity import format_bytes, parse
+    from jobman.values.quantity import format_free, parse
 
     age = (datetime.now(UTC) - parse_rfc3339(facts["since"])).total_seconds()
     room = facts["allocatable"]
     parts = [f"cpu {room.get('cpu', '0')}"]
-    parts.append(f"memory {format_bytes(parse(room.get('memory', '0')).int_ceil)}")
+    parts.append(f"memory {format_free(int(parse(room.get('memory', '0')).value))}")
     parts += [f"{name} {amount}" for name, amount in room.items() if "/" in name]
     lines = [
         f"pid         {facts['pid']}",

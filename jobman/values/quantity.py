@@ -139,3 +139,11 @@ def format_bytes(count: float, *, digits: int | None = None) -> str:
         return f"{amount:.{digits}g} {units[unit]}"
     shown = f"{amount:.0f}" if unit == 0 or abs(amount) >= 10 else f"{amount:.1f}"
     return f"{shown} {units[unit]}"
+
+
+def format_free(count: int) -> str:
+    """Bytes that are there to be asked for, never more than there are: `63.9Gi`, `512Mi`, `0`."""
+    if count < 2**30:
+        return f"{count // 2**20}Mi" if count >= 2**20 else "0"
+    whole, tenth = divmod(count * 10 // 2**30, 10)
+    return f"{whole}.{tenth}Gi" if tenth else f"{whole}Gi"

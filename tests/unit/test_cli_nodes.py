@@ -35,3 +35,11 @@ def test_taints_of_nodes(run: Run, cluster: JobWorld) -> None:
     cluster.server.script("GET", NODES, listed(machine("n1", taints=taints)))
     assert run("nodes").lines[0].endswith("  TAINTS")
     assert run("nodes").lines[1].endswith("  team=a:NoExecute")
+
+
+def test_free_memory_is_never_rounded_up(run: Run, cluster: JobWorld) -> None:
+    node = machine("n1")
+    node["status"]["allocatable"] = node["status"]["allocatable"] | {"memory": "65436Mi"}
+    cluster.server.script("GET", NODES, listed(node))
+    assert run("nodes").lines[1].split()[-1] == "63.9Gi"
+    assert run("nodes", "-o", "wide").lines[1].endswith("63.9Gi of 63.9Gi")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobman.values.quantity import Quantity, format_bytes, parse
+from jobman.values.quantity import Quantity, format_bytes, format_free, parse
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,23 @@ def test_int_ceil() -> None:
 )
 def test_bytes_for_people(count: int, shown: str) -> None:
     assert format_bytes(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0"),
+        (2**20 - 1, "0"),
+        (512 * 2**20, "512Mi"),
+        (65436 * 2**20, "63.9Gi"),
+        (64 * 2**30, "64Gi"),
+        (16 * 2**30 - 1, "15.9Gi"),
+    ],
+)
+def test_what_is_free_for_people(count: int, shown: str) -> None:
+    assert format_free(count) == shown
+
+
+@given(st.integers(0, 2**50))
+def test_no_more_is_shown_as_free_than_there_is(count: int) -> None:
+    assert count - max(2**30 // 10 + 1, 2**20) < parse(format_free(count)).value <= count

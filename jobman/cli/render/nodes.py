@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobman.cli.render.table import Column, write_table
-from jobman.values.quantity import parse
+from jobman.values.quantity import format_free, parse
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -138,13 +138,7 @@ def _known(value: str | int | None) -> str:
 
 
 def _size(text: str | None) -> str:
-    """Memory for people: in Gi, a digit behind the point of what is little."""
-    if text is None:
-        return "?"
-    size = parse(text).value / 2**30
-    if not size:
-        return "0"
-    return f"{size:.0f}Gi" if size >= 10 or size == int(size) else f"{size:.1f}Gi"
+    return "?" if text is None else format_free(int(parse(text).value))
 
 
 def csv_cells(rows: Sequence[Any], titles: Sequence[str]) -> list[list[str]]:
