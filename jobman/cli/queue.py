@@ -128,7 +128,10 @@ def _choice(
         mine_only=mine_only,
         gpu_only=gpu_only,
         all_flavors=all_flavors,
-        flavors=flavors.known(app.settings.values.job.resources.predefined),
+        flavors=flavors.known(
+            app.settings.values.job.resources.predefined,
+            tolerations_final=app.client.connection.embedded,
+        ),
     )
 
 

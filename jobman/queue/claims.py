@@ -102,8 +102,8 @@ class Shapes:
         self._is_gpu = is_gpu
         self._known: dict[tuple[object, ...], Shape] = {}
 
-    def of(self, spec: ActivePodSpec) -> Shape:
-        """The shape of a pod's spec."""
+    def of(self, spec: ActivePodSpec, *, made: bool) -> Shape:
+        """The shape of the spec of a pod that is `made`, or that a Job has yet to make."""
         rare = (
             spec.node_selector,
             spec.affinity,
@@ -122,11 +122,13 @@ class Shapes:
             spec.priority,
             spec.priority_class_name,
             spec.active_deadline_seconds is None,
+            made,
         )
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self.of_wanted(
-                Wanted.of(_whole(spec)), devices_claimed=bytes(spec.resource_claims) != NOTHING
+                Wanted.of(_whole(spec), tolerations_final=made),
+                devices_claimed=bytes(spec.resource_claims) != NOTHING,
             )
         return found
 
@@ -203,7 +205,7 @@ class Claims:
         if not flavor and owner is not None and self._flavors:
             flavor = self._flavors.get(owner.uid, "")
         return Claim(
-            shape=self.shapes.of(spec),
+            shape=self.shapes.of(spec, made=True),
             state=state,
             namespace=meta.namespace,
             flavor=flavor or None,
@@ -251,7 +253,7 @@ class Claims:
         managed = meta.labels.managed_by == names.MANAGED_BY_JOBMAN
         user = _user(meta.labels, meta.annotations.get(names.USER, ""))
         return Claim(
-            shape=self.shapes.of(template.spec),
+            shape=self.shapes.of(template.spec, made=False),
             state=self._state_of_job(job),
             namespace=meta.namespace,
             flavor=meta.labels.flavor or annotated or None,

@@ -38,6 +38,7 @@ class PublishedGroup(msgspec.Struct, rename="camel", omit_defaults=True, kw_only
     node_selector: dict[str, str] = {}
     affinity: list[dict[str, Any]] | None = None
     tolerations: list[Toleration] = []
+    tolerations_final: bool = False
     waiting: int = 0
     starting: int = 0
     running: int = 0
@@ -118,6 +119,7 @@ def _published(group: Group) -> PublishedGroup:
         tolerations=[t for t in wanted.tolerations if t.toleration_seconds is None]
         if wanted
         else [],
+        tolerations_final=wanted is not None and wanted.tolerations_final,
         waiting=counts.waiting,
         starting=counts.starting,
         running=counts.running,
@@ -133,7 +135,11 @@ def group_of(published: PublishedGroup, shapes: Shapes) -> Group:
     asked = amounts.of(published.requests)
     affinity = None if published.affinity is None else tuple(published.affinity)
     wanted = Wanted(
-        {**asked, **ONE_POD}, published.node_selector, affinity, tuple(published.tolerations)
+        {**asked, **ONE_POD},
+        published.node_selector,
+        affinity,
+        tuple(published.tolerations),
+        tolerations_final=published.tolerations_final,
     )
     shape = shapes.of_wanted(wanted)
     counts = Counts(

@@ -14,16 +14,16 @@ from jobman.queue.rules import Wanted
 from jobman.queue.view import KnownFlavor
 
 
-def known(flavors: Iterable[Flavor]) -> list[KnownFlavor]:
-    """The flavors that are not hidden."""
+def known(flavors: Iterable[Flavor], *, tolerations_final: bool = False) -> list[KnownFlavor]:
+    """The flavors that are not hidden; `tolerations_final`: the cluster adds no toleration."""
     return [
-        KnownFlavor(flavor.name, wanted(flavor))
+        KnownFlavor(flavor.name, wanted(flavor, tolerations_final=tolerations_final))
         for flavor in flavors
         if flavor.resources is not None
     ]
 
 
-def wanted(flavor: Flavor) -> Wanted:
+def wanted(flavor: Flavor, *, tolerations_final: bool = False) -> Wanted:
     """What a pod of this flavor asks of a node."""
     asked = amounts.of({**flavor.limits, **flavor.requests})
     return Wanted(
@@ -34,4 +34,5 @@ def wanted(flavor: Flavor) -> Wanted:
         limits=amounts.of(flavor.limits),
         priority_class=flavor.priority_class_name or "",
         time_limited=flavor.time_limit is not None,
+        tolerations_final=tolerations_final,
     )

@@ -28,6 +28,8 @@ class Wanted(msgspec.Struct, frozen=True):
 
     For quotas: `limits` are its limits, `priority_class` its class's name, `time_limited` whether
     it has a deadline. `unjudged` is what it asks for besides, in words: nobody here judges that.
+    `tolerations_final`: admission adds no toleration any more, as the pod is there already, or
+    as the cluster never adds any.
     """
 
     amounts: Amounts
@@ -39,9 +41,10 @@ class Wanted(msgspec.Struct, frozen=True):
     priority_class: str = ""
     time_limited: bool = False
     unjudged: tuple[str, ...] = ()
+    tolerations_final: bool = False
 
     @classmethod
-    def of(cls, spec: PodSpec) -> Wanted:
+    def of(cls, spec: PodSpec, *, tolerations_final: bool = False) -> Wanted:
         """What the pod of this spec asks."""
         node_affinity = spec.affinity.node_affinity if spec.affinity else None
         required = (
@@ -59,6 +62,7 @@ class Wanted(msgspec.Struct, frozen=True):
             priority_class=spec.priority_class_name,
             time_limited=spec.active_deadline_seconds is not None,
             unjudged=tuple(_unjudged(spec)),
+            tolerations_final=tolerations_final,
         )
 
 
@@ -144,8 +148,12 @@ def _is_said_already(taint: Taint, node: NodeView) -> bool:
 
 
 def _is_tolerated(taint: Taint, wanted: Wanted) -> bool:
-    """A taint whose key is a resource that the pod asks for keeps only others away."""
-    if wanted.amounts.get(taint.key, 0) > 0:
+    """Whether the pod may be there in spite of the taint.
+
+    A taint whose key is a resource that the pod asks for is one that admission may still make
+    it tolerate.
+    """
+    if not wanted.tolerations_final and wanted.amounts.get(taint.key, 0) > 0:
         return True
     return any(tolerates(toleration, taint) for toleration in wanted.tolerations)
 

@@ -184,10 +184,19 @@ class _Judge:
         """As the settings' flavor has it, if it is the same; else as most of its pods do."""
         asked = _amounts(group.key)
         known = self._flavors.get(group.key.name or "")
-        if known is not None and all(known.amounts.get(k, 0) == v for k, v in asked.items()):
-            return known
         usual = group.usual_shape
+        if known is not None and all(known.amounts.get(k, 0) == v for k, v in asked.items()):
+            return _as_admitted(known, usual.wanted) if usual else known
         return usual.wanted if usual else Wanted(asked, {}, None, ())
+
+
+def _as_admitted(flavor: Wanted, pod: Wanted) -> Wanted:
+    """The flavor with what its pods show of the tolerations that this cluster adds."""
+    if not pod.tolerations_final:
+        return flavor
+    added = [each for each in pod.tolerations if each.key in flavor.amounts]
+    tolerations = (*flavor.tolerations, *added)
+    return msgspec.structs.replace(flavor, tolerations=tolerations, tolerations_final=True)
 
 
 def _amounts(key: Key) -> Amounts:

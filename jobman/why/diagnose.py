@@ -87,7 +87,8 @@ def _in_kueue(queued: Queued, name: str) -> Diagnosis:
 def _if_released(found: Evidence) -> tuple[str, ...]:
     if not found.nodes:
         return ()
-    wanted = Wanted.of(found.job.spec.template.spec)
+    template = found.job.spec.template.spec
+    wanted = Wanted.of(template, tolerations_final=found.tolerations_final)
     judged = scheduling.diagnose(wanted, found.nodes, flavors=found.flavors)
     if judged.kind == scheduling.FITS:
         return ("released now it would fit",)
@@ -156,7 +157,7 @@ def _without_node(found: Evidence, pod: Pod) -> Diagnosis:
     said_so = (f"the scheduler: {message}",) if message else ()
     if found.nodes is not None:
         judged = scheduling.diagnose(
-            Wanted.of(spec),
+            Wanted.of(spec, tolerations_final=True),
             found.nodes,
             others=found.others,
             since=pod.metadata.creation_timestamp,

@@ -37,7 +37,8 @@ class Evidence:
     """The job with its pods and events, oldest first, and what is around it.
 
     `nodes` None: not known, or not asked for; `others` are pods that wait, `log` the last lines of
-    a failed pod's; `unseen` names what could not be read.
+    a failed pod's; `unseen` names what could not be read. `tolerations_final`: the cluster adds
+    no toleration to pods.
     """
 
     job: Job
@@ -50,6 +51,7 @@ class Evidence:
     flavors: Sequence[Flavor] = ()
     log: Sequence[str] = ()
     unseen: tuple[str, ...] = ()
+    tolerations_final: bool = False
 
 
 @dataclass
@@ -85,6 +87,7 @@ def gather(
         flavors=[flavor for flavor in flavors if flavor.resources],
         log=log,
         unseen=tuple(around.unseen),
+        tolerations_final=client.connection.embedded,
     )
 
 

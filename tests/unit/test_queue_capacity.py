@@ -226,6 +226,24 @@ def test_why_a_pod_does_not_fit(
     assert capacity.how_many(asked, [node(**there)]) == (0 if kinds else 2)
 
 
+@pytest.mark.parametrize(
+    ("tolerations", "final", "fits"),
+    [
+        pytest.param([], False, True, id="admission may add one"),
+        pytest.param([], True, False, id="the pod is there, without one"),
+        pytest.param([{"key": GPU, "operator": "Exists"}], True, True, id="and with one"),
+    ],
+)
+def test_of_a_pod_that_is_there_its_own_tolerations_decide(
+    tolerations: list[dict[str, str]], final: bool, fits: bool
+) -> None:
+    pod = spec(containers=[asking(gpu="1")], tolerations=tolerations)
+    asked = Wanted.of(pod, tolerations_final=final)
+    tainted = node(taints=(Taint(GPU, "present", "NoSchedule"),))
+
+    assert (not rules.why_not(asked, tainted)) == fits
+
+
 def test_a_shortage_says_what_is_missing() -> None:
     busy = node(used={GPU: 3 * KILO})
 

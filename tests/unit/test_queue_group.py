@@ -9,8 +9,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jobman.config.flavors import is_gpu
+from jobman.kube.objects import Taint
 from jobman.queue import assemble, group, view
 from jobman.queue.active import ActivePod, QueuedJob
 from jobman.queue.claims import Claim, Claims, Shapes
@@ -50,6 +52,7 @@ def waiting_for(reason: str) -> dict[str, Any]:
 
 
 ON_NODE = {"nodeName": "n1"}
+TOLERATES_GPU = {"key": GPU, "operator": "Exists", "effect": "NoSchedule"}
 
 
 @pytest.mark.parametrize(
@@ -379,6 +382,28 @@ def test_a_flavor_of_the_settings_is_judged_by_its_own_rules() -> None:
     shown = look(claim(flavor="small"), choice=Choice(flavors=[elsewhere]), nodes=[node()])
 
     assert shown.rows[0].fits == 0
+
+
+@pytest.mark.parametrize(
+    ("pods", "fits"),
+    [
+        pytest.param([], 4, id="of a flavor without a pod"),
+        pytest.param([{}], 0, id="its pods lack the toleration"),
+        pytest.param([{"tolerations": [TOLERATES_GPU]}], 4, id="its pods got the toleration"),
+    ],
+)
+def test_pods_show_whether_the_cluster_lets_a_flavor_on_tainted_nodes(
+    pods: list[dict[str, Any]], fits: int
+) -> None:
+    small = KnownFlavor("small", Wanted({"cpu": 1000, GPU: 2000}, {}, None, ()))
+    tainted = [replace(node(name), taints=(Taint(GPU, "", "NoSchedule"),)) for name in "ab"]
+    of = claims().of_pod
+    labels = OF_JOBMAN | {"jobman/flavor": "small"}
+    found = [claim for spec in pods if (claim := of(a_pod(labels=labels, spec=spec)))]
+
+    shown = look(*found, choice=Choice(flavors=[small], all_flavors=True), nodes=tainted)
+
+    assert [row.fits for row in shown.rows] == [fits]
 
 
 def test_what_a_group_is_of() -> None:

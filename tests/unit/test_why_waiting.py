@@ -10,10 +10,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jobman.jobs import state
 from jobman.kube import decode
-from jobman.kube.objects import Event, Job, Pod
+from jobman.kube.objects import Event, Job, Pod, Taint
 from jobman.queue import amounts
 from jobman.queue.nodes import NodeView
 from jobman.why import said, start
@@ -32,6 +33,7 @@ FULL_NODE = NodeView(
     allocatable=amounts.of({GPU: "8", "pods": "110"}),
     used=amounts.of({GPU: "8"}),
 )
+TAINTED_NODE = replace(FULL_NODE, used={}, taints=(Taint(GPU, "present", "NoSchedule"),))
 SCHEDULER = "0/5 nodes are available: "
 AFTER = " no new claims to deallocate, preemption: 0/5 nodes are available: "
 
@@ -239,10 +241,15 @@ QUOTA = (
             "busy",
             "it needs 2 nvidia.com/gpu; 0 nvidia.com/gpu are free on a",
         ),
+        (
+            evidence(a_job(), [a_pod()], nodes=[TAINTED_NODE]),
+            "node-rules",
+            "no node may take it: 1 has the taint nvidia.com/gpu=present (of 1 node)",
+        ),
     ],
     ids=[
         "held", "kueue", "quota", "over-quota", "refused", "gated", "no-scheduler", "image",
-        "secret", "mount", "starting", "new", "busy",
+        "secret", "mount", "starting", "new", "busy", "tainted",
     ],
 )  # fmt: skip
 def test_each_kind(found: Evidence, kind: str, text: str) -> None:
