@@ -162,6 +162,7 @@ def _without_node(found: Evidence, pod: Pod) -> Diagnosis:
             others=found.others,
             since=pod.metadata.creation_timestamp,
             flavors=found.flavors,
+            said=said.scheduler(message),
         )
         return replace(judged, evidence=(*judged.evidence, *said_so))
     return _by_message(pod, message)

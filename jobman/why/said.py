@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 _HEAD = re.compile(r"(\d+)/(\d+) nodes are available: (.*)", re.DOTALL)
 _PART = re.compile(r"(\d+) ([^,]+?)(?:,|\.(?:\s|$)|$)")
+_TOO_MANY = "Too many pods"
 _INSUFFICIENT = re.compile(r"Insufficient (\S+)")
 _QUOTA = re.compile(
     r"exceeded quota: (?P<name>[^,]+), requested: (?P<requested>\S+), used: (?P<used>\S+),"
@@ -23,7 +26,8 @@ _MISSING = re.compile(
 class Scheduler:
     """Its message in numbers: nodes by what is against them.
 
-    `full` are those that would take the pod if other pods were gone.
+    `full` are those that would take the pod if other pods were gone. `rules` is what has nothing
+    to do with amounts, in its own words; `selector`, `taints` and `cordoned` are parts of that.
     """
 
     nodes: int
@@ -32,6 +36,20 @@ class Scheduler:
     taints: int = 0
     cordoned: int = 0
     full: int = 0
+    rules: Mapping[str, int] = field(default_factory=dict)
+
+    def minds(self, known: Mapping[str, int]) -> str:
+        """What it has against more nodes than are `known`, by kind, to break a rule of the pod's.
+
+        Empty where that explains its words, or where it is short of amounts alone.
+        """
+        if sum(self.rules.values()) <= sum(known.values()):
+            return ""
+        return ", ".join(
+            f"{count} {text}"
+            for text, count in self.rules.items()
+            if count > known.get(_rule(text), 0)
+        )
 
 
 def scheduler(message: str) -> Scheduler | None:
@@ -41,23 +59,38 @@ def scheduler(message: str) -> Scheduler | None:
         return None
     before, _, after = head[3].partition("preemption:")
     insufficient: dict[str, int] = {}
-    counts = {"selector": 0, "taints": 0, "cordoned": 0}
+    counts: Counter[str] = Counter()
+    rules: dict[str, int] = {}
     for number, text in _PART.findall(before):
         found = _INSUFFICIENT.match(text)
         if found:
             insufficient[found[1].rstrip(".")] = int(number)
-        elif "affinity/selector" in text or "node affinity" in text:
-            counts["selector"] += int(number)
-        elif "taint" in text:
-            counts["taints"] += int(number)
-        elif "unschedulable" in text:
-            counts["cordoned"] += int(number)
+        elif text != _TOO_MANY:
+            rules[text] = int(number)
+            counts[_rule(text)] += int(number)
     full = sum(
         int(number)
         for number, text in _PART.findall(after.partition("available:")[2])
         if text.startswith("No preemption victims found")
     )
-    return Scheduler(int(head[2]), insufficient, full=full, **counts)
+    return Scheduler(
+        int(head[2]),
+        insufficient,
+        selector=counts["selector"],
+        taints=counts["taints"],
+        cordoned=counts["cordoned"],
+        full=full,
+        rules=rules,
+    )
+
+
+def _rule(text: str) -> str:
+    """The kind of a rule that the scheduler names; empty: none that is known here."""
+    if "affinity/selector" in text:
+        return "selector"
+    if "taint" in text:
+        return "taints"
+    return "cordoned" if "unschedulable" in text else ""
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from jobman.queue import amounts
 from jobman.queue.amounts import UNIT
 from jobman.queue.flavors import wanted as flavor_wanted
 from jobman.queue.nodes import NodeView
-from jobman.queue.rules import Obstacle, Wanted, against, shortages, why_not
+from jobman.queue.rules import Kind, Obstacle, Wanted, against, shortages, why_not
 from jobman.why import words
 from jobman.why.diagnosis import Diagnosis
+from jobman.why.said import Scheduler
 
 BUSY, FRAGMENTED, NEVER, RULES, FITS = "busy", "fragmented", "never-fits", "node-rules", "fits-now"
+REFUSES = "scheduler"
 _SUGGESTED = 3
 
 
@@ -39,12 +41,16 @@ def diagnose(
     others: Iterable[Waiting] = (),
     since: datetime | None = None,
     flavors: Sequence[Flavor] = (),
+    said: Scheduler | None = None,
 ) -> Diagnosis:
-    """Why a pod that wants this is on no node. `others` wait too, `since` is when it came."""
+    """Why a pod that wants this is on no node.
+
+    `others` wait too, `since` is when it came, `said` is what the scheduler says of it.
+    """
     if not nodes:
         return Diagnosis(RULES, "the cluster has no node")
     if any(not why_not(wanted, node) for node in nodes):
-        return _fits(wanted, nodes)
+        return _fits(wanted, nodes, said)
     roomy = [node for node in nodes if not why_not(wanted, node, empty=True)]
     if roomy:
         found = _full(wanted, roomy)
@@ -61,14 +67,33 @@ def diagnose(
     return replace(found, evidence=tuple(lines), suggestions=ways)
 
 
-def _fits(wanted: Wanted, nodes: Sequence[NodeView]) -> Diagnosis:
-    taking = [node.name for node in nodes if not why_not(wanted, node)]
+def _fits(wanted: Wanted, nodes: Sequence[NodeView], said: Scheduler | None) -> Diagnosis:
+    taking = words.nodes([node.name for node in nodes if not why_not(wanted, node)])
+    minds = said.minds(_broken_rules(wanted, nodes)) if said else ""
+    if minds:
+        sentence = f"there is room for it on {taking}, but the scheduler refuses nodes: {minds}"
+        return Diagnosis(REFUSES, sentence, _left_out(wanted))
     return Diagnosis(
         FITS,
-        f"it fits now on {words.nodes(taking)}: the scheduler has not got to it yet, or minds"
+        f"it fits now on {taking}: the scheduler has not got to it yet, or minds"
         f" {' or '.join(wanted.unjudged) or 'something else'}",
         _left_out(wanted),
     )
+
+
+def _broken_rules(wanted: Wanted, nodes: Sequence[NodeView]) -> Mapping[str, int]:
+    """How many nodes the pod's rules keep it off, by kind as the scheduler has them."""
+    firsts = (found[0].kind for node in nodes if (found := against(wanted, node)))
+    return Counter(_AS_THE_SCHEDULER[kind] for kind in firsts)
+
+
+_AS_THE_SCHEDULER: Mapping[Kind, str] = {
+    "cordoned": "cordoned",
+    "not-ready": "taints",
+    "taint": "taints",
+    "selector": "selector",
+    "affinity": "selector",
+}
 
 
 def _left_out(wanted: Wanted) -> tuple[str, ...]:

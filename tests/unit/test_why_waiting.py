@@ -81,6 +81,49 @@ def test_the_schedulers_words(message: str, kind: str, sentence: str) -> None:
     assert (found.kind, found.sentence) == (kind, sentence)
 
 
+RESERVED = "node(s) were reserved for a pod that has waited longer"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "says"),
+    [
+        (
+            f"{SCHEDULER}2 {RESERVED}.",
+            "scheduler",
+            f"there is room for it on 2 nodes (a, b), but the scheduler refuses nodes: 2 {RESERVED}",
+        ),
+        (
+            f"{SCHEDULER}1 Insufficient {GPU}, 1 {RESERVED}, 1 node(s) were unschedulable.",
+            "scheduler",
+            f"but the scheduler refuses nodes: 1 {RESERVED}",
+        ),
+        (
+            f"{SCHEDULER}2 node(s) had untolerated taint(s), 1 node(s) were unschedulable.",
+            "scheduler",
+            "but the scheduler refuses nodes: 2 node(s) had untolerated taint(s)",
+        ),
+        (
+            f"{SCHEDULER}2 Insufficient {GPU}, 2 Too many pods, 1 node(s) were unschedulable.",
+            "fits-now",
+            "it fits now on 2 nodes (a, b): the scheduler has not got to it yet",
+        ),
+        ("", "fits-now", "it fits now on 2 nodes (a, b): the scheduler has not got to it yet"),
+    ],
+    ids=["reserved", "partly reserved", "tainted", "there was no room before", "silent"],
+)
+def test_the_scheduler_minds_what_is_not_known_here(message: str, kind: str, says: str) -> None:
+    there = [
+        replace(FULL_NODE, name="a", used={}),
+        replace(FULL_NODE, name="b", used={}),
+        replace(FULL_NODE, name="c", used={}, schedulable=False),
+    ]
+    pod = a_pod(condition=("Unschedulable", message) if message else None)
+    why = diagnose(evidence(a_job(), [pod], nodes=there))
+    assert why.kind == kind
+    assert says in why.sentence
+    assert not message or f"the scheduler: {message}" in why.evidence
+
+
 @pytest.mark.parametrize(
     ("message", "wanted_text"),
     [
