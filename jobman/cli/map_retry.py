@@ -62,7 +62,11 @@ def _file(run: str, known: Record | None) -> RunFile:
     if known is None:
         raise _out_of_reach(run, "--log-dir of jobman map, ./JOBMAN by default")
     if (directory := record.here(known.logs)) is None:
-        raise _out_of_reach(run, visible(known.logs), "not on this host, ")
+        raise JobmanError(
+            f"map-{run} is a run of jobman map, but not of this host: its items are in its log"
+            f" directory there ({visible(known.logs)})",
+            hint=f"on that host `jobman retry map-{run}` does it; or {_BY_HAND}",
+        )
     try:
         file = ledger.read(directory, read_own)
     except PermissionError as error:
@@ -78,9 +82,9 @@ def _file(run: str, known: Record | None) -> RunFile:
     return file
 
 
-def _out_of_reach(run: str, where: str, host: str = "") -> JobmanError:
+def _out_of_reach(run: str, where: str) -> JobmanError:
     return JobmanError(
-        f"map-{run} is a run of jobman map: its items are {host}in its log directory ({where})",
+        f"map-{run} is a run of jobman map: its items are in its log directory ({where})",
         hint=_BY_HAND,
     )
 

@@ -269,8 +269,8 @@ def begun(directory: Path, run: str = RUN, words: list[str] = WORDS) -> Path:
     ("make", "host", "told"),
     [
         (begun, socket.gethostname(), "error: /gone: No such file"),
-        (begun, "elsewhere", "its items are not on this host, in its log directory (elsewhere:"),
-        (begun, "", "not on this host"),
+        (begun, "elsewhere", "in its log directory there (elsewhere:"),
+        (begun, "", "not of this host"),
         (lambda place: begun(place).chmod(0o666), socket.gethostname(), "can be written by others"),
         (lambda place: begun(place).parent.chmod(0o777), socket.gethostname(), "of your own"),
         (lambda place: begun(place, "another"), socket.gethostname(), "its items are in its log"),
@@ -303,7 +303,7 @@ def test_whose_command_is_carried_out_again(
 def test_a_place_that_makes_no_sense(run: Run, world: JobWorld, directory: str) -> None:
     world.leases.put(lease(logs=f"{socket.gethostname()}:{directory}"))
     done = run("retry", NAME)
-    assert (done.code, "not on this host" in done.talk) == (1, True), done.talk
+    assert (done.code, "not of this host" in done.talk) == (1, True), done.talk
 
 
 def test_one_without_pods_is_listed(run: Run, world: JobWorld) -> None:
