@@ -7,13 +7,15 @@ import gc
 import sys
 from collections.abc import Collection, Mapping
 from importlib import import_module
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from jobman import __version__
+from jobman.cli import streams
+from jobman.cli.boundary import tell_os_error
 from jobman.cli.command import Group
+from jobman.cli.context import AppContext
 
 COLLECT_AFTER = 400_000
 """Objects between two looks for cycles: a queue of 10,000 pods makes many, and none in a cycle."""
@@ -87,7 +89,9 @@ def application(words: Collection[str] = ()) -> typer.Typer:
 def main() -> None:
     """The console script."""
     gc.set_threshold(COLLECT_AFTER)
-    if isinstance(sys.stdout, TextIOWrapper):  # what its encoding lacks is written as an escape
-        sys.stdout.reconfigure(errors="backslashreplace")
+    streams.prepare()
     atexit.register(gc.freeze)  # what is left at the end goes with the process, unexamined
-    application(sys.argv[1:])(prog_name="jobman")
+    try:
+        application(sys.argv[1:])(prog_name="jobman")
+    except OSError as error:  # of a help text: commands have their own boundary
+        sys.exit(tell_os_error(AppContext.of_process(), error))

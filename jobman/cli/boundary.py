@@ -40,10 +40,15 @@ def error_boundary(app: AppContext) -> Iterator[None]:
     except OSError as error:
         if os.environ.get("JOBMAN_DEBUG") == "1":
             raise
-        _report(app, _os_error_text(error), None)
-        if _is_of_output(error):
-            _abandon_stdout()
-        raise typer.Exit(1) from error
+        raise typer.Exit(tell_os_error(app, error)) from error
+
+
+def tell_os_error(app: AppContext, error: OSError) -> int:
+    """Say what the system refused; the exit code."""
+    _report(app, _os_error_text(error), None)
+    if _is_of_output(error):
+        _abandon_stdout()
+    return 1
 
 
 def _report(app: AppContext, message: str, hint: str | None) -> None:

@@ -8,7 +8,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from jobman.errors import ApiError, ApiNotFoundError, ConflictError, ForbiddenError
+from jobman.errors import (
+    ApiError,
+    ApiNotFoundError,
+    ConflictError,
+    ForbiddenError,
+    UsageError,
+)
 from jobman.kube import decode, lists
 from jobman.kube import labels as names
 from jobman.kube.lists import Listing, Scope
@@ -18,6 +24,7 @@ from jobman.kube.resources import PODS, Resource
 from jobman.kube.retry import Patience
 from jobman.kube.transport import Call, Effect, Transport, Tries
 from jobman.kube.watch import Watch
+from jobman.values import text
 
 if TYPE_CHECKING:
     from jobman.kube.connect import Connection
@@ -148,6 +155,9 @@ class Client:
         labels: str | None,
         fields: str | None,
     ) -> Scope:
+        for selector in filter(None, (labels, fields)):
+            if not text.is_utf8(selector):
+                raise UsageError(f"'{text.visible(selector)}' is not UTF-8: nothing has that")
         everywhere = all_namespaces or not resource.namespaced
         return Scope(None if everywhere else namespace or self.namespace, labels, fields)
 

@@ -20,6 +20,15 @@ def visible(text: str, *, newlines: bool = False, limit: int | None = None) -> s
     )
 
 
+def is_utf8(text: str) -> bool:
+    """Whether the text can be written as UTF-8: words of a command line may be other bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_control(char: str) -> bool:
     """C0, C1, line separators, surrogates, and the format characters that reorder text."""
     return unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}

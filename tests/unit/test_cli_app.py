@@ -63,6 +63,39 @@ def test_stdout_takes_what_its_encoding_lacks(
     assert wanted.encode() in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("shell", "code", "out", "err"),
+    [
+        ("settings path >&-", 0, "", ""),
+        ("settings path 2>&-", 0, "s.json", ""),
+        ("settings path <&- 2>&-", 0, "s.json", ""),
+        ("--help >/dev/full", 1, "", "error: writing the output: No space left on device\n"),
+        ("submit --help >/dev/full", 1, "", "error: writing the output: No space left on device\n"),
+        ("list $'\\xff'", 2, "", "error: 'metadata.name=\\udcff' is not UTF-8"),
+    ],
+)
+def test_streams_that_a_shell_has_closed_and_words_of_other_bytes(
+    shell: str, code: int, out: str, err: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.json"
+    file.write_text('{"user": "me"}')
+    cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}
+    context = {"name": "c", "context": {"cluster": "c"}}
+    config = {"clusters": [cluster], "contexts": [context], "current-context": "c"}
+    (tmp_path / "config").write_text(json.dumps(config))
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" -m jobman -s "$1" {shell}', sys.executable, file],
+        env={"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "config")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, bool(done.stdout)) == (code, bool(out))
+    assert out in done.stdout
+    assert done.stderr.startswith(err)
+    assert "Traceback" not in done.stderr
+
+
 def test_one_command_does_not_wait_for_the_others() -> None:
     code = "import sys; sys.argv = ['jobman', 'flavors']; from jobman.cli.app import main; main()"
     told = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr));"
