@@ -173,7 +173,7 @@ def status(pod: Object, view: PodView, now: str) -> Object:
     generation = pod["metadata"].get("generation", 1)
     new: Object = {"observedGeneration": generation}
     new["phase"] = _told_phase(reached, old, view)
-    new["conditions"] = _conditions(old, view, told, generation, now)
+    new["conditions"] = _conditions(pod, view, told, now)
     if view.verdict is not None and view.stopped:
         new["message"], new["reason"] = view.verdict[1], view.verdict[0]
     new |= {"hostIP": HOST_IP, "hostIPs": [{"ip": HOST_IP}]}
@@ -227,16 +227,16 @@ def container_status(view: ContainerView) -> Object:
     return told
 
 
-def _conditions(
-    old: Object, view: PodView, reached: str, generation: int, now: str
-) -> list[Object]:
-    before = {c["type"]: c for c in old.get("conditions", [])}
-    ready = _readiness(view.containers, reached)
+def _conditions(pod: Object, view: PodView, reached: str, now: str) -> list[Object]:
+    generation = pod["metadata"].get("generation", 1)
+    before = {c["type"]: c for c in pod.get("status", {}).get("conditions", [])}
+    containers = _readiness(view.containers, reached)
+    ready = _gates_open(pod, before) if containers[0] else containers
     found: dict[str, tuple[bool, str, str]] = {
         "PodReadyToStartContainers": (view.sandbox and not view.stopped, "", ""),
         "Initialized": _initialized(view.containers, reached),
         "Ready": ready,
-        "ContainersReady": ready,
+        "ContainersReady": containers,
         "PodScheduled": (True, "", ""),
     }
     told = [
@@ -290,3 +290,17 @@ def _readiness(containers: Iterable[ContainerView], reached: str) -> tuple[bool,
         return True, "", ""
     message = f"containers with unready status: [{' '.join(unready)}]"
     return False, "ContainersNotReady", message
+
+
+def _gates_open(pod: Object, conditions: dict[str, Object]) -> tuple[bool, str, str]:
+    """Whether the conditions hold that others set, and that a pod is not ready without."""
+    closed = []
+    for gate in pod["spec"].get("readinessGates") or []:
+        name = gate["conditionType"]
+        if name not in conditions:
+            closed.append(f'corresponding condition of pod readiness gate "{name}" does not exist.')
+        elif (value := conditions[name]["status"]) != "True":
+            closed.append(f'the status of pod readiness gate "{name}" is not "True", but {value}')
+    if not closed:
+        return True, "", ""
+    return False, "ReadinessGatesNotReady", ", ".join(closed)

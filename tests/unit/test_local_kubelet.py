@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from plugins.kubelet import NAMESPACE, World, kubelet, run_kubelet
 
-from jobman.local import runs
+from jobman.local import podstatus, runs
 from jobman.local.logfile import tail_text
+from jobman.local.podstatus import ContainerView, PodView
 
 
 def spec(script: str, *, policy: str = "Never", **main: Any) -> dict[str, Any]:
@@ -195,6 +196,56 @@ def test_a_deadline_lowered_on_a_running_pod_ends_it(tmp_path: Path) -> None:
         return await world.finished()
 
     assert run_kubelet(tmp_path, body)["status"]["reason"] == "DeadlineExceeded"
+
+
+A, B = "a.b/ready", "a.b/too"
+NO_A = f'corresponding condition of pod readiness gate "{A}" does not exist.'
+A_IS_FALSE = f'the status of pod readiness gate "{A}" is not "True", but False'
+NO_B = f'corresponding condition of pod readiness gate "{B}" does not exist.'
+
+
+@pytest.mark.parametrize(
+    ("gates", "told", "message"),
+    [
+        ([], {}, None),
+        ([A], {}, NO_A),
+        ([A], {A: "False"}, A_IS_FALSE),
+        ([A, B], {A: "False"}, f"{A_IS_FALSE}, {NO_B}"),
+        ([A], {A: "True", B: "False"}, None),
+    ],
+)
+def test_readiness_gates(gates: list[str], told: dict[str, str], message: str | None) -> None:
+    """Containers that are ready do not make a pod ready whose gates are closed."""
+    conditions = [{"type": name, "status": value} for name, value in told.items()]
+    pod = {
+        "metadata": {},
+        "spec": {"readinessGates": [{"conditionType": name} for name in gates]},
+        "status": {"conditions": conditions},
+    }
+    view = PodView((ContainerView("main", {}, {"running": {}}),))
+    found = {c["type"]: c for c in podstatus.status(pod, view, "now")["conditions"]}
+    assert found["ContainersReady"]["status"] == "True"
+    assert found["Ready"]["status"] == ("True" if message is None else "False")
+    assert found["Ready"].get("message") == message
+    assert found["Ready"].get("reason") == (message and "ReadinessGatesNotReady")
+
+
+def test_a_readiness_gate_is_opened_by_a_patch_of_the_status(tmp_path: Path) -> None:
+    def is_ready(pod: dict[str, Any]) -> dict[str, bool]:
+        conditions = pod["status"].get("conditions", [])
+        return {c["type"]: c["status"] == "True" for c in conditions}
+
+    async def body(world: World) -> dict[str, bool]:
+        world.create(spec("sleep 1000") | {"readinessGates": [{"conditionType": A}]})
+        pod = await world.until(lambda pod: is_ready(pod).get("ContainersReady", False))
+        before = is_ready(pod)
+        opened = [*pod["status"]["conditions"], {"type": A, "status": "True"}]
+        patch = {"conditions": opened}
+        world.registry.replace_status("pods", pod, lambda status: {**status, **patch})
+        await world.until(lambda pod: is_ready(pod)["Ready"])
+        return before
+
+    assert run_kubelet(tmp_path, body)["Ready"] is False
 
 
 def test_the_grace_period_ends_in_a_kill(tmp_path: Path) -> None:
