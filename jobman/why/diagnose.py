@@ -133,8 +133,9 @@ def refusal(events: Iterable[Event]) -> Diagnosis | None:
         what = f"{lacking} is not there" if lacking else "the cluster refuses its pods"
         hint = "make it, or change the job: it will not start by itself" if stuck else ""
         return Diagnosis("refused", f"{what}: {message}", (), (hint,) if hint else ())
-    ever = "asks for more than the quota ever allows" if stuck else "is used up"
-    sentence = f"quota {quota.name} of its namespace {ever}: {quota.text()}"
+    which = f"quota {quota.name} of its namespace"
+    told = f"it asks for more than {which} ever allows" if stuck else f"{which} is used up"
+    sentence = f"{told}: {quota.text()}"
     ways = ("wait for other jobs of the namespace to end, or ask for less",) if not stuck else ()
     return Diagnosis("quota", sentence, evidence, ways)
 

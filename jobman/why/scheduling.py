@@ -218,7 +218,7 @@ def _fitting(others: Iterable[Waiting], nodes: Sequence[NodeView]) -> Iterator[W
 
 
 def _ahead(wanted: Wanted, others: Iterable[Waiting], since: datetime | None) -> list[str]:
-    """Who came earlier with no lower priority and wants the same."""
+    """Who wants the same and is of higher priority, or of the same and came earlier."""
     main = _main_resource(wanted)
     if main is None or since is None:
         return []
@@ -226,17 +226,22 @@ def _ahead(wanted: Wanted, others: Iterable[Waiting], since: datetime | None) ->
     if any(other.since is None for other in rivals):
         volume = _volume(main, rivals)
         return [f"waiting in all, perhaps this one too: {volume}; since when of each is not known"]
-    ahead = [
-        other
-        for other in rivals
-        if other.since is not None
-        and other.since < since
-        and other.wanted.priority >= wanted.priority
-    ]
-    if not ahead:
-        return [f"nobody who came earlier waits for {main}"]
-    volume = _volume(main, ahead)
-    return [f"ahead (earlier, of no lower priority): {volume}; Kubernetes promises no order"]
+    higher = [other for other in rivals if other.wanted.priority > wanted.priority]
+    equal = [other for other in rivals if other.wanted.priority == wanted.priority]
+    earlier = [other for other in equal if other.since is not None and other.since < since]
+    kinds = (
+        (len(higher), "of higher priority"),
+        (len(earlier), "came earlier, of the same priority"),
+    )
+    told = ", ".join(f"{count} {what}" for count, what in kinds if count)
+    if told:
+        volume = _volume(main, [*higher, *earlier])
+        return [f"ahead of it: {volume} ({told}); Kubernetes promises no order"]
+    others_at_once = sum(other.since == since for other in equal) - 1
+    if others_at_once > 0:
+        came = f"{words.count(others_at_once, 'other pod')} came in the same second"
+        return [f"nobody is known to be ahead of it for {main}: {came}"]
+    return [f"nobody is ahead of it for {main}"]
 
 
 def _volume(resource: str, waiting: Sequence[Waiting]) -> str:

@@ -165,17 +165,53 @@ def test_amounts_that_differ_do_not_read_alike() -> None:
     assert "asks for 256.4 GiB of memory, and the nearest has 256 GiB" in found.sentence
 
 
-def test_who_is_ahead() -> None:
-    nodes = [node("a", used=FULL)]
+def waiting(gpus: str, minutes: int, priority: int = 0) -> Waiting:
+    asked = wanted({GPU: gpus}, priority=priority)
+    return Waiting(asked, NOW - timedelta(minutes=minutes))
 
-    def other(gpus: str, minutes: int, priority: int = 0) -> Waiting:
-        asked = wanted({GPU: gpus}, priority=priority)
-        return Waiting(asked, NOW - timedelta(minutes=minutes))
 
-    others = [other("4", 5), other("2", 1), other("4", -1), other("4", 9, -1), other("64", 9)]
-    found = scheduling.diagnose(wanted({GPU: "1"}), nodes, others=others, since=NOW)
-    ahead = "ahead (earlier, of no lower priority): 2 pods, 6 nvidia.com/gpu"
-    assert f"{ahead}; Kubernetes promises no order" in found.evidence
+ITSELF = waiting("1", 0)
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (
+            [waiting("4", 5), waiting("2", 1), waiting("4", -1), waiting("64", 9)],
+            (
+                "ahead of it: 2 pods, 6 nvidia.com/gpu (2 came earlier, of the same priority);"
+                " Kubernetes promises no order"
+            ),
+        ),
+        (
+            [waiting("1", -5, 1000), waiting("2", 1), waiting("4", 9, -10)],
+            (
+                "ahead of it: 2 pods, 3 nvidia.com/gpu (1 of higher priority, 1 came earlier, of"
+                " the same priority); Kubernetes promises no order"
+            ),
+        ),
+        (
+            [waiting("1", -5, 10)],
+            (
+                "ahead of it: 1 pod, 1 nvidia.com/gpu (1 of higher priority); Kubernetes promises"
+                " no order"
+            ),
+        ),
+        ([waiting("4", 9, -1), waiting("4", -9)], "nobody is ahead of it for nvidia.com/gpu"),
+        (
+            [waiting("4", 0)],
+            (
+                "nobody is known to be ahead of it for nvidia.com/gpu: 1 other pod came in the"
+                " same second"
+            ),
+        ),
+    ],
+    ids=["earlier", "both", "higher", "nobody", "at once"],
+)
+def test_who_is_ahead(others: list[Waiting], told: str) -> None:
+    there = [node("a", used=FULL)]
+    found = scheduling.diagnose(ITSELF.wanted, there, others=[ITSELF, *others], since=NOW)
+    assert found.evidence == (told,)
 
 
 def test_who_waits_as_it_was_published() -> None:

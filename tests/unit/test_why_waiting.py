@@ -82,6 +82,7 @@ def test_the_schedulers_words(message: str, kind: str, sentence: str) -> None:
 
 
 RESERVED = "node(s) were reserved for a pod that has waited longer"
+TWO = f"2 {RESERVED}"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ RESERVED = "node(s) were reserved for a pod that has waited longer"
         (
             f"{SCHEDULER}2 {RESERVED}.",
             "scheduler",
-            f"there is room for it on 2 nodes (a, b), but the scheduler refuses nodes: 2 {RESERVED}",
+            f"there is room for it on 2 nodes (a, b), but the scheduler refuses nodes: {TWO}",
         ),
         (
             f"{SCHEDULER}1 Insufficient {GPU}, 1 {RESERVED}, 1 node(s) were unschedulable.",
@@ -228,7 +229,7 @@ QUOTA = (
         (
             evidence(a_job(), [], [an_event("FailedCreate", QUOTA.format(hard=1), "j")]),
             "quota",
-            "quota gpus of its namespace asks for more than the quota ever allows",
+            "it asks for more than quota gpus of its namespace ever allows: requests.",
         ),
         (
             evidence(
