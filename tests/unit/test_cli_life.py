@@ -156,10 +156,9 @@ def test_a_log_that_cannot_get_its_name_is_kept(
     assert Path("logs/busy-1.log").read_text() == "first\nlast\n"
     (kept,) = (path for path in Path("logs").iterdir() if path.name.startswith("."))
     assert kept.read_text() == "first\nlast\n"
-    assert (
-        f"busy-0.log cannot be written: Is a directory; what was read of it is in {kept.absolute()}"
-        in (done.talk)
-    )
+    (told,) = (line for line in done.talk.splitlines() if "busy-0.log cannot be written" in line)
+    assert "Is a directory; what was read of it is in" in told
+    assert told.endswith(kept.name)
     assert "busy is stopped and held, but its logs are incomplete" in done.talk
 
 
