@@ -10,6 +10,7 @@ import msgspec
 
 from jobman.queue.amounts import UNIT
 from jobman.queue.nodes import PRODUCT_LABELS, NodeView
+from jobman.queue.rules import Wanted, against
 
 IsGpu = Callable[[str], bool]
 
@@ -19,7 +20,8 @@ class GpuLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     `inUse` is what pods hold or have been promised. `unusable` is free and out of reach: on
     nodes that are cordoned or not ready, or reported as broken by their node. `largestFree` is
-    the most that one pod can get. What pods hold is unknown (null) where they cannot be read.
+    the most that one pod without tolerations can get; where all that is free is on nodes with
+    taints, the most that one pod can get there. What pods hold is unknown (null) where they cannot be read.
     """
 
     product: str
@@ -83,34 +85,67 @@ def _domain(name: str) -> str:
 _VENDORS = ("nvidia.com", "amd.com", "gpu.intel.com")
 
 
+class Counts(msgspec.Struct, frozen=True):
+    """Whole GPUs: all, those that pods hold, that can be had, and that work on usable nodes."""
+
+    total: int
+    held: int
+    free: int
+    working: int
+
+    def unusable(self, *, usage_known: bool) -> int:
+        """What nobody can get though nobody has it."""
+        return max(self.total - (self.held + self.free if usage_known else self.working), 0)
+
+
+def counts(found: Iterable[tuple[NodeView, str]]) -> Counts:
+    """The sums over nodes, each with a GPU resource that it has."""
+    total = held = free = working = 0
+    for node, resource in found:
+        total += _installed(node, resource) // UNIT
+        held += _held(node, resource)
+        free += _free(node, resource)
+        working += node.allocatable.get(resource, 0) // UNIT if node.usable else 0
+    return Counts(total, held, free, working)
+
+
+def largest_block(found: Iterable[tuple[NodeView, str]]) -> tuple[int, str]:
+    """The most that one pod can get, and the first node by name that has it.
+
+    Nodes whose taints keep off pods without tolerations count only where no other has a free GPU.
+    """
+    free = [(left, *pair) for pair in found if (left := _free(*pair))]
+    anyones = [block for block in free if _takes_anyone(*block[1:])]
+    blocks = [(left, node.name) for left, node, _ in anyones or free]
+    return min(blocks, key=lambda block: (-block[0], block[1]), default=(0, ""))
+
+
+def _takes_anyone(node: NodeView, resource: str) -> bool:
+    """Whether no taint but that of the GPUs themselves keeps pods off."""
+    return not against(Wanted({resource: UNIT}, {}, None, ()), node)
+
+
 def _line(kind: str, resource: str, nodes: list[NodeView], *, usage_known: bool) -> GpuLine:
-    free = [(free_gpus(node, resource), node.name) for node in nodes if node.usable]
-    largest = max((left for left, _ in free), default=0)
-    where = min((name for left, name in free if left == largest), default="")
-    installed = sum(_installed(node, resource) for node in nodes)
-    held = sum(_held(node, resource) for node in nodes)
-    left = sum(there for there, _ in free)
-    working = sum(node.allocatable.get(resource, 0) for node in nodes if node.usable)
+    found = [(node, resource) for node in nodes]
+    sums, (largest, where) = counts(found), largest_block(found)
     return GpuLine(
         product=kind,
         resource=resource,
-        total=installed // UNIT,
-        in_use=held if usage_known else None,
-        free=left if usage_known else None,
+        total=sums.total,
+        in_use=sums.held if usage_known else None,
+        free=sums.free if usage_known else None,
         largest_free=largest if usage_known else None,
-        largest_free_node=where if usage_known and largest else "",
-        unusable=max(installed // UNIT - held - left, 0)
-        if usage_known
-        else (installed - working) // UNIT,
+        largest_free_node=where if usage_known else "",
+        unusable=sums.unusable(usage_known=usage_known),
         nodes=len(nodes),
         nodes_cordoned=sum(not node.schedulable for node in nodes),
         nodes_not_ready=sum(not node.ready for node in nodes),
     )
 
 
-def free_gpus(node: NodeView, resource: str) -> int:
-    """Whole GPUs that nobody holds, on this node."""
-    return max(node.free.get(resource, 0), 0) // UNIT
+def _free(node: NodeView, resource: str) -> int:
+    """Whole GPUs that can be had on this node."""
+    return max(node.free.get(resource, 0), 0) // UNIT if node.usable else 0
 
 
 def _held(node: NodeView, resource: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -28,7 +28,8 @@ class NodeRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One node, as `jobman nodes -o json` prints it.
 
     `gpuProduct` is null of a node without GPUs. `gpusUsed`, `gpusFree`, `cpuFree` and `memoryFree`
-    are null where the pods cannot be read. `holders` is null unless `-v` asked for them.
+    are null where the pods cannot be read; of a node that is cordoned or not ready nothing is free.
+    `holders` is null unless `-v` asked for them.
     """
 
     name: str
@@ -48,7 +49,8 @@ class NodeRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class ProductRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """The nodes of one kind of GPU, as `jobman nodes --by gpu -o json` prints them.
 
-    `gpuProduct` is null for the nodes without GPUs.
+    `gpuProduct` is null for the nodes without GPUs. `gpus` = `gpusUsed` + `gpusFree` +
+    `gpusUnusable`, unless too many are held.
     """
 
     gpu_product: str | None
@@ -58,6 +60,7 @@ class ProductRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     gpus: int
     gpus_used: int | None
     gpus_free: int | None
+    gpus_unusable: int
     largest_free: int | None
     cpu: str
     cpu_free: str | None
@@ -77,14 +80,14 @@ def rows(snapshot: Snapshot, is_gpu: IsGpu, *, holders: bool) -> list[NodeRow]:
 
 
 def _row(node: NodeView, is_gpu: IsGpu, holders: list[Holder] | None, usage_known: bool) -> NodeRow:
-    total, used, free = _gpu_counts([node], is_gpu)
+    sums = gpus.counts(_gpus([node], is_gpu))
     return NodeRow(
         name=node.name,
         state=state(node),
         gpu_product=_product(node, is_gpu),
-        gpus=total,
-        gpus_used=used if usage_known else None,
-        gpus_free=free if usage_known else None,
+        gpus=sums.total,
+        gpus_used=sums.held if usage_known else None,
+        gpus_free=sums.free if usage_known else None,
         cpu=_sum([node], "cpu"),
         cpu_free=_left([node], "cpu") if usage_known else None,
         memory=_sum([node], "memory"),
@@ -117,22 +120,22 @@ def by_product(snapshot: Snapshot, is_gpu: IsGpu) -> list[ProductRow]:
 def _product_row(
     product: str | None, nodes: Sequence[NodeView], is_gpu: IsGpu, usage_known: bool
 ) -> ProductRow:
-    total, used, _ = _gpu_counts(nodes, is_gpu)
-    usable = [node for node in nodes if node.usable]
-    free = [_gpu_counts([node], is_gpu)[2] for node in usable]
+    found = [*_gpus(nodes, is_gpu)]
+    sums = gpus.counts(found)
     return ProductRow(
         gpu_product=product,
         nodes=len(nodes),
         nodes_ready=sum(node.ready for node in nodes),
         nodes_cordoned=sum(not node.schedulable for node in nodes),
-        gpus=total,
-        gpus_used=used if usage_known else None,
-        gpus_free=sum(free) if usage_known else None,
-        largest_free=max(free, default=0) if usage_known else None,
+        gpus=sums.total,
+        gpus_used=sums.held if usage_known else None,
+        gpus_free=sums.free if usage_known else None,
+        gpus_unusable=sums.unusable(usage_known=usage_known),
+        largest_free=gpus.largest_block(found)[0] if usage_known else None,
         cpu=_sum(nodes, "cpu"),
-        cpu_free=_left(usable, "cpu") if usage_known else None,
+        cpu_free=_left(nodes, "cpu") if usage_known else None,
         memory=_sum(nodes, "memory"),
-        memory_free=_left(usable, "memory") if usage_known else None,
+        memory_free=_left(nodes, "memory") if usage_known else None,
     )
 
 
@@ -141,15 +144,11 @@ def _product(node: NodeView, is_gpu: IsGpu) -> str | None:
     return ", ".join(kinds) or None
 
 
-def _gpu_counts(nodes: Iterable[NodeView], is_gpu: IsGpu) -> tuple[int, int, int]:
-    """GPUs in all, held, and free."""
-    total = used = free = 0
+def _gpus(nodes: Iterable[NodeView], is_gpu: IsGpu) -> Iterator[tuple[NodeView, str]]:
+    """Each node with each GPU resource that it has."""
     for node in nodes:
         for name in gpus.gpu_resources(node, is_gpu):
-            total += node.allocatable.get(name, 0) // UNIT
-            used += -(-node.used.get(name, 0) // UNIT)
-            free += gpus.free_gpus(node, name)
-    return total, used, free
+            yield node, name
 
 
 def _sum(nodes: Iterable[NodeView], resource: str) -> str:
@@ -157,7 +156,8 @@ def _sum(nodes: Iterable[NodeView], resource: str) -> str:
 
 
 def _left(nodes: Iterable[NodeView], resource: str) -> str:
-    return _text(resource, sum(max(node.free.get(resource, 0), 0) for node in nodes))
+    usable = [node for node in nodes if node.usable]
+    return _text(resource, sum(max(node.free.get(resource, 0), 0) for node in usable))
 
 
 def _text(resource: str, amount: int) -> str:

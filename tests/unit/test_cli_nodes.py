@@ -14,17 +14,17 @@ def test_nodes(run: Run, cluster: JobWorld) -> None:
         "NODE  STATE           GPU   GPUS  USED  FREE  CPU FREE  MEM FREE",
         "n1    Ready           A100     4     1     3        14      64Gi",
         "n2    Ready           A100     4     3     1        15      64Gi",
-        "n3    Ready,cordoned  A100     4     0     4        16      64Gi",
+        "n3    Ready,cordoned  A100     4     0     0         0         0",
         "",
         "NODE  GPUS  USER   NAMESPACE  POD",
         "n1       1  alice  team       a",
         "n2       3  -      team       c",
     ]
     assert run("nodes", "--by", "gpu").lines[1].split() == [
-        *("A100", "3", "3", "1", "12", "4", "4", "3", "29", "128Gi"),
+        *("A100", "3", "3", "1", "12", "4", "4", "4", "3", "29", "128Gi"),
     ]
     assert run("nodes", "-o", "name", "n1", "n3").out == "n1\nn3\n"
-    assert [row["gpusFree"] for row in json.loads(run("nodes", "-o", "json").out)] == [3, 1, 4]
+    assert [row["gpusFree"] for row in json.loads(run("nodes", "-o", "json").out)] == [3, 1, 0]
 
 
 def test_taints_of_nodes(run: Run, cluster: JobWorld) -> None:

@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobman.config.flavors import is_gpu
+from jobman.kube.objects import Taint
 from jobman.queue import gpus, node_rows
 from jobman.queue.nodes import NodeView
 from jobman.queue.snapshot import Snapshot
 
 GPU = "nvidia.com/gpu"
 A100 = {"nvidia.com/gpu.product": "A100"}
+FOR_X = Taint(key="dedicated", value="x", effect="NoSchedule")
+FOR_GPUS = Taint(key=GPU, effect="NoSchedule")
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
 
@@ -36,6 +39,27 @@ def test_free_and_the_largest_block() -> None:
 
     assert (line.product, line.total, line.in_use, line.free) == ("A100", 24, 19, 5)
     assert (line.largest_free, line.largest_free_node, line.unusable) == (3, "a", 0)
+
+
+@pytest.mark.parametrize(
+    ("there", "block"),
+    [
+        ([node("a", taints=(FOR_X,)), node("b")], (8, "b")),
+        ([node("a", taints=(FOR_X,)), node("b", held=6)], (2, "b")),
+        ([node("a", taints=(FOR_GPUS,)), node("b")], (8, "a")),
+        ([node("a", held=6, taints=(FOR_X,)), node("b", held=8)], (2, "a")),
+        ([node("a", schedulable=False), node("b", held=8)], (0, "")),
+    ],
+    ids=["as much elsewhere", "less elsewhere", "the GPUs' own taint", "none elsewhere", "none"],
+)
+def test_the_largest_block_is_one_that_anyone_can_get(
+    there: list[NodeView], block: tuple[int, str]
+) -> None:
+    [line] = gpus.lines(there, is_gpu)
+    [row] = node_rows.by_product(Snapshot(at=NOW, nodes=there), is_gpu)
+
+    assert (line.largest_free, line.largest_free_node) == block
+    assert row.largest_free == block[0]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +125,13 @@ def test_sums_equal_the_parts(nodes: list[NodeView]) -> None:
         assert (line.largest_free or 0) <= (line.free or 0)
     assert sum(line.total for line in lines) == sum(n.allocatable[GPU] for n in nodes) // 1000
     assert gpus.lines(nodes[::-1], is_gpu) == lines
+    rows = node_rows.rows(Snapshot(at=NOW, nodes=nodes), is_gpu, holders=False)
+    kinds = node_rows.by_product(Snapshot(at=NOW, nodes=nodes), is_gpu)
+    for one in (rows, kinds):
+        assert sum(row.gpus for row in one) == sum(line.total for line in lines)
+        assert sum(row.gpus_used or 0 for row in one) == sum(line.in_use or 0 for line in lines)
+        assert sum(row.gpus_free or 0 for row in one) == sum(line.free or 0 for line in lines)
+    assert sum(row.gpus_unusable for row in kinds) == sum(line.unusable for line in lines)
 
 
 def test_rows_of_nodes() -> None:
@@ -110,7 +141,8 @@ def test_rows_of_nodes() -> None:
     first, second = node_rows.rows(snapshot, is_gpu, holders=False)
 
     assert (first.name, first.state) == ("a", "Ready,SchedulingDisabled")
-    assert (first.gpus, first.gpus_used, first.gpus_free, first.cpu_free) == (8, 2, 6, "7500m")
+    assert (first.gpus, first.gpus_used) == (8, 2)
+    assert (first.gpus_free, first.cpu_free, first.memory_free) == (0, "0", "0")
     assert (second.gpu_product, second.gpus, second.memory_free) == (None, 0, "1Gi")
 
 
@@ -122,4 +154,5 @@ def test_rows_by_kind_of_gpu() -> None:
 
     assert (first.gpu_product, first.nodes, first.nodes_cordoned) == ("A100", 2, 1)
     assert (first.gpus, first.gpus_used, first.gpus_free, first.largest_free) == (16, 2, 6, 6)
+    assert (first.gpus_unusable, first.cpu_free, first.memory_free) == (8, "7500m", "64Gi")
     assert (second.gpu_product, second.nodes, second.gpus) == (None, 1, 0)
