@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from jobman.cli import map_one
 from jobman.cli.log_options import Excerpt
-from jobman.errors import ApiNotFoundError, JobmanError, UsageError
+from jobman.errors import (
+    ApiNotFoundError,
+    JobmanError,
+    UnavailableError,
+    UnreachableError,
+    UsageError,
+)
 from jobman.values.enums import State
 from jobman.values.text import visible
 
@@ -108,13 +114,29 @@ class Reading:
     def copied(self, pods: Iterable[tuple[Pod, PodView]]) -> tuple[bool, list[str]]:
         """Copy what those among them that are asked for have written.
 
-        Whether there was any log, and what is not whole.
+        Whether there was any log, and what is not whole. A log that cannot be read does not keep
+        the others from being; raises JobmanError where there was none.
         """
         copies = [(pod, self._copy(view)) for pod, view in pods if self._is_chosen(view, pod)]
         at_once = PODS_AT_ONCE if self.excerpt.together else 1
+        errors: list[JobmanError] = []
+
+        def copy_one(pod: Pod, copy: LogCopy) -> tuple[bool, str]:
+            try:
+                return self._copy_one(pod, copy)
+            except (UnreachableError, UnavailableError):
+                raise
+            except JobmanError as error:
+                self.lacking.add(pod.metadata.name)
+                errors.append(error)
+                return bool(copy.lines), error.message
+
         with ThreadPoolExecutor(at_once) as pool:
-            found = list(pool.map(lambda each: self._copy_one(*each), copies))
-        return any(read for read, _ in found), [why for _, why in found if why]
+            found = list(pool.map(lambda each: copy_one(*each), copies))
+        any_log = any(read for read, _ in found)
+        if errors and not any_log:
+            raise errors[0]
+        return any_log, [why for _, why in found if why]
 
     def followed(self, observation: PodsObservation, name: str) -> tuple[set[str], list[str]]:
         """Follow the logs of pods that no Job owns to their ends.

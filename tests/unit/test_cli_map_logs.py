@@ -137,3 +137,12 @@ def test_an_item_without_a_pod_beside_one_that_has_a_log(run: Run, world: JobWor
     world.log(put(world, 3, exited(0)), log_of(ONE))
     done = run("logs", NAME, "--index", "3,7")
     assert (done.code, done.out, "item 7 of" in done.talk) == (3, "one\n", True)
+
+
+def test_a_log_that_its_node_has_lost_does_not_hide_the_others(run: Run, world: JobWorld) -> None:
+    lost = b"unable to retrieve container logs for containerd://0123"
+    world.log(put(world, 3, exited(0)), log_of(lost))
+    for item in range(4, 12):
+        world.log(put(world, item, exited(0)), log_of(ONE))
+    done = run("logs", NAME)
+    assert (done.code, done.out, "gone from its node" in done.talk) == (1, "one\n" * 8, True)
