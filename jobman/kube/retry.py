@@ -12,12 +12,16 @@ FIRST_WAIT_S = 0.25
 
 
 class Patience(msgspec.Struct, frozen=True):
-    """How long a call may take: seconds to connect and to read, tries, seconds for all tries."""
+    """How long a call may take: seconds to connect and to read, tries, seconds for all tries.
+
+    `quiet_s`: so long the server may be away before that is told.
+    """
 
     connect_s: float = 5.0
     read_s: float = 30.0
     tries: int = 4
     budget_s: float = 45.0
+    quiet_s: float = 5.0
 
 
 HURRIED = Patience(connect_s=0.5, read_s=1.0, tries=1, budget_s=1.5)

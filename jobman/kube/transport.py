@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jobman.kube.connect import Connection
 
 JSON = "application/json"
+START_AGAIN = "the embedded cluster of this machine is started by: jobman local start"
 _dice = random.Random()
 
 
@@ -93,7 +94,7 @@ class Tries:
 class Transport:
     """Sends calls over one connection; may be used by many threads at once.
 
-    `log` gets a line per request, `warn` each Warning header once.
+    `log` gets a line per request, `warn` each Warning header once, and that the server is away.
     """
 
     def __init__(
@@ -111,6 +112,8 @@ class Transport:
         self._warn = warn
         self._sleep = sleep
         self._warned: set[str] = set()
+        self._away_since: float | None = None
+        self._away_told = False
 
     def send(self, call: Call, tries: Tries | None = None) -> Answer:
         """The server's answer to `call`; `tries` tells afterwards how it came about.
@@ -157,11 +160,15 @@ class Transport:
         return response
 
     def _failure(self, error: Exception) -> Failure:
-        return failure_of(error, self.connection.server, proxy=self.connection.proxy)
+        failure = failure_of(error, self.connection.server, proxy=self.connection.proxy)
+        if self.connection.embedded and not failure.sent:
+            failure.error.hint = START_AGAIN
+        return failure
 
     def _after_failure(self, call: Call, tries: Tries, failure: Failure) -> None:
         """Return when the call is to be sent again; raise otherwise."""
         self._say(call, tries, failure.error.message)
+        self._tell_away(failure.error)
         again = call.repeatable or not failure.sent
         tries.resent |= failure.sent
         if again and not failure.lasting and self._wait(call, tries, None):
@@ -204,8 +211,19 @@ class Transport:
         self._sleep(pause)
         return True
 
+    def _tell_away(self, error: JobmanError) -> None:
+        """Say once that the server is away for more than a moment."""
+        now, quiet_s = time.monotonic(), self.patience.quiet_s
+        if self._away_since is None:
+            self._away_since = now
+        elif self._warn and not self._away_told and now - self._away_since > quiet_s:
+            self._away_told = True
+            hint = f" ({error.hint})" if error.hint else ""
+            self._warn(f"{error.message}; it is tried on{hint}")
+
     def _note(self, call: Call, response: BaseHTTPResponse, tries: Tries) -> None:
         self._say(call, tries, str(response.status))
+        self._away_since, self._away_told = None, False
         if self._warn is None:
             return
         for header in response.headers.getlist("Warning"):

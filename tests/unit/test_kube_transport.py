@@ -178,6 +178,19 @@ def test_nothing_listens(make_client: Callable[..., Client], closed_port: int) -
     assert caught.value.hint
 
 
+def test_a_server_that_is_away_is_told_once(
+    make_client: Callable[..., Client], scripted_server: ScriptedServer
+) -> None:
+    told: list[str] = []
+    client = make_client(scripted_server, patience=Patience(quiet_s=0), warn=told.append)
+    cut = Reply(cut=True)
+    scripted_server.script("GET", POD, cut, cut, cut, A_POD, cut, A_POD, cut, cut, A_POD)
+    for seen in (1, 1, 2):
+        client.get(PODS, "a")
+        assert len(told) == seen
+    assert all("was lost" in text and "it is tried on" in text for text in told)
+
+
 def test_a_write_that_nobody_got_is_sent_again(
     make_client: Callable[..., Client], closed_port: int
 ) -> None:
