@@ -21,7 +21,8 @@ class GpuLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     `inUse` is what pods hold or have been promised. `unusable` is free and out of reach: on
     nodes that are cordoned or not ready, or reported as broken by their node. `largestFree` is
     the most that one pod without tolerations can get; where all that is free is on nodes with
-    taints, the most that one pod can get there. What pods hold is unknown (null) where they cannot be read.
+    taints, the most that one pod can get there. What pods hold is unknown (null) where they cannot
+    be read.
     """
 
     product: str
