@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobman.cli.command import app_context, command
 from jobman.cli.queue import gpu_rule, query
-from jobman.errors import ForbiddenError, UsageError
+from jobman.errors import ForbiddenError, NotFoundError, UsageError
 from jobman.values import names as words
 from jobman.values.enums import Output, QueueBy
+from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -48,13 +50,17 @@ def nodes(
     if holders and by.lower() == QueueBy.GPU:
         raise UsageError("--holders goes with --by node alone")
     snapshot = _read(app, holders=holders)
+    _require_names(snapshot, patterns or [])
     narrowed = _narrowed(snapshot, patterns or [], gpu_only, app)
     if by.lower() == QueueBy.GPU:
         _write_products(app, narrowed)
     else:
-        _write_nodes(app, narrowed, holders=holders)
+        _write_nodes(app, narrowed)
     if app.output() in (Output.TABLE, Output.WIDE):
         _say_what_is_missing(app, narrowed)
+        if holders and narrowed.holders is None:
+            app.say("who holds the GPUs cannot be known: not all pods of the cluster may be read")
+    _require(snapshot, patterns or [])
 
 
 def _read(app: AppContext, *, holders: bool) -> Snapshot:
@@ -89,11 +95,33 @@ def _narrowed(snapshot: Snapshot, patterns: list[str], gpu_only: bool, app: AppC
     return replace(snapshot, nodes=kept)
 
 
-def _write_nodes(app: AppContext, snapshot: Snapshot, *, holders: bool) -> None:
+def _require_names(snapshot: Snapshot, patterns: Sequence[str]) -> None:
+    """Raise NotFoundError where nodes are asked for by names that they do not have."""
+    nodes = snapshot.nodes or ()
+    if patterns and nodes and not any(node.name for node in nodes):
+        raise NotFoundError(
+            f"published nodes have no names: none of them is called {_or(patterns)}",
+            hint="jobman nodes shows all of them, --by gpu the kinds",
+        )
+
+
+def _require(snapshot: Snapshot, patterns: Sequence[str]) -> None:
+    """Raise NotFoundError for a name that no node has."""
+    known = {node.name for node in snapshot.nodes or ()}
+    plain = [word for word in dict.fromkeys(patterns) if not words.is_glob(word)]
+    if missing := [word for word in plain if word not in known]:
+        raise NotFoundError(f"no node is called {_or(missing)}", hint="all: jobman nodes")
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(visible(name, limit=80) for name in names)
+
+
+def _write_nodes(app: AppContext, snapshot: Snapshot) -> None:
     from jobman.cli.render import nodes as render
     from jobman.queue import node_rows
 
-    found = node_rows.rows(snapshot, gpu_rule(app), holders=holders)
+    found = node_rows.rows(snapshot, gpu_rule(app))
     if app.output() is Output.NAME:
         from jobman.cli.render import forms
 

@@ -19,12 +19,12 @@ from jobman.values.enums import QueueBy as By
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """`nodes` None: not known."""
+    """`nodes` None: not known. `holders` None: not asked for."""
 
     groups: Sequence[Group]
     nodes: Sequence[NodeView] | None
     gpus: Sequence[GpuLine]
-    holders: Mapping[str, Sequence[Claim]]
+    holders: Mapping[str, Sequence[Claim]] | None
     notes: Sequence[str]
 
 
@@ -58,7 +58,7 @@ def facts(
         groups=tally.groups,
         nodes=views,
         gpus=gpus.lines(views or (), is_gpu),
-        holders=holding,
+        holders=holding if holders else None,
         notes=[*_about_devices(tally.devices_claimed), *_not_judged(tally.unjudged)],
     )
 

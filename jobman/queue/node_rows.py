@@ -29,7 +29,7 @@ class NodeRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     `gpuProduct` is null of a node without GPUs. `gpusUsed`, `gpusFree`, `cpuFree` and `memoryFree`
     are null where the pods cannot be read; of a node that is cordoned or not ready nothing is free.
-    `holders` is null unless `-v` asked for them.
+    `holders` is null unless `-v` asked for them and they are known.
     """
 
     name: str
@@ -68,18 +68,14 @@ class ProductRow(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     memory_free: str | None
 
 
-def rows(snapshot: Snapshot, is_gpu: IsGpu, *, holders: bool) -> list[NodeRow]:
+def rows(snapshot: Snapshot, is_gpu: IsGpu) -> list[NodeRow]:
     """A row per node, by name."""
-    known = snapshot.usage_known
-    return [
-        _row(
-            node, is_gpu, _holders(snapshot.holders.get(node.name, ())) if holders else None, known
-        )
-        for node in sorted(snapshot.nodes or (), key=lambda node: node.name)
-    ]
+    nodes = sorted(snapshot.nodes or (), key=lambda node: node.name)
+    return [_row(node, is_gpu, snapshot) for node in nodes]
 
 
-def _row(node: NodeView, is_gpu: IsGpu, holders: list[Holder] | None, usage_known: bool) -> NodeRow:
+def _row(node: NodeView, is_gpu: IsGpu, snapshot: Snapshot) -> NodeRow:
+    usage_known, holders = snapshot.usage_known, snapshot.holders
     sums = gpus.counts(_gpus([node], is_gpu))
     return NodeRow(
         name=node.name,
@@ -98,7 +94,7 @@ def _row(node: NodeView, is_gpu: IsGpu, holders: list[Holder] | None, usage_know
             else f"{taint.key}:{taint.effect}"
             for taint in node.taints
         ],
-        holders=holders,
+        holders=None if holders is None else _holders(holders.get(node.name, ())),
     )
 
 

@@ -46,7 +46,7 @@ class Source(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class Snapshot:
     """`nodes` None: not known. `usage_known` False: the nodes are, what is free on them is not.
 
-    `holders` are the pods on each node that hold GPUs, where they were asked for.
+    `holders` are the pods on each node that hold GPUs; None: not asked for, or not known.
     """
 
     at: datetime
@@ -54,7 +54,7 @@ class Snapshot:
     nodes: Sequence[NodeView] | None = None
     usage_known: bool = True
     gpus: Sequence[GpuLine] = ()
-    holders: Mapping[str, Sequence[Claim]] = field(default_factory=dict)
+    holders: Mapping[str, Sequence[Claim]] | None = None
     quotas: Sequence[Quota] = ()
     sources: Sequence[Source] = ()
     notes: Sequence[str] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from plugins.command_line import Run
 from plugins.job_world import JobWorld
 from plugins.queue_world import NODES, listed, machine
@@ -43,3 +44,11 @@ def test_free_memory_is_never_rounded_up(run: Run, cluster: JobWorld) -> None:
     cluster.server.script("GET", NODES, listed(node))
     assert run("nodes").lines[1].split()[-1] == "63.9Gi"
     assert run("nodes", "-o", "wide").lines[1].endswith("63.9Gi of 63.9Gi")
+
+
+@pytest.mark.parametrize("form", [(), ("-o", "json"), ("--by", "gpu")])
+def test_a_name_that_no_node_has(run: Run, cluster: JobWorld, form: tuple[str, ...]) -> None:
+    done = run("nodes", "n1", "n9", *form)
+    assert (done.code, bool(done.out)) == (3, True)
+    assert "error: no node is called n9\n" in done.talk
+    assert run("nodes", "x*").code == 0

@@ -50,9 +50,9 @@ def test_nodes_without_pods_do_not_tell_what_is_free(run: Run, restricted: JobWo
     assert run("nodes").lines[1].split() == ["n1", "Ready", "A100", "4", "?", "?", "?", "?"]
 
 
-def test_a_published_queue_tells_of_the_others(
-    run: Run, restricted: JobWorld, settings_file: str
-) -> None:
+@pytest.fixture
+def published(restricted: JobWorld) -> JobWorld:
+    """The same, with the whole queue as it was published."""
     document = {
         "format": "jobman-queue/1",
         "updated": ago(40),
@@ -65,12 +65,28 @@ def test_a_published_queue_tells_of_the_others(
     restricted.server.script(
         "GET", PUBLISHED, Reply(200, data | {"data": {"queue": json.dumps(document)}})
     )
+    return restricted
 
+
+@pytest.mark.usefixtures("published")
+def test_a_published_queue_tells_of_the_others(run: Run, settings_file: str) -> None:
     lines = run("-s", settings_file, "queue").lines
 
     assert lines[1].split() == ["small-gpu", "2", "-", "1", "5", "1", "1r", "-", "6"]
     assert lines[4].split() == [GPU, "8", "2", "6", "3", "-"]
     assert lines[-1] == "pods, nodes: as published in ConfigMap public/queue, 40s ago"
+
+
+@pytest.mark.usefixtures("published")
+def test_published_nodes_have_no_names_and_no_holders(run: Run, settings_file: str) -> None:
+    for word in ("n1", "n*"):
+        done = run("-s", settings_file, "nodes", word)
+        assert (done.code, done.out) == (3, "")
+        assert f"published nodes have no names: none of them is called {word}" in done.talk
+
+    assert "who holds the GPUs cannot be known" in run("-s", settings_file, "nodes", "-v").talk
+    rows = json.loads(run("-s", settings_file, "nodes", "-v", "-o", "json").out)
+    assert [row["holders"] for row in rows] == [None, None]
 
 
 @pytest.mark.parametrize(

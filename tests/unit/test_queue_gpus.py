@@ -125,7 +125,7 @@ def test_sums_equal_the_parts(nodes: list[NodeView]) -> None:
         assert (line.largest_free or 0) <= (line.free or 0)
     assert sum(line.total for line in lines) == sum(n.allocatable[GPU] for n in nodes) // 1000
     assert gpus.lines(nodes[::-1], is_gpu) == lines
-    rows = node_rows.rows(Snapshot(at=NOW, nodes=nodes), is_gpu, holders=False)
+    rows = node_rows.rows(Snapshot(at=NOW, nodes=nodes), is_gpu)
     kinds = node_rows.by_product(Snapshot(at=NOW, nodes=nodes), is_gpu)
     for one in (rows, kinds):
         assert sum(row.gpus for row in one) == sum(line.total for line in lines)
@@ -138,7 +138,7 @@ def test_rows_of_nodes() -> None:
     plain = node("b", labels={}, allocatable={"cpu": 4000, "memory": 2**30 * 1000}, used={})
     snapshot = Snapshot(at=NOW, nodes=[plain, node("a", held=2, schedulable=False)])
 
-    first, second = node_rows.rows(snapshot, is_gpu, holders=False)
+    first, second = node_rows.rows(snapshot, is_gpu)
 
     assert (first.name, first.state) == ("a", "Ready,SchedulingDisabled")
     assert (first.gpus, first.gpus_used) == (8, 2)
