@@ -57,13 +57,17 @@ def gathered(
 
 
 def of_whole(app: AppContext, found: WholeJob) -> str | None:
-    """The sentence for a job that waits or failed; None of one that does neither."""
+    """The sentence for a job of which something waits, or that failed; None of any other."""
     from jobman.jobs import state
+    from jobman.why.diagnose import rest_of_running
 
     told = state.of(found.typed_job, found.typed_pods, found.typed_events, now=app.now()).state
-    if told in (State.RUNNING, State.SUCCEEDED, State.CANCELLED, State.DELETING):
+    if told in (State.SUCCEEDED, State.CANCELLED, State.DELETING):
         return None
-    return diagnosis(_around(app, found)).sentence
+    known = _around(app, found)
+    if told is State.RUNNING and not rest_of_running(known):
+        return None
+    return diagnosis(known).sentence
 
 
 def _around(app: AppContext, found: WholeJob, most_pages: int | None = None) -> Evidence:

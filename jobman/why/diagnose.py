@@ -1,15 +1,16 @@
 """Evidence -> why the job is where it is. Pure.
 
 The first that applies: it is over or runs; it is held, by a person or by Kueue; its pods are
-refused; a pod waits for a node; a pod on its node cannot start.
+refused; a pod waits for a node; a pod on its node cannot start. Of one that runs in part, why the
+rest does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from jobman.jobs.pods import PodView, last_seen, mount_trouble
+from jobman.jobs.pods import LONG_AGO, PodView, last_seen, mount_trouble
 from jobman.jobs.quota import can_never_be_created
 from jobman.kube.objects import Event, Pod
 from jobman.queue.rules import Wanted
@@ -44,10 +45,58 @@ def _over(found: Evidence) -> Diagnosis:
 def _running(found: Evidence) -> Diagnosis:
     view = found.view
     since = f" since {format_rfc3339(view.started_at)}" if view.started_at else ""
-    on = f" on {view.node}" if view.node else ""
-    waiting = [pod for pod in view.pods if pod.state is State.PENDING]
-    evidence = (f"{words.count(len(waiting), 'pod')} of it still wait",) if waiting else ()
-    return Diagnosis("running", f"it runs{on}{since}", evidence)
+    rest = [*_rest(found)]
+    if not rest:
+        on = f" on {view.node}" if view.node else ""
+        return Diagnosis("running", f"it runs{on}{since}")
+    running = sum(pod.state is State.RUNNING for pod in view.pods)
+    runs = f"{words.count(running, 'pod')} of it {'runs' if running == 1 else 'run'}{since}"
+    whys = [why for _, why in rest]
+    return Diagnosis(
+        "running",
+        "; ".join((runs, *(f"{told}: {why.sentence}" for told, why in rest))),
+        tuple(line for why in whys for line in why.evidence),
+        tuple(dict.fromkeys(line for why in whys for line in why.suggestions)),
+    )
+
+
+def rest_of_running(found: Evidence) -> bool:
+    """Whether the job runs, and pods of it wait, are stuck or are refused."""
+    return found.view.state is State.RUNNING and any(_rest(found))
+
+
+def _rest(found: Evidence) -> Iterator[tuple[str, Diagnosis]]:
+    """What is the matter with the pods that do not run, and why: the first of each kind tells."""
+    for kind, one, many in (
+        (State.PENDING, "waits", "wait"),
+        (State.STUCK, "is stuck", "are stuck"),
+    ):
+        those = [pod for pod in found.view.pods if pod.state is kind]
+        if those:
+            yield f"{len(those)} {one if len(those) == 1 else many}", _of_pod(found, those[0])
+    lacking, refused = _lacking(found), _standing_refusal(found)
+    if lacking > 0 and refused is not None:
+        yield f"{lacking} {'is' if lacking == 1 else 'are'} refused", refused
+
+
+def _lacking(found: Evidence) -> int:
+    """How many pods the Job should have now and has not."""
+    spec, view = found.job.spec, found.view
+    if spec.suspend:
+        return 0
+    at_once = 1 if spec.parallelism is None else spec.parallelism
+    if spec.completions is not None:
+        failed_for_good = view.failed if spec.backoff_limit_per_index is not None else 0
+        at_once = min(at_once, spec.completions - view.succeeded - failed_for_good)
+    elif view.succeeded:
+        return 0
+    return at_once - view.active
+
+
+def _standing_refusal(found: Evidence) -> Diagnosis | None:
+    """Why pods are refused, if none was made since."""
+    made = max((pod.created_at or LONG_AGO for pod in found.view.pods), default=LONG_AGO)
+    return refusal(event for event in found.events if last_seen(event) >= made)
 
 
 def _failed(found: Evidence) -> Diagnosis:
@@ -97,8 +146,11 @@ def _if_released(found: Evidence) -> tuple[str, ...]:
 
 def _waiting(found: Evidence) -> Diagnosis:
     view = next((pod for pod in found.view.pods if _waits(pod)), None)
-    if view is None:
-        return _without_pods(found)
+    return _without_pods(found) if view is None else _of_pod(found, view)
+
+
+def _of_pod(found: Evidence, view: PodView) -> Diagnosis:
+    """Why a pod has not started."""
     pod = next(pod for pod in found.pods if pod.metadata.name == view.name)
     if pod.spec.node_name:
         return _on_its_node(found, pod, view)

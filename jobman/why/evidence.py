@@ -73,7 +73,7 @@ def gather(
     job, pods, events = found.typed_job, found.typed_pods, found.typed_events
     view = state.of(job, pods, events, now=now)
     queued = kueue.read(client, job) if view.state is State.SUSPENDED else None
-    looks = view.state in _WAITS and (queued is None or not queued.waits)
+    looks = _has_pods_that_wait(view) and (queued is None or not queued.waits)
     around = _around(client, query, now) if looks else _Around()
     log = _log(client, pods, view) if view.state in (State.FAILED, State.STUCK) else ()
     return Evidence(
@@ -89,6 +89,11 @@ def gather(
         unseen=tuple(around.unseen),
         tolerations_final=client.connection.embedded,
     )
+
+
+def _has_pods_that_wait(view: JobView) -> bool:
+    """Whether pods of it are without a node, or would be if it were released."""
+    return view.state in _WAITS or any(pod.state is State.PENDING for pod in view.pods)
 
 
 def _around(client: Client, query: Query, now: datetime) -> _Around:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,12 +18,13 @@ from jobman.kube.objects import Event, Job, Pod, Taint
 from jobman.queue import amounts
 from jobman.queue.nodes import NodeView
 from jobman.why import said, start
-from jobman.why.diagnose import diagnose, unscheduled
+from jobman.why.diagnose import diagnose, rest_of_running, unscheduled
 from jobman.why.evidence import Evidence
 from jobman.why.kueue import Queued
 
 GPU = "nvidia.com/gpu"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
 FULL_NODE = NodeView(
     name="a",
     labels={},
@@ -153,6 +154,8 @@ def a_pod(
     waiting: tuple[str, str] | None = None,
     on: str = "",
     spec: dict[str, Any] | None = None,
+    name: str = "p",
+    running: bool = False,
 ) -> Pod:
     status: dict[str, Any] = {"phase": "Pending", "conditions": []}
     if condition:
@@ -165,9 +168,12 @@ def a_pod(
         status["containerStatuses"] = [
             {"name": "main", "state": {"waiting": {"reason": reason, "message": message}}}
         ]
+    if running:
+        now = {"running": {"startedAt": "2026-01-02T00:00:00Z"}}
+        status |= {"phase": "Running", "containerStatuses": [{"name": "main", "state": now}]}
     container = {"name": "main", "image": "img:1", "resources": {"requests": {GPU: "2"}}}
     pod = {
-        "metadata": {"name": "p", "uid": "p1", "creationTimestamp": "2026-01-02T00:00:00Z"},
+        "metadata": {"name": name, "uid": name, "creationTimestamp": "2026-01-02T00:00:00Z"},
         "spec": {"containers": [container], "nodeName": on, **(spec or {})},
         "status": status,
     }
@@ -301,6 +307,71 @@ def test_each_kind(found: Evidence, kind: str, text: str) -> None:
     assert why.kind == kind
     assert text in why.sentence
     assert why.unseen == found.unseen
+
+
+def of_five(*others: Pod, running: int, events: Sequence[Event] = (), **more: Any) -> Evidence:
+    """An array of five of which as many run."""
+    pods = [a_pod(on="n", name=f"r{number}", running=True) for number in range(running)]
+    return evidence(a_job(parallelism=5, completions=5), [*pods, *others], events, **more)
+
+
+SHORT = "it needs 2 nvidia.com/gpu; 0 nvidia.com/gpu are free on a: 2 nvidia.com/gpu are missing"
+USED_UP = (
+    "quota gpus of its namespace is used up: requests.nvidia.com/gpu: 8 of 8 used, 2 asked for"
+)
+REFUSED = [an_event("FailedCreate", QUOTA.format(hard=8), "j")]
+
+
+@pytest.mark.parametrize(
+    ("found", "rest"),
+    [
+        (of_five(running=5), None),
+        (of_five(running=3, events=REFUSED), f"3 pods of it run{{}}; 2 are refused: {USED_UP}"),
+        (
+            of_five(a_pod(name="w"), running=4, nodes=[FULL_NODE]),
+            f"4 pods of it run{{}}; 1 waits: {SHORT}",
+        ),
+        (
+            of_five(
+                a_pod(name="w"),
+                a_pod(name="x"),
+                a_pod(name="y", on="n", waiting=("InvalidImageName", "bad")),
+                running=1,
+                events=REFUSED,
+                nodes=[FULL_NODE],
+            ),
+            (
+                f"1 pod of it runs{{}}; 2 wait: {SHORT}; 1 is stuck: image img:1 cannot be pulled:"
+                f" bad; 1 is refused: {USED_UP}"
+            ),
+        ),
+        (
+            evidence(
+                a_job(parallelism=3, completions=5),
+                [a_pod(on="n", name=f"r{number}", running=True) for number in range(3)],
+                REFUSED,
+            ),
+            None,
+        ),
+    ],
+    ids=["all", "refused", "waits", "all kinds", "as many as may be"],
+)
+def test_why_the_rest_of_a_running_job_does_not_run(found: Evidence, rest: str | None) -> None:
+    why = diagnose(found)
+    since = " since 2026-01-02T00:00:00Z"
+    assert why.kind == "running"
+    assert why.sentence == (rest.format(since) if rest else f"it runs on n{since}")
+    assert rest_of_running(found) == (rest is not None)
+    assert any("refused 3 times" in line for line in why.evidence) == ("refused" in (rest or ""))
+
+
+def test_a_refusal_after_which_pods_were_made_is_over() -> None:
+    early = [an_event("FailedCreate", QUOTA.format(hard=8), "j", second=0)]
+    pods = [a_pod(on="n", name=name, running=True) for name in "ab"]
+    late = [replace(pod, metadata=replace(pod.metadata, creation_timestamp=LATER)) for pod in pods]
+    assert diagnose(evidence(a_job(parallelism=3, completions=3), late, early)).sentence == (
+        "it runs on n since 2026-01-02T00:00:00Z"
+    )
 
 
 def test_what_kueue_tells() -> None:
