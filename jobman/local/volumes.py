@@ -154,22 +154,29 @@ def _missing(source: Object, message: str) -> dict[str, bytes]:
 
 def _put(path: Path, content: bytes, mode: int) -> None:
     """Written aside and renamed: a running container sees the old or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_directories(path.parent)
     aside = path.with_name(f".{path.name}.new")
     aside.write_bytes(content)
     aside.chmod(mode)
     aside.replace(path)
 
 
+def _make_directories(path: Path, mode: int = 0o755) -> None:
+    """The directory, and those missing above it, with this mode whatever the daemon's umask is."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for directory in reversed(missing):
+        directory.mkdir()
+        directory.chmod(mode)
+
+
 def _host_path(source: Object) -> Path:
     path, kind = Path(source["path"]), str(source.get("type", ""))
-    if kind == "DirectoryOrCreate":
-        path.mkdir(parents=True, exist_ok=True)
-    elif kind == "FileOrCreate":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(exist_ok=True)
-    elif kind == "" and not path.exists():
-        path.mkdir(parents=True)
+    if kind in ("", "DirectoryOrCreate"):
+        _make_directories(path)
+    elif kind == "FileOrCreate" and not path.exists():
+        _make_directories(path.parent)
+        path.touch()
+        path.chmod(0o644)
     test = _HOST_PATH_TESTS.get(kind.removesuffix("OrCreate"))
     if test is not None and not (path.exists() and test(path.stat().st_mode)):
         raise ContainerConfigError(
@@ -230,5 +237,4 @@ def _sub_path(mount: Object, variables: Mapping[str, str]) -> str:
 def _make_sub_path(source: Path, volume: Path) -> None:
     if not source.resolve().is_relative_to(volume.resolve()):
         raise ContainerConfigError(f"failed to prepare subPath for volumeMount: {source} leaves it")
-    if not source.exists():
-        source.mkdir(parents=True)
+    _make_directories(source, stat.S_IMODE(volume.stat().st_mode))

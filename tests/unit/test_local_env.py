@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,44 @@ def test_volumes(tmp_path: Path) -> None:
     assert made(tmp_path, hostPath={"path": str(tmp_path / "h")}) == tmp_path / "h"
     claimed = made(tmp_path, persistentVolumeClaim={"claimName": "mine"})
     assert claimed == tmp_path / "claims" / "claim-uid"
+
+
+@pytest.fixture
+def daemons_umask() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> str:
+    return oct(path.stat().st_mode & 0o777)
+
+
+@pytest.mark.usefixtures("daemons_umask")
+@pytest.mark.parametrize(
+    ("kind", "wanted"), [("DirectoryOrCreate", "0o755"), ("", "0o755"), ("FileOrCreate", "0o644")]
+)
+def test_what_is_made_on_the_host_can_be_read_by_all(
+    tmp_path: Path, kind: str, wanted: str
+) -> None:
+    place = made(tmp_path, hostPath={"path": str(tmp_path / "a/b"), "type": kind})
+    assert (mode(tmp_path / "a"), mode(place)) == ("0o755", wanted)
+    place.chmod(0o700)
+    again = made(tmp_path, hostPath={"path": str(place), "type": kind})
+    assert mode(again) == "0o700"
+
+
+@pytest.mark.usefixtures("daemons_umask")
+def test_directories_within_volumes_can_be_read_by_all(tmp_path: Path) -> None:
+    source = {"name": "c", "items": [{"key": "k", "path": "dir/two/file"}]}
+    given = {"configMap": source, "projected": {"sources": [{"configMap": source}]}}
+    for kind, volume in given.items():
+        place = made(tmp_path / kind, **{kind: volume})
+        assert [mode(place / each) for each in ("dir", "dir/two")] == ["0o755", "0o755"]
+    shared = made(tmp_path, emptyDir={})
+    mount = {"name": "v", "mountPath": "/x", "subPath": "sub/path"}
+    volumes.mounts({"volumeMounts": [mount]}, {"v": shared}, {})
+    assert mode(shared / "sub/path") == mode(shared) == "0o777"
 
 
 @pytest.mark.parametrize(
