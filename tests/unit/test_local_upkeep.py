@@ -306,3 +306,28 @@ def test_trouble_that_ends_evicts_nobody(nodes: Nodes) -> None:
     nodes.ready("True")
     nodes.settle(1000)
     assert "deletionTimestamp" not in pods(nodes)[0]["metadata"]
+
+
+def test_a_pod_stands_a_taint_from_when_they_meet(nodes: Nodes) -> None:
+    """As `kubectl taint` sets it: nobody has written down since when it is there."""
+    taint = {"key": "mine", "value": "v", "effect": "NoExecute"}
+    bounded = {"key": "mine", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 10}
+
+    def going() -> dict[str, bool]:
+        return {p["metadata"]["name"]: "deletionTimestamp" in p["metadata"] for p in pods(nodes)}
+
+    nodes.put("early", tolerations=[bounded])
+    nodes.settle()
+    nodes.set(lambda n: n["spec"].update(taints=[taint]))
+    nodes.settle(9)
+    nodes.set(lambda n: n["spec"].update(taints=[]))
+    nodes.settle(0.5)
+    nodes.set(lambda n: n["spec"].update(taints=[taint]))
+    nodes.settle(6)
+    nodes.put("late", tolerations=[bounded])
+    nodes.settle()
+    assert going() == {"early": False, "late": False}
+    nodes.settle(4)
+    assert going() == {"early": True, "late": False}
+    nodes.settle(6)
+    assert going() == {"early": True, "late": True}

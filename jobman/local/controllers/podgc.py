@@ -5,8 +5,8 @@ And pods leave nodes whose NoExecute taints they do not tolerate, or no longer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +22,10 @@ from jobman.local.pod_phase import has_ended
 from jobman.local.stored import Change, Key, Record
 
 Object = dict[str, Any]
+
+# A pod (its uid) and a taint (its key and value); when they were first seen together.
+_Meeting = tuple[str, str, str]
+_Meetings = dict[_Meeting, datetime]
 
 # As in Kubernetes: a node that comes back soon finds its pods.
 QUARANTINE_S = 40.0
@@ -50,11 +54,13 @@ class PodsOnNodes(Controller[str]):
         self._recorder = EventRecorder(registry, "taint-eviction-controller", clock=self.clock)
         self._pods: dict[str, set[Key]] = {}
         self._gone_since: dict[str, datetime] = {}
+        self._met_at: dict[str, _Meetings] = {}
 
     def begin(self) -> None:
-        """Nodes that are missing are missing from now on."""
+        """Nodes that are missing are missing from now on, and taints are met now."""
         self._pods.clear()
         self._gone_since.clear()
+        self._met_at.clear()
         super().begin()
 
     def keys_of(self, change: Change) -> list[str]:
@@ -79,6 +85,7 @@ class PodsOnNodes(Controller[str]):
         """Deal with the node's pods, or say when to."""
         node = self.registry.store.get(Key("nodes", "", key))
         if node is None:
+            self._met_at.pop(key, None)
             return self._collect(key)
         self._gone_since.pop(key, None)
         return self._evict(key, node)
@@ -101,10 +108,13 @@ class PodsOnNodes(Controller[str]):
         """Delete the pods that do not tolerate the node's taints; when the next one is due."""
         spec = node.object().get("spec", {})
         taints = [t for t in spec.get("taints", []) if t.get("effect") == "NoExecute"]
+        records = self._records(name) if taints else []
+        met_at, now = self._meet(name, records, taints), self.clock.now()
         waits = []
-        for record in self._records(name) if taints else []:
+        for record in records:
             pod = record.object()
-            left_s = _tolerated_for_s(pod, taints, self.clock.now())
+            stood_s = [(now - met_at[_meeting(record, t)]).total_seconds() for t in taints]
+            left_s = _tolerated_for_s(pod, taints, stood_s)
             if left_s is None or "deletionTimestamp" in pod["metadata"]:
                 continue
             if left_s > 0:
@@ -112,6 +122,15 @@ class PodsOnNodes(Controller[str]):
             else:
                 self._evict_pod(record, pod)
         return min(waits, default=None)
+
+    def _meet(self, name: str, records: list[Record], taints: list[Object]) -> _Meetings:
+        """Since when the node's pods and taints are together; what has gone is forgotten."""
+        known, now = self._met_at.pop(name, {}), self.clock.now()
+        meetings = [_meeting(record, taint) for record in records for taint in taints]
+        found = {meeting: known.get(meeting, now) for meeting in meetings}
+        if found:
+            self._met_at[name] = found
+        return found
 
     def _evict_pod(self, record: Record, pod: Object) -> None:
         now = self.clock.now()
@@ -147,24 +166,34 @@ def _stays(change: Change) -> bool:
 
 
 def _concerns_pods(change: Change) -> bool:
-    return change.type != "MODIFIED" or b'"NoExecute"' in change.record.body
+    if change.type != "MODIFIED" or b'"NoExecute"' in change.record.body:
+        return True
+    return change.previous is not None and b'"NoExecute"' in change.previous.body
 
 
-def _tolerated_for_s(pod: Object, taints: list[Object], now: datetime) -> float | None:
-    """For how many more seconds a pod stands its node's taints; None: for ever."""
-    left = [_stands_s(pod, taint, now) for taint in taints]
-    return min((each for each in left if each is not None), default=None)
+def _meeting(record: Record, taint: Object) -> _Meeting:
+    return record.uid, taint["key"], taint.get("value", "")
 
 
-def _stands_s(pod: Object, taint: Object, now: datetime) -> float | None:
+def _tolerated_for_s(pod: Object, taints: list[Object], stood_s: Sequence[float]) -> float | None:
+    """For how many more seconds a pod stands its node's taints; None: for ever.
+
+    `stood_s`: for how many it has stood each of them already.
+    """
+    left = [
+        bound_s - already_s
+        for taint, already_s in zip(taints, stood_s, strict=True)
+        if (bound_s := _stands_s(pod, taint)) is not None
+    ]
+    return min(left, default=None)
+
+
+def _stands_s(pod: Object, taint: Object) -> float | None:
+    """How many seconds a pod stands a taint."""
     matching = [t for t in pod["spec"].get("tolerations", []) if tolerated_by(t, taint)]
     if not matching:
         return 0.0
-    bounds = [t["tolerationSeconds"] for t in matching if "tolerationSeconds" in t]
-    if not bounds:
-        return None
-    since = datetime.fromisoformat(taint["timeAdded"]) if "timeAdded" in taint else now
-    return (since + timedelta(seconds=min(bounds)) - now).total_seconds()
+    return min((t["tolerationSeconds"] for t in matching if "tolerationSeconds" in t), default=None)
 
 
 def _fail(pod: Object, now: datetime) -> None:
