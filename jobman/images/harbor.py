@@ -65,23 +65,27 @@ class Harbor:
 
     def get(self, name: str) -> Image | None:
         """The image `name` with labels and scan summaries; None where there is none."""
+        repository = self._repository(name)
+        if repository is None:
+            return None
+        return image(self.host, repository, self._artifacts(name, TAGGED_IMAGES, WITH_SCANS))
+
+    def _repository(self, name: str) -> HarborRepository | None:
         full = f"{self.project}/{name}"
         query: Params = {"q": f"name={full}", "page": 1, "page_size": 2}
         found = self._decode(self._transport.get(self._path(), query), HarborRepository)
         # Harbor ignores query keys that it does not know: look again here.
-        repository = next((r for r in found if r.name == full), None)
-        if repository is None:
-            return None
-        return image(self.host, repository, self._artifacts(name, TAGGED_IMAGES, WITH_SCANS))
+        return next((r for r in found if r.name == full), None)
 
     def tag(self, name: str, tag: str) -> Tag | None:
         """The tag of an image; None where the image or the tag is not there."""
         found = tags_of(self._artifacts(name, f"tags={tag}"))
         return next((t for t in found if t.name == tag), None)
 
-    def tags(self, name: str) -> list[Tag]:
-        """The tags of an image, newest first; none where there is no such image."""
-        return tags_of(self._artifacts(name, TAGGED_IMAGES))
+    def tags(self, name: str) -> list[Tag] | None:
+        """The tags of an image, newest first; None where there is no such image."""
+        found = tags_of(self._artifacts(name, TAGGED_IMAGES))
+        return found if found or self._repository(name) is not None else None
 
     def _path(self, *rest: str) -> str:
         return "/".join((f"/projects/{quote(self.project, safe='')}/repositories", *rest))

@@ -69,8 +69,8 @@ class Project:
             self._cache.note(f"{name}:{tag}")
         return found
 
-    def tags(self, name: str) -> list[Tag]:
-        """The tags of an image, newest first."""
+    def tags(self, name: str) -> list[Tag] | None:
+        """The tags of an image, newest first; None where there is no such image."""
         return self._harbor.tags(name)
 
 

@@ -37,8 +37,8 @@ class Registry(Protocol):
     def tag(self, name: str, tag: str) -> Tag | None:
         """One tag of one image, or None."""
 
-    def tags(self, name: str) -> list[Tag]:
-        """The tags of an image, newest first; none where there is no such image."""
+    def tags(self, name: str) -> list[Tag] | None:
+        """The tags of an image, newest first; None where there is no such image."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,11 @@ class _Look:
             tags = self.registry.tags(self.name)
         except JobmanError as error:
             return self._kept(error, notes)
-        if tags and self.tag is not None:
+        if tags is None:
+            return None
+        if self.tag is not None:
             raise _no_such_tag(self.reference, self.here, self.tag, tags)
-        return self.here if tags else None
+        return self.here
 
     def _kept(self, error: JobmanError, notes: list[str]) -> Reference:
         if self.known(max_age_s=None):

@@ -63,6 +63,18 @@ def test_a_tag_that_is_not_there(harbor: Any, tmp_path: Path) -> None:
     assert "ml/pytorch:2.7-cuda12" in raised.value.hint
 
 
+@pytest.mark.parametrize("asked", ["empty", "empty:1", "batch/empty"])
+def test_an_image_without_any_tag(harbor: Any, tmp_path: Path, asked: str) -> None:
+    with pytest.raises(NotFoundError, match=r"/batch/empty has no tag '(latest|1)'; it has none"):
+        resolve(Reference.parse(asked), [project(harbor, tmp_path)], FRESH_S)
+
+
+def test_a_digest_of_an_image_without_any_tag(harbor: Any, tmp_path: Path) -> None:
+    digest = f"sha256:{'a' * 64}"
+    found = resolve(Reference.parse(f"empty@{digest}"), [project(harbor, tmp_path)], FRESH_S)
+    assert str(found.reference) == f"{harbor.host}/batch/empty@{digest}"
+
+
 def test_no_tag_means_latest(harbor: Any, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no tag was given, so 'latest' is meant"):
         resolve(Reference.parse("ubuntu_python_tensorflow"), [project(harbor, tmp_path)], FRESH_S)

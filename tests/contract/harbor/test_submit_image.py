@@ -84,6 +84,9 @@ def test_a_tag_that_is_not_there(submit: Submit, harbor: StandIn) -> None:
     done = submit("-i", "ml/pytorch:nope")
     assert (done.code, done.out) == (3, "")
     assert "has no tag 'nope'; it has latest, 2.7-cuda12, 2.6-multi" in done.talk
+    done = submit("-i", "empty")
+    assert (done.code, done.out) == (3, "")
+    assert "has no tag 'latest'; it has none" in done.talk
     unchecked = submit("-i", "ml/pytorch:nope", "--no-image-check")
     assert image_and_secrets(unchecked)[0] == f"{harbor.host}/batch/ml/pytorch:nope"
 
