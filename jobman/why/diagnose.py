@@ -7,12 +7,14 @@ rest does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from jobman.jobs.pods import LONG_AGO, PodView, last_seen, mount_trouble
 from jobman.jobs.quota import can_never_be_created
-from jobman.kube.objects import Event, Pod
+from jobman.kube import labels
+from jobman.kube.objects import Event, Job, Pod
 from jobman.queue.rules import Wanted
 from jobman.values.duration import format_rfc3339
 from jobman.values.enums import State
@@ -138,7 +140,9 @@ def _if_released(found: Evidence) -> tuple[str, ...]:
         return ()
     template = found.job.spec.template.spec
     wanted = Wanted.of(template, tolerations_final=found.tolerations_final)
-    judged = scheduling.diagnose(wanted, found.nodes, flavors=found.flavors)
+    judged = scheduling.diagnose(
+        wanted, found.nodes, flavors=found.flavors, flavor=_flavor_of(found.job)
+    )
     if judged.kind == scheduling.FITS:
         return ("released now it would fit",)
     return (f"released now: {judged.sentence}",)
@@ -215,10 +219,15 @@ def _without_node(found: Evidence, pod: Pod) -> Diagnosis:
             others=found.others,
             since=pod.metadata.creation_timestamp,
             flavors=found.flavors,
+            flavor=_flavor_of(found.job),
             said=said.scheduler(message),
         )
         return replace(judged, evidence=(*judged.evidence, *said_so))
     return _by_message(pod, message)
+
+
+def _flavor_of(job: Job) -> Mapping[str, Any] | None:
+    return labels.flavor_spec(job.metadata.annotations)
 
 
 def unscheduled(pod: Pod) -> Diagnosis | None:

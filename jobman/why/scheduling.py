@@ -10,20 +10,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from jobman.config.flavors import Flavor, is_gpu
 from jobman.queue import amounts
 from jobman.queue.amounts import UNIT
-from jobman.queue.flavors import wanted as flavor_wanted
 from jobman.queue.nodes import NodeView
 from jobman.queue.rules import Kind, Obstacle, Wanted, against, shortages, why_not
-from jobman.why import words
+from jobman.why import other_flavors, words
 from jobman.why.diagnosis import Diagnosis
+from jobman.why.other_flavors import own_rules
 from jobman.why.said import Scheduler
 
 BUSY, FRAGMENTED, NEVER, RULES, FITS = "busy", "fragmented", "never-fits", "node-rules", "fits-now"
 REFUSES = "scheduler"
-_SUGGESTED = 3
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,13 @@ def diagnose(
     others: Iterable[Waiting] = (),
     since: datetime | None = None,
     flavors: Sequence[Flavor] = (),
+    flavor: Mapping[str, Any] | None = None,
     said: Scheduler | None = None,
 ) -> Diagnosis:
     """Why a pod that wants this is on no node.
 
-    `others` wait too, `since` is when it came, `said` is what the scheduler says of it.
+    `others` wait too, `since` is when it came, `flavor` is its own as it was submitted, `flavors`
+    are others that may be tried, `said` is what the scheduler says of it.
     """
     if not nodes:
         return Diagnosis(RULES, "the cluster has no node")
@@ -63,7 +65,8 @@ def diagnose(
     else:
         found = _never(wanted, nodes)
         lines = [*found.evidence, *(_rules(wanted, nodes) if found.kind == NEVER else ())]
-    ways = (*found.suggestions, *_smaller(wanted, nodes), *_flavors(wanted, nodes, flavors))
+    others_fit = other_flavors.fitting(own_rules(wanted, flavor or {}), nodes, flavors)
+    ways = (*found.suggestions, *_smaller(wanted, nodes), *others_fit)
     return replace(found, evidence=tuple(lines), suggestions=ways)
 
 
@@ -306,23 +309,3 @@ def _smaller_text(wanted: Wanted, cut: _Cut) -> str:
         for name, left in cut.left.items()
     ]
     return f"with {' and '.join(changes)} it fits now on {words.node(cut.node)}"
-
-
-def _flavors(wanted: Wanted, nodes: Sequence[NodeView], flavors: Sequence[Flavor]) -> list[str]:
-    """Flavors of the same kind (with GPUs, or without) that fit now; the biggest first."""
-    has_gpus = any(is_gpu(name) for name in wanted.amounts)
-    found = []
-    for flavor in flavors:
-        if flavor.resources is None or bool(flavor.gpu_count) != has_gpus:
-            continue
-        of_it = flavor_wanted(flavor)
-        if of_it.amounts == wanted.amounts:
-            continue
-        taking = [node.name for node in nodes if not why_not(of_it, node)]
-        if taking:
-            found.append((flavor.gpu_count, of_it.amounts.get("cpu", 0), flavor.name, taking))
-    found.sort(reverse=True)
-    return [
-        f"flavor {name} fits now on {words.nodes(taking)}"
-        for _, _, name, taking in found[:_SUGGESTED]
-    ]

@@ -14,7 +14,7 @@ from jobman.kube.objects import Taint, Toleration
 from jobman.queue import amounts
 from jobman.queue.nodes import NodeView
 from jobman.queue.rules import Wanted, why_not
-from jobman.why import scheduling
+from jobman.why import scheduling, words
 from jobman.why.scheduling import Waiting
 
 GPU = "nvidia.com/gpu"
@@ -126,6 +126,65 @@ def test_the_smallest_change_and_other_flavors() -> None:
         "with 2 nvidia.com/gpu instead of 4 nvidia.com/gpu it fits now on gpu-07",
         "flavor small fits now on gpu-07",
     )
+
+
+BIG = {
+    "name": "big",
+    "resources": {"requests": {GPU: "8"}},
+    "nodeSelector": {"gpu": "a100"},
+    "tolerations": [{"key": "big", "operator": "Exists"}],
+}
+FOR_BIG = Toleration(key="big", operator="Exists")
+FOR_TEAM = Toleration(key="team", operator="Exists")
+TEAM = Taint(key="team", effect="NoSchedule")
+ONLY_C = ({"matchExpressions": [{"key": "zone", "operator": "In", "values": ["c"]}]},)
+
+
+@pytest.mark.parametrize(
+    ("rules", "flavor", "suggestions"),
+    [
+        pytest.param({}, {}, ["a", "v100"], id="none of its own"),
+        pytest.param({"node_selector": {"zone": "no"}}, {}, [], id="its label"),
+        pytest.param({"node_selector": {"zone": "c"}}, {}, [], id="its label, on a tainted node"),
+        pytest.param(
+            {"node_selector": {"zone": "c"}, "tolerations": (FOR_TEAM,)},
+            {},
+            ["c"],
+            id="its toleration",
+        ),
+        pytest.param({"affinity": ONLY_C}, {}, [], id="its affinity"),
+        pytest.param(
+            {"node_selector": {"gpu": "a100"}, "tolerations": (FOR_BIG,)},
+            BIG,
+            ["a", "v100"],
+            id="what its flavor brought is not its own",
+        ),
+        pytest.param(
+            {"node_selector": {"gpu": "a100", "zone": "no"}, "tolerations": (FOR_BIG,)},
+            BIG,
+            [],
+            id="its flavor's, and its own",
+        ),
+        pytest.param({"node_selector": {"gpu": "a100"}}, {}, ["a"], id="its kind of GPU"),
+        pytest.param(
+            {}, {"nodeSelector": 1, "tolerations": [3]}, ["a", "v100"], id="no flavor at all"
+        ),
+    ],
+)
+def test_a_job_keeps_its_own_rules_when_another_flavor_is_tried(
+    rules: dict[str, Any], flavor: dict[str, Any], suggestions: list[str]
+) -> None:
+    there = [
+        node("a", used={GPU: "6"}, labels={"gpu": "a100"}),
+        node("v100", used={GPU: "6"}, labels={"gpu": "v100"}),
+        node("c", used={GPU: "6"}, labels={"zone": "c"}, taints=(TEAM,)),
+    ]
+    small = Flavor.model_validate({"name": "small", "resources": {"requests": {GPU: "1"}}})
+    asked = wanted({GPU: "8"}, **rules)
+    found = scheduling.diagnose(asked, there, flavors=[small], flavor=flavor)
+    taking = words.nodes(suggestions) if suggestions else ""
+    told = [line for line in found.suggestions if line.startswith("flavor")]
+    assert told == ([f"flavor small fits now on {taking}"] if taking else [])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from jobman.config.flavors import Flavor
 from jobman.jobs import state
 from jobman.kube import decode
 from jobman.kube.objects import Event, Job, Pod, Taint
@@ -307,6 +308,17 @@ def test_each_kind(found: Evidence, kind: str, text: str) -> None:
     assert why.kind == kind
     assert text in why.sentence
     assert why.unseen == found.unseen
+
+
+def test_the_node_labels_of_its_flavor_go_with_it_when_another_is_tried() -> None:
+    job = a_job()
+    notes = {"jobman/flavor-spec": '{"name": "two", "nodeSelector": {"gpu": "a100"}}'}
+    job = replace(job, metadata=replace(job.metadata, annotations=notes))
+    one = Flavor.model_validate({"name": "one", "resources": {"requests": {GPU: "1"}}})
+    pod = a_pod(spec={"nodeSelector": {"gpu": "a100"}})
+    free = replace(FULL_NODE, used={})
+    why = diagnose(evidence(job, [pod], nodes=[free], flavors=[one]))
+    assert why.suggestions == ("flavor one fits now on a",)
 
 
 def of_five(*others: Pod, running: int, events: Sequence[Event] = (), **more: Any) -> Evidence:
