@@ -251,13 +251,13 @@ def _condition(
 ) -> Object:
     holds, reason, message = found
     value = "True" if holds else "False"
-    since = before["lastTransitionTime"] if before and before["status"] == value else now
+    told_at = before.get("lastTransitionTime") if before and before["status"] == value else None
     told: Object = {
         "type": kind,
         "observedGeneration": generation,
         "status": value,
         "lastProbeTime": None,
-        "lastTransitionTime": since,
+        "lastTransitionTime": told_at or now,
     }
     if reason:
         told["reason"] = reason

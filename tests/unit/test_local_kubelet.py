@@ -230,6 +230,14 @@ def test_readiness_gates(gates: list[str], told: dict[str, str], message: str | 
     assert found["Ready"].get("reason") == (message and "ReadinessGatesNotReady")
 
 
+def test_a_condition_that_somebody_wrote_without_a_time_gets_one() -> None:
+    written = {"conditions": [{"type": "Ready", "status": "True"}]}
+    pod = {"metadata": {}, "spec": {}, "status": written}
+    view = PodView((ContainerView("main", {}, {"running": {}}),))
+    found = {c["type"]: c for c in podstatus.status(pod, view, "now")["conditions"]}
+    assert found["Ready"]["lastTransitionTime"] == "now"
+
+
 def test_a_readiness_gate_is_opened_by_a_patch_of_the_status(tmp_path: Path) -> None:
     def is_ready(pod: dict[str, Any]) -> dict[str, bool]:
         conditions = pod["status"].get("conditions", [])
