@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from jobman.errors import JobmanError, NotFoundError, OwnershipError, UnfitError, UsageError
 from jobman.values import names
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from jobman.cli.named import Asked
     from jobman.kube.objects import Job
     from jobman.map.presence import Presence
+
+T = TypeVar("T")
 
 AT_ONCE = 8
 SHOWN = 20
@@ -213,19 +216,30 @@ def side_by_side(
     `act` returns that line; an empty one is not written. Problems are said when all is done, with
     a summary after those of some jobs ("2 of 5 were not {failed}; the others were"). `of_run` is
     done to each run of `jobman map`; by default that is a mistake of the user's. Ctrl-C begins
-    no more of them; a second one ends jobman at once.
+    no more of them, and what has begun is told as ever; a second one ends jobman at once.
     """
     acts = _acts(found, act, of_run)
     pool = ThreadPoolExecutor(min(AT_ONCE, len(acts)) or 1)
+    begun = deque(pool.submit(each) for each in acts)
     try:
-        problems = said(app, pool.map(lambda done: done(), acts))
+        problems = said(app, _results(begun))
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         app.say("interrupted; what has begun is finished first (Ctrl-C again leaves it)")
+        pool.shutdown(cancel_futures=True)
+        _say(app, said(app, _results(begun)), told=set())
         raise
     finally:
         pool.shutdown(cancel_futures=True)
     _conclude(app, found, problems, failed)
+
+
+def _results(begun: deque[Future[T]]) -> Iterator[T]:
+    """Of what was not given up; each is taken off when it is there."""
+    while begun:
+        results = [] if begun[0].cancelled() else [begun[0].result()]
+        begun.popleft()
+        yield from results
 
 
 def _conclude(app: AppContext, found: Chosen, problems: Sequence[JobmanError], failed: str) -> None:

@@ -128,13 +128,14 @@ def load(
             merged.put_over(layer.values, name)
     problems = [problem for _, layer in layers for problem in layer.problems]
     problems = problems or files.check(merged.value, whole=True)
+    warnings = [warning for _, layer in layers for warning in layer.warnings]
     if problems:
-        raise refused(problems)
+        raise refused([*problems, *(f"warning: {warning}" for warning in warnings)])
     values = Settings.model_validate(merged.value, context=WHOLE)
     return LoadedSettings(
         values=_without_hidden(values),
         provenance=merged.origin,
-        warnings=tuple(warning for _, layer in layers for warning in layer.warnings),
+        warnings=tuple(warnings),
         layers=tuple(found),
         raw=merged.value,
     )

@@ -115,6 +115,16 @@ def test_cancel_of_what_does_not_end(jobman: Any) -> None:
     jobman("delete", name, "--grace", "0").ok()
 
 
+def test_what_an_interrupted_command_has_begun_is_told(jobman: Any) -> None:
+    ready = "echo line 1; while :; do sleep 0.1; done"
+    name = running(jobman, script=f"trap 'sleep 2; exit 0' TERM; {ready}")
+    cancelling = jobman.start("cancel", name)
+    cancelling.wait_for(b"waiting for processes to end\n")
+    cancelling.interrupt()
+    assert cancelling.finish() == 130
+    assert bytes(cancelling.out) == f"{name} cancelled\n".encode()
+
+
 def test_cancel_says_what_it_did_for_each(jobman: Any) -> None:
     good = jobman.submit("--wait", "--", "true")
     held = jobman.submit("--hold", "--", "true")

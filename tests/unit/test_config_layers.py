@@ -310,6 +310,8 @@ def test_unknown_keys_are_warnings(places: Places) -> None:
         f"{path}: harborProjects[0].tokn: unknown key; did you mean 'token'?",
     )
     assert "namespac" not in loaded.raw
+    places.write("directory", {"job": {"resources": {"default": 3}}})
+    assert [f"warning: {told}" for told in loaded.warnings] == places.problems()[-4:]
 
 
 def test_unknown_keys_may_be_nested_deeply(places: Places) -> None:
