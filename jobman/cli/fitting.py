@@ -93,7 +93,9 @@ def say_start(app: AppContext, job: Submitted) -> None:
 
 
 def _verdict(app: AppContext, job: Submitted) -> str:
-    """What the scheduler, or who refuses the job's pods, says of it; else what is known."""
+    """What the nodes tell, the scheduler, or who refuses the job's pods; else what is known."""
+    from jobman.cli.waiting_line import PAGES_READ
+    from jobman.cli.why import gathered
     from jobman.errors import WaitTimeoutError
     from jobman.jobs.observe import Observation, Timeout
     from jobman.queue.sources import REFUSALS
@@ -111,4 +113,7 @@ def _verdict(app: AppContext, job: Submitted) -> str:
         while not start.is_known(found()):
             seen.receive(timeout)
             seen.require_existing()
+    if any(not pod.spec.node_name for pod in seen.pods.values()):
+        with suppress(JobmanError):
+            return start.line(gathered(app, job.name, job.namespace, most_pages=PAGES_READ))
     return start.line(replace(found(), queued=kueue.read(app.client, seen.job)))

@@ -158,7 +158,7 @@ def _of_pod(found: Evidence, view: PodView) -> Diagnosis:
     pod = next(pod for pod in found.pods if pod.metadata.name == view.name)
     if pod.spec.node_name:
         return _on_its_node(found, pod, view)
-    return _without_node(found, pod)
+    return without_node(found, pod)
 
 
 def _waits(pod: PodView) -> bool:
@@ -196,7 +196,8 @@ def refusal(events: Iterable[Event]) -> Diagnosis | None:
     return Diagnosis("quota", sentence, evidence, ways)
 
 
-def _without_node(found: Evidence, pod: Pod) -> Diagnosis:
+def without_node(found: Evidence, pod: Pod) -> Diagnosis:
+    """Why one of the job's pods is on no node: from the nodes, else as the scheduler says."""
     spec = pod.spec
     condition = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
     if condition is not None and condition.reason == "SchedulingGated":
@@ -247,15 +248,16 @@ def _by_message(pod: Pod, message: str) -> Diagnosis:
         return Diagnosis("unscheduled", message or "the scheduler has not got to it yet")
     wanted = Wanted.of(pod.spec)
     short = ", ".join(
-        f"{words.amount(name, wanted.amounts.get(name, 0))} on {words.count(count, 'node')}"
+        f"less than {words.amount(name, wanted.amounts.get(name, 0))} on"
+        f" {words.count(count, 'node')}"
         for name, count in found.insufficient.items()
     )
     if found.full:
         sentence = f"it would fit on {words.count(found.full, 'node')}, but they are busy"
-        told = f"{sentence} (short: {short})" if short else sentence
+        told = f"{sentence} (left: {short})" if short else sentence
         return Diagnosis(scheduling.BUSY, told, evidence)
     if found.insufficient:
-        sentence = f"no node that may take it has enough: {short}"
+        sentence = f"no node that may take it has enough left: {short}"
         return Diagnosis("insufficient", sentence, evidence)
     kinds = (
         (found.selector, "do not match its node labels or affinity"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from jobman.jobs.manifest import QUEUE_LABEL
 from jobman.kube.objects import Job
 from jobman.values.enums import State
-from jobman.why.diagnose import diagnose, refusal, unscheduled
+from jobman.why.diagnose import diagnose, refusal, unscheduled, without_node
 from jobman.why.evidence import Evidence
 
 
@@ -31,7 +31,7 @@ def line(found: Evidence) -> str:
     if nodes:
         return f"{name} starts now on {nodes[-1]}"
     waits = "cannot start" if view.state is State.STUCK else "waits"
-    return f"{name} {waits}: {next(_reasons(found), diagnose(found).sentence)}"
+    return f"{name} {waits}: {diagnose(found).sentence}"
 
 
 def _at_once(job: Job) -> int:
@@ -41,18 +41,11 @@ def _at_once(job: Job) -> int:
     return wanted if spec.completions is None else min(wanted, spec.completions)
 
 
-def _reasons(found: Evidence) -> Iterator[str]:
-    """What the scheduler says of the pods."""
-    for pod in found.pods:
-        if not pod.spec.node_name and (said := unscheduled(pod)) is not None:
-            yield said.sentence
-
-
 def _parts(found: Evidence, placed: int) -> Iterator[str]:
     """Of a job of several pods: how many start, and what the others wait for."""
     total, at_once = found.view.completions, _at_once(found.job)
-    reasons = [*_reasons(found)]
-    silent = len(found.pods) - placed - len(reasons)
+    waiting = [pod for pod in found.pods if not pod.spec.node_name and unscheduled(pod)]
+    silent = len(found.pods) - placed - len(waiting)
     missing = max(at_once - len(found.pods), 0)
     refused = refusal(found.events)
     yield f"{'all' if placed == total else f'{placed} of'} {total} pods start now"
@@ -64,5 +57,5 @@ def _parts(found: Evidence, placed: int) -> Iterator[str]:
         yield f"{missing} not made yet"
     if missing and refused is not None:
         yield f"{missing} refused: {refused.sentence}"
-    if reasons:
-        yield f"{len(reasons)} wait: {reasons[0]}"
+    if waiting:
+        yield f"{len(waiting)} wait: {without_node(found, waiting[0]).sentence}"

@@ -17,7 +17,8 @@ import typer
 import yaml
 from plugins.command_line import Done, Run
 from plugins.job_world import BATCH, CORE, JobWorld, a_pod, creating, exited, running, stuck
-from plugins.queue_world import FORBIDDEN
+from plugins.queue_world import FORBIDDEN, JOBS, NODES, PODS, listed, machine
+from plugins.queue_world import pod as a_pod_of_others
 from plugins.scripted_server import Asked, Reply
 
 from jobman.cli.app import application
@@ -483,6 +484,27 @@ def test_a_terminal_is_told_what_the_job_waits_for(submit: Submit, world: JobWor
     done = submit("-j", "x", "--", "x", terminal=True)
     assert (done.code, done.out) == (0, "x\n")
     assert "x cannot start: the cluster refuses its pods: " in done.talk
+
+
+def test_a_terminal_is_told_how_much_is_missing(submit: Submit, world: JobWorld) -> None:
+    def create(asked: Asked) -> Reply:
+        made = world.jobs.put({"status": {}} | asked.body)
+        pod = a_pod("x", phase="Pending", conditions=[unscheduled])
+        spec = asked.body["spec"]["template"]["spec"] | {"nodeName": ""}
+        world.pods.put(pod | {"spec": spec})
+        return Reply(201, made)
+
+    words = "0/1 nodes are available: 1 Insufficient memory."
+    unscheduled = {"type": "PodScheduled", "status": "False", "message": words}
+    node = machine("n1")
+    node["status"]["allocatable"] = {"cpu": "16", "pods": "110", "memory": "65436Mi"}
+    world.server.script("POST", BATCH, create)
+    world.server.script("GET", NODES, listed(node))
+    world.server.script("GET", JOBS, listed())
+    world.server.script("GET", PODS, listed(a_pod_of_others("y", "big", node="n1", memory="48Gi")))
+    done = submit("-j", "x", "--memory", "16Gi", "--", "x", terminal=True)
+    assert "x waits: it needs 16 GiB of memory; 15.9 GiB of memory are free on n1: " in done.talk
+    assert "100 MiB of memory are missing" in done.talk
 
 
 def test_what_may_not_be_read_is_not_told(submit: Submit, world: JobWorld) -> None:

@@ -172,4 +172,6 @@ def test_one_that_may_read_its_namespace_alone(app: App, big: JobWorld) -> None:
     piped = app(False)
     with WaitingLine(piped, "a", NAMESPACE, ONCE) as line:
         line.show(WAITS)
-        seen(piped).wait_for("job a: Pending: no node that may take it has enough: 4 cpu on 1 node")
+        seen(piped).wait_for(
+            "job a: Pending: no node that may take it has enough left: less than 4 cpu on 1 node"
+        )

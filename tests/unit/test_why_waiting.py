@@ -50,7 +50,10 @@ AFTER = " no new claims to deallocate, preemption: 0/5 nodes are available: "
                 " 2 No preemption victims found for incoming pod."
             ),
             "busy",
-            "it would fit on 2 nodes, but they are busy (short: 2 nvidia.com/gpu on 3 nodes)",
+            (
+                "it would fit on 2 nodes, but they are busy (left: less than 2 nvidia.com/gpu"
+                " on 3 nodes)"
+            ),
         ),
         (
             (
@@ -58,7 +61,7 @@ AFTER = " no new claims to deallocate, preemption: 0/5 nodes are available: "
                 "5 Preemption is not helpful for scheduling."
             ),
             "insufficient",
-            "no node that may take it has enough: 2 nvidia.com/gpu on 5 nodes",
+            "no node that may take it has enough left: less than 2 nvidia.com/gpu on 5 nodes",
         ),
         (
             (
