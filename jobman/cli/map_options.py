@@ -143,7 +143,7 @@ class MapOptions(PodOptions):
         bool,
         typer.Option(
             "--stream-logs",
-            help="Read the logs while the pods run: nothing is lost to rotation.",
+            help="Read the logs while the pods run: a rotation takes only what is not read yet.",
             rich_help_panel=LOGS,
         ),
     ] = False

@@ -57,7 +57,7 @@ def lack(
     """
     named = f"the log of pod {pod.metadata.name} is incomplete"
     if copy.gap:
-        return f"{named}: lines were lost while the connection was: the log was rotated meanwhile"
+        return f"{named}: lines were lost: the log was rotated before they were read"
     if not from_start:
         return ""
     guessed = not exact and lacks_head(pod, container, copy, previous=previous)

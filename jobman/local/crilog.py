@@ -3,7 +3,7 @@ r"""Writing a container's log: CRI's line format, appended to one file, rotated 
 Each line is `2026-01-02T03:04:05.123456789Z stdout F the line\n`; a piece that does not end its
 line has P for F. Standard library only: it runs inside the process that holds a container.
 """
-# ruff: noqa: PTH104, PTH123
+# ruff: noqa: PTH104, PTH110, PTH123
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import os
 import time
 
 MAX_PIECE = 16 * 1024
+DROPPED = ".dropped"
+"""Ends the name of the empty file that is there once the log's beginning is no longer kept."""
 STAMP_BYTES = 30
 PREFIX_BYTES = STAMP_BYTES + len(b" stdout F ")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.ENFILE, errno.EMFILE)
@@ -72,7 +74,8 @@ class LineEncoder:
 class LogWriter:
     """Appends to `path`; past `max_bytes` it becomes `path`.1, `.1` becomes `.2`, and so on.
 
-    There is no file before there is something to write; at most `max_files` are kept. A full disk
+    There is no file before there is something to write; at most `max_files` are kept, and `path`
+    with DROPPED tells that there were more. A full disk
     loses nothing: what could not be written stays in `pending`, and the owner stops reading until
     `flush` has made room.
     """
@@ -135,10 +138,16 @@ class LogWriter:
 
     def _rotate(self) -> None:
         os.close(self._fd)
+        if os.path.exists(self._numbered(self._max_files - 1)):
+            self._note_dropped()
         for number in range(self._max_files - 1, 0, -1):
             with contextlib.suppress(FileNotFoundError):
                 os.rename(self._numbered(number - 1), self._numbered(number))
         self._open()
+
+    def _note_dropped(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(os.open(self._path + DROPPED, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _numbered(self, number: int) -> str:
         return self._path if number == 0 else f"{self._path}.{number}"

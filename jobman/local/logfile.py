@@ -1,7 +1,9 @@
 """Reading a container's log: tail, since, timestamps, a limit of bytes, and following it.
 
 The file is CRI's (see crilog.py). Only the newest file is read: what was rotated away is gone for
-readers, as it is with a kubelet.
+readers, as it is with a kubelet. A follow goes through the rotated files too, as far as they are
+kept: a kubelet looks for long logs now and then, but here a fast one is rotated before a follow has
+begun.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobman.local import layout
+from jobman.local.api.agent import LinesLostError
 from jobman.local.crilog import PREFIX_BYTES, STAMP_BYTES, stamp
 from jobman.local.notify import DirectoryWatcher
 
@@ -30,6 +33,11 @@ class Wanted:
     since_ns: int | None = None
     timestamps: bool = False
     limit_bytes: int | None = None
+
+    @property
+    def rotated(self) -> bool:
+        """Whether rotated files are wanted too."""
+        return self.follow and self.tail is None
 
 
 class LineDecoder:
@@ -112,11 +120,14 @@ def _nth_newline_from_end(block: bytes, number: int) -> int:
 class _Reader:
     """One log file, which comes with the first output, and what of its last line is missing."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, from_oldest: bool) -> None:
         self._path = path
         self._file: BinaryIO | None = None
         self._rest = b""
-        self.reopen()
+        if from_oldest:
+            self.advance()
+        else:
+            self._open(path)
 
     def skip_to_tail(self, lines: int) -> None:
         if self._file is not None:
@@ -132,18 +143,56 @@ class _Reader:
         return []
 
     def rotated(self) -> bool:
-        """Whether a new file has come, or taken this one's place; then go on with that."""
+        """Whether a new file has come, or taken this one's place."""
         try:
             new = self._path.stat().st_ino
         except FileNotFoundError:
             return False
-        return self._file is None or new != os.fstat(self._file.fileno()).st_ino
+        return new != self._inode()
 
-    def reopen(self) -> None:
+    def advance(self) -> None:
+        """Go on with the next file, from none with the oldest, where there is one.
+
+        Raises LinesLostError when the present one is no longer kept, so that nobody knows the next.
+        """
+        mine = self._inode()
+        while True:
+            files = self._kept()
+            if self._kept() != files:
+                continue  # a rotation moves them while they are looked at
+            inodes = [inode for _, inode in files]
+            if not files or inodes[-1] == mine:
+                return
+            if mine is not None and mine not in inodes:
+                raise LinesLostError
+            after = 0 if mine is None else inodes.index(mine) + 1
+            if self._open(*files[after]):
+                return
+
+    def _inode(self) -> int | None:
+        return os.fstat(self._file.fileno()).st_ino if self._file is not None else None
+
+    def _kept(self) -> list[tuple[Path, int]]:
+        """The files of the log, oldest first, with their inodes."""
+        numbered = {}
+        rotated = self._path.parent.glob(f"{self._path.name}.[0-9]*")
+        for path in (self._path, *rotated):
+            with contextlib.suppress(FileNotFoundError):
+                numbered[int(path.suffix[1:] or 0)] = (path, path.stat().st_ino)
+        return [numbered[number] for number in sorted(numbered, reverse=True)]
+
+    def _open(self, path: Path, inode: int | None = None) -> bool:
+        """Read this file from now on; False where it is not there, or not that of `inode`."""
+        try:
+            file = path.open("rb", buffering=0)
+        except FileNotFoundError:
+            return False
+        if inode not in (None, os.fstat(file.fileno()).st_ino):
+            file.close()
+            return False
         self.close()
-        self._rest = b""
-        with contextlib.suppress(FileNotFoundError):
-            self._file = self._path.open("rb", buffering=0)
+        self._file, self._rest = file, b""
+        return True
 
     def close(self) -> None:
         if self._file is not None:
@@ -151,7 +200,10 @@ class _Reader:
 
 
 async def read(directory: Path, wanted: Wanted, watcher: DirectoryWatcher) -> AsyncIterator[bytes]:
-    """The log of the container of `directory`, in chunks; a follow ends with the container."""
+    """The log of the container of `directory`, in chunks; a follow ends with the container.
+
+    Raises LinesLostError when a follow lags so far behind that what comes next is gone.
+    """
     if not wanted.follow:
         for chunk in _now(directory, wanted):
             yield chunk
@@ -167,7 +219,7 @@ async def read(directory: Path, wanted: Wanted, watcher: DirectoryWatcher) -> As
                         yield out
                 if reader.rotated():
                     if not (lines := reader.lines()):
-                        reader.reopen()
+                        reader.advance()
                     elif out := decoder.decode(lines):
                         yield out
                     changed.set()
@@ -189,7 +241,7 @@ def _now(directory: Path, wanted: Wanted) -> Iterator[bytes]:
 
 
 def _open(directory: Path, wanted: Wanted) -> tuple[_Reader, LineDecoder]:
-    reader = _Reader(directory / layout.LOG)
+    reader = _Reader(directory / layout.LOG, from_oldest=wanted.rotated)
     if wanted.tail is not None:
         reader.skip_to_tail(wanted.tail)
     return reader, LineDecoder(wanted)

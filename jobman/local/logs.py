@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from jobman.local import layout, logfile
+from jobman.local import crilog, layout, logfile
 from jobman.local.api.agent import LogOptions
 from jobman.local.api.status import ApiError, bad_request
 from jobman.local.logfile import Wanted
@@ -74,10 +74,11 @@ async def read(
         yield chunk
 
 
-def lacks_head(directory: Path, pod: Object, container: str, *, previous: bool) -> bool:
-    """Whether the log was rotated, so that only the rest of it can be read."""
-    number = run_number(pod, container, previous=previous)
-    return (directory / layout.run_directory(container, number) / f"{layout.LOG}.1").exists()
+def lacks_head(directory: Path, pod: Object, container: str, options: LogOptions) -> bool:
+    """Whether the beginning of what is asked for was rotated away."""
+    number = run_number(pod, container, previous=options.previous)
+    sign = crilog.DROPPED if wanted(options).rotated else ".1"
+    return (directory / layout.run_directory(container, number) / f"{layout.LOG}{sign}").exists()
 
 
 def wanted(options: LogOptions) -> Wanted:

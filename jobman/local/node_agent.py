@@ -40,7 +40,7 @@ class MachineAgent:
         if pod["spec"].get("nodeName") != self._node_name:
             return False
         directory = self._state.pods / pod["metadata"]["uid"]
-        return logs.lacks_head(directory, pod, container, previous=options.previous)
+        return logs.lacks_head(directory, pod, container, options)
 
     async def exec(
         self, pod: Object, container: str, options: ExecOptions, channels: Channels

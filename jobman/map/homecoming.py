@@ -63,7 +63,7 @@ def save_what_is_known(ledger: Ledger, ended: Ended) -> Outcome:
 
 def _log(ledger: Ledger, ended: Ended) -> LogFile:
     if ended.follower is not None:
-        return ended.follower.stop()
+        return ended.follower.finish()
     return LogFile(ledger.partial(ended.item.index, ended.attempt))
 
 

@@ -16,6 +16,8 @@ from jobman.kube.objects import Pod
 
 RETRY_S = 2.0
 """How long a followed log that cannot be read is left alone."""
+QUIET_S = 2.0
+"""How long the rest of an ended pod's log may keep a follower waiting."""
 
 _TAIL_BYTES = 4096
 _LONGEST_LINE = 500
@@ -86,11 +88,22 @@ class Follower:
         self._pod = pod
         self._stream: LogStream | None = None
         self._over = threading.Event()
+        self._stopped = False
         self._thread = threading.Thread(target=self._read, daemon=True, name="log")
         self._thread.start()
 
+    def finish(self) -> LogFile:
+        """End it when it has read what there is; what it has not is left to `bring_home`."""
+        self._over.set()
+        before = -1
+        while self._thread.is_alive() and self.log.size > before:
+            before = self.log.size
+            self._thread.join(QUIET_S)
+        return self.stop()
+
     def stop(self) -> LogFile:
-        """End it; what it has not read is left to `bring_home`."""
+        """End it at once."""
+        self._stopped = True
         self._over.set()
         if self._stream is not None:
             self._stream.close()
@@ -99,12 +112,14 @@ class Follower:
 
     def _read(self) -> None:
         while not self._over.is_set():
+            before = self.log.size
             try:
                 self._connected()
             except ApiNotFoundError:
                 return
             except JobmanError:
-                pass
+                if self.log.size > before:
+                    continue  # cut off: the node may be rotating what comes next
             self._over.wait(RETRY_S)
 
     def _connected(self) -> None:
@@ -122,7 +137,8 @@ class Follower:
             **query,
         ) as stream:
             self._stream = stream
-            if self._over.is_set():
+            if self._stopped:
                 return
+            self.log.lacks_head |= stream.lacks_head and not since
             for chunk in stream:
                 self.log.feed(chunk)

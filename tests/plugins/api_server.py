@@ -63,6 +63,7 @@ class ScriptedAgent:
 
     chunks: list[bytes] = field(default_factory=list)
     refusal: Exception | None = None
+    ending: Exception | None = None
     exit_code: int = 0
     asked: list[Any] = field(default_factory=list)
 
@@ -73,12 +74,14 @@ class ScriptedAgent:
         return False
 
     async def log(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
-        """The chunks, or the refusal."""
+        """The refusal, or the chunks and the ending."""
         self.asked.append((pod["metadata"]["name"], container, options))
         if self.refusal is not None:
             raise self.refusal
         for chunk in self.chunks:
             yield chunk
+        if self.ending is not None:
+            raise self.ending
 
     async def exec(
         self, pod: Object, container: str, options: ExecOptions, channels: Channels

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobman.local import crilog, layout, logfile, notify
+from jobman.local.api.agent import LinesLostError
 from jobman.local.crilog import MAX_PIECE, LineEncoder, LogWriter
 from jobman.local.logfile import LineDecoder, Wanted, tail_offset
 from jobman.local.notify import DirectoryWatcher
@@ -132,7 +133,7 @@ def test_rotation_bounds_the_disk_and_loses_no_line_in_between(tmp_path: Path) -
     for number in range(200):
         writer.feed(b"number %03d\n" % number)
     names = sorted(file.name for file in tmp_path.iterdir())
-    assert names == ["log", "log.1", "log.2"]
+    assert names == ["log", "log.1", "log.2", "log.dropped"]
     kept = b"".join(decoded((tmp_path / name).read_bytes()) for name in ("log.2", "log.1", "log"))
     first = int(kept.split()[1])
     assert kept == b"".join(b"number %03d\n" % n for n in range(first, 200))
@@ -187,6 +188,49 @@ def test_follow_goes_on_after_a_rotation(tmp_path: Path) -> None:
 
     got = reading(tmp_path, Wanted(follow=True), write)
     assert got == b"".join(b"%d\n" % number for number in range(60))
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["lags", "comes-late"])
+def test_follow_goes_through_the_rotated_files_that_are_kept(tmp_path: Path, begun: bool) -> None:
+    writer = LogWriter(str(tmp_path / layout.LOG), max_bytes=500, max_files=10)
+    lines = [b"%d\n" % number for number in range(70)]
+
+    async def write(got: bytearray) -> None:
+        await _until(lambda: got == lines[0])
+        _write(writer, lines[1:])
+        ended(tmp_path)
+
+    _write(writer, lines[:1] if begun else lines)
+    if not begun:
+        ended(tmp_path)
+    assert (tmp_path / "log.3").exists() is not begun
+    assert reading(tmp_path, Wanted(follow=True), write if begun else None) == b"".join(lines)
+    assert (tmp_path / "log.5").exists()
+    assert not (tmp_path / "log.dropped").exists()
+    assert reading(tmp_path, Wanted()) == decoded((tmp_path / "log").read_bytes())
+
+
+def test_follow_that_is_overtaken_says_so_after_what_it_has(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / layout.LOG), max_bytes=500, max_files=3)
+    lines = [b"%d\n" % number for number in range(70)]
+    came: list[bytearray] = []
+
+    async def write(got: bytearray) -> None:
+        came.append(got)
+        await _until(lambda: got == lines[0])
+        _write(writer, lines[1:])
+
+    _write(writer, lines[:1])
+    with pytest.raises(LinesLostError):
+        reading(tmp_path, Wanted(follow=True), write)
+    assert len(came[0]) > len(lines[0])
+    assert b"".join(lines[:20]).startswith(came[0])
+    assert (tmp_path / "log.dropped").exists()
+
+
+def _write(writer: LogWriter, lines: list[bytes]) -> None:
+    for line in lines:
+        writer.feed(line)
 
 
 def test_follow_of_what_has_ended_ends(tmp_path: Path) -> None:

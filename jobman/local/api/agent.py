@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from jobman.local.api.status import ApiError
+
 Object = dict[str, Any]
 
 
@@ -34,6 +36,13 @@ class ExecOptions:
     tty: bool = False
 
 
+class LinesLostError(ApiError):
+    """A follow was overtaken by the rotation: lines that it has not read are gone."""
+
+    def __init__(self) -> None:
+        super().__init__(500, "InternalError", "the log was rotated before it was read")
+
+
 class Channels(Protocol):
     """The caller's end of an exec: bytes in, bytes out, the terminal's size."""
 
@@ -54,7 +63,10 @@ class NodeAgent(Protocol):
         """Whether the pod's node can be reached. Raises ApiError."""
 
     def log(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
-        """The log in pieces as they come. Raises ApiError before the first one."""
+        """The log in pieces as they come.
+
+        Raises ApiError before the first one, LinesLostError also later.
+        """
 
     def lacks_head(self, pod: Object, container: str, options: LogOptions) -> bool:
         """Whether the beginning of that log was rotated away."""

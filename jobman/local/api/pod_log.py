@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from jobman.local.api import answers, status
-from jobman.local.api.agent import LogOptions, NodeAgent
+from jobman.local.api.agent import LinesLostError, LogOptions, NodeAgent
 from jobman.local.api.call import Call
 from jobman.local.api.cause import Cause
 from jobman.local.api.query import flag, integer
@@ -31,18 +31,29 @@ async def serve(call: Call, agent: NodeAgent) -> web.StreamResponse:
     container = chosen_container(pod, query.get("container", ""), init_first=True)
     if not pod["spec"].get("nodeName"):
         return web.Response(status=204, headers=answers.common_headers())
+    # looked at before the log is opened: it may be rotated while its first piece is awaited
+    lacks_head = _from_start(options) and agent.lacks_head(pod, container, options)
     chunks = agent.log(pod, container, options)
     async with contextlib.aclosing(chunks):  # type: ignore[type-var]
         # the first piece decides between an answer and an error
         first = await anext(chunks, b"")
         headers = {**answers.common_headers(), "Content-Type": "text/plain"}
-        if _from_start(options) and agent.lacks_head(pod, container, options):
+        if lacks_head:
             headers["Warning"] = ROTATED
         response = web.StreamResponse(headers=headers)
         await response.prepare(call.request)
         with contextlib.suppress(ConnectionError):
-            await _send(response, first, chunks)
+            try:
+                await _send(response, first, chunks)
+            except LinesLostError:
+                _cut(call.request)
     return response
+
+
+def _cut(request: web.BaseRequest) -> None:
+    """Break the answer off after what was sent: a clean end would say that nothing is missing."""
+    if request.transport is not None:
+        request.transport.close()
 
 
 def _from_start(options: LogOptions) -> bool:
