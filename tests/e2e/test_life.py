@@ -117,7 +117,7 @@ def test_cancel_of_what_does_not_end(jobman: Any) -> None:
 
 def test_what_an_interrupted_command_has_begun_is_told(jobman: Any) -> None:
     ready = "echo line 1; while :; do sleep 0.1; done"
-    name = running(jobman, script=f"trap 'sleep 2; exit 0' TERM; {ready}")
+    name = running(jobman, script=f"trap 'sleep 5; exit 0' TERM; {ready}")
     cancelling = jobman.start("cancel", name)
     cancelling.wait_for(b"waiting for processes to end\n")
     cancelling.interrupt()
