@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jobman.config.flavors import is_gpu
+from jobman.config.flavors import Flavor, is_gpu
 from jobman.kube.objects import Taint
-from jobman.queue import assemble, group, view
+from jobman.queue import assemble, flavors, group, view
 from jobman.queue.active import ActivePod, QueuedJob
 from jobman.queue.claims import Claim, Claims, Shapes
 from jobman.queue.group import Key
@@ -404,6 +404,17 @@ def test_pods_show_whether_the_cluster_lets_a_flavor_on_tainted_nodes(
     shown = look(*found, choice=Choice(flavors=[small], all_flavors=True), nodes=tainted)
 
     assert [row.fits for row in shown.rows] == [fits]
+
+
+@pytest.mark.parametrize(("adds_none", "fits"), [(False, 2), (True, 0)])
+def test_a_flavor_without_a_pod_where_the_cluster_adds_no_toleration(
+    adds_none: bool, fits: int
+) -> None:
+    big = Flavor.model_validate({"name": "big", "resources": {"requests": {GPU: "2"}}})
+    choice = Choice(all_flavors=True, flavors=flavors.known([big], tolerations_final=adds_none))
+    tainted = replace(node(), taints=(Taint(GPU, "", "NoSchedule"),))
+
+    assert [row.fits for row in look(choice=choice, nodes=[tainted]).rows] == [fits]
 
 
 def test_what_a_group_is_of() -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jobman.config.flavors import is_gpu
 from jobman.errors import ApiError
@@ -72,11 +73,12 @@ def written(groups: list[Group], nodes: list[NodeView] | None, limit: int = LIMI
 
 
 def test_what_is_written_is_read_back() -> None:
+    made = SHAPES.of_wanted(replace(shape_of(250).wanted, tolerations_final=True))
     groups = group.grouped(
         [
             claim(count=3),
             claim(state=State.RUNNING, node="n1"),
-            claim(flavor=None, shape=shape_of(250), state=State.SUSPENDED, managed=False),
+            claim(flavor=None, shape=made, state=State.SUSPENDED, managed=False),
         ]
     )
     nodes = [node("n1", held=1), node("n2", held=1), node("n3", ready=False)]
