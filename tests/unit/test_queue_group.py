@@ -15,6 +15,7 @@ from jobman.config.flavors import Flavor, is_gpu
 from jobman.kube.objects import Taint
 from jobman.queue import assemble, flavors, group, view
 from jobman.queue.active import ActivePod, QueuedJob
+from jobman.queue.amounts import ONE_POD
 from jobman.queue.claims import Claim, Claims, Shapes
 from jobman.queue.group import Key
 from jobman.queue.nodes import NodeView
@@ -395,7 +396,8 @@ def test_a_flavor_of_the_settings_is_judged_by_its_own_rules() -> None:
 def test_pods_show_whether_the_cluster_lets_a_flavor_on_tainted_nodes(
     pods: list[dict[str, Any]], fits: int
 ) -> None:
-    small = KnownFlavor("small", Wanted({"cpu": 1000, GPU: 2000}, {}, None, ()))
+    asked = {"cpu": 1000, GPU: 2000, **ONE_POD}
+    small = KnownFlavor("small", Wanted(asked, {}, None, ()))
     tainted = [replace(node(name), taints=(Taint(GPU, "", "NoSchedule"),)) for name in "ab"]
     of = claims().of_pod
     labels = OF_JOBMAN | {"jobman/flavor": "small"}
