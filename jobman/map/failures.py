@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -41,6 +41,21 @@ def by_cause(failures: Iterable[Outcome]) -> list[Cause]:
         if outcome.node:
             cause.nodes[outcome.node] += 1
     return sorted(found.values(), key=lambda cause: -cause.count)
+
+
+def unmet(reasons: Set[str], failures: Iterable[Outcome]) -> str:
+    """What is said of the reasons, or names of causes, that nothing failed of; else empty."""
+    missing, counts = set(reasons), Counter[str]()
+    if not missing:
+        return ""
+    for outcome in failures:
+        missing -= {outcome.reason, id_of(outcome)}
+        counts[outcome.reason] += 1
+    if not missing:
+        return ""
+    there = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
+    told = f"there are: {there}" if there else "nothing has failed at all"
+    return f"nothing failed of {' or '.join(sorted(missing))}; {told}"
 
 
 def id_of(outcome: Outcome) -> str:

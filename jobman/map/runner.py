@@ -20,7 +20,7 @@ from jobman.kube.lists import Listing
 from jobman.kube.objects import Pod
 from jobman.kube.resources import PODS
 from jobman.map import board as states
-from jobman.map import flow, homecoming, opening, record
+from jobman.map import failures, flow, homecoming, opening, record
 from jobman.map.arrivals import Arrivals
 from jobman.map.board import Board, Live
 from jobman.map.inbox import Inbox
@@ -63,6 +63,9 @@ def run(
         run_ = _Run(client, plan, ledger, report, ask)
         _hold_lease(client, plan, ledger, run_, note, stack)
         ledger.take_up(fresh)
+        known = plan.retry_reasons - {opening.UNKNOWN}
+        if unmet := failures.unmet(known, ledger.failures()):
+            note(unmet)
         stack.callback(ledger.close)
         if plan.rerun:
             ledger.begin_anew()
@@ -366,7 +369,7 @@ class _Run:
             failed=board.failed,
             left=len(board.live),
             elapsed_s=time.monotonic() - self._began,
-            stopped=self._stopped,
+            stopped=self._stopped if board.over < len(board.states) else "",
             interrupted=self._stopped == "interrupted",
             staying=self._arrivals.staying,
             ledger=self._work.ledger,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from jobman.map.failures import by_cause, id_of
+import pytest
+
+from jobman.map.failures import by_cause, id_of, unmet
 from jobman.map.outcome import Outcome
 
 
@@ -35,6 +37,30 @@ def test_failures_by_cause() -> None:
         ("Error(exit 1)", "another", 1, {"b": 1}),
         ("InvalidImageName", "bad image", 1, {}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "told"),
+    [
+        (set(), ""),
+        ({"OOMKilled", id_of(failed("Error(exit 3)", "oh"))}, ""),
+        (
+            {"Evicted", "OOMKilled"},
+            "nothing failed of Evicted; there are: Error(exit 3) (2), OOMKilled (1)",
+        ),
+    ],
+)
+def test_reasons_that_nothing_failed_of_are_told(reasons: set[str], told: str) -> None:
+    all_failures = [
+        failed("Error(exit 3)", "oh"),
+        failed("OOMKilled"),
+        failed("Error(exit 3)", "ah"),
+    ]
+    assert unmet(reasons, all_failures) == told
+
+
+def test_no_failures_at_all_are_told() -> None:
+    assert unmet({"b", "a"}, []) == "nothing failed of a or b; nothing has failed at all"
 
 
 def test_no_failures_have_no_cause() -> None:

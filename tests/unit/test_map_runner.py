@@ -151,6 +151,7 @@ def test_failures_are_told_apart_and_only_run_again_when_asked(cluster: Cluster)
     assert (again.succeeded, again.failed) == (2, 1)
     assert cluster.told()["attempts"] == {"1": "0-2"}
     cluster.run(replace(plan, retry_reasons=frozenset({"OOMKilled"})))
+    assert "nothing failed of OOMKilled; there are: Error(exit 3) (1)" in cluster.notes
     assert cluster.told()["attempts"] == {"1": "0-2"}
     cluster.run(replace(plan, retry_failed=True))
     assert cluster.told()["attempts"] == {"1": "0,2", "2": "1"}
@@ -274,6 +275,11 @@ def test_items_that_cannot_start_fail_and_stop_a_run_without_success(cluster: Cl
     assert (cluster.pods(), result.left) == ({}, 0)
     going_on = cluster.run(replace(plan, keep_going=True))
     assert (going_on.failed, going_on.stopped) == (60, "")
+
+
+def test_a_run_of_which_nothing_is_left_was_not_stopped(cluster: Cluster) -> None:
+    result = cluster.run(cluster.plan("exit 1", 10))
+    assert (result.failed, result.stopped) == (10, "")
 
 
 @pytest.mark.parametrize(
