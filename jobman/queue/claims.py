@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +44,7 @@ from jobman.values.duration import parse_rfc3339
 from jobman.values.enums import State
 
 SETTLING_S = 10
-"""How long a new Job may be without its pods before they count as waiting."""
+"""How long a new Job may be without its pods, if nobody refuses them, before they wait."""
 
 WORK = ("Job", "")
 """Kinds of controllers whose pods are work to be queued, and bare pods; others serve."""
@@ -77,7 +77,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `state` is Pending (waits for a node), Starting, Running, Stuck or Suspended. `since` is when
     they came, as RFC 3339 in UTC. `work` is false of pods that serve (a Deployment's, a
     DaemonSet's): they count where they hold GPUs. `name` is the pod's or Job's own, `job` its
-    Job's.
+    Job's. `settling`: of a Job so new that its pods may just be on their way.
     """
 
     shape: Shape
@@ -93,6 +93,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     count: int = 1
     name: str = ""
     job: str = ""
+    settling: bool = False
 
 
 class Shapes:
@@ -247,7 +248,7 @@ class Claims:
         if annotated and not meta.labels.flavor:
             self._flavors[meta.uid] = annotated
         lacking = _pods_lacking(job)
-        if lacking <= 0 or self.is_settling(job):
+        if lacking <= 0:
             return None
         template = decode.one(spec.template, QueuedTemplate, f"the template of Job {meta.name}")
         managed = meta.labels.managed_by == names.MANAGED_BY_JOBMAN
@@ -263,6 +264,7 @@ class Claims:
             since=meta.creation_timestamp or "",
             count=lacking,
             name=meta.name,
+            settling=self.is_settling(job),
         )
 
     def _state_of_job(self, job: QueuedJob) -> State:
@@ -279,18 +281,26 @@ class Claims:
         return made is not None and (self.now - made).total_seconds() < SETTLING_S
 
 
-def refused_by(events: Iterable[Event]) -> frozenset[tuple[str, str]]:
-    """The Jobs, by namespace and name, of which the events say that they never get their pods."""
-    return frozenset(
-        (event.involved_object.namespace, event.involved_object.name)
-        for event in events
-        if event.reason == "FailedCreate" and can_never_be_created(event.message)
-    )
+Refusals = Mapping[tuple[str, str], bool]
+"""The Jobs, by namespace and name, that are refused pods: whether for good."""
 
 
-def told(claim: Claim, refused: frozenset[tuple[str, str]]) -> Claim:
-    """The claim of a Job, once it is known which Jobs are refused their pods."""
-    if claim.state is State.PENDING and (claim.namespace, claim.name) in refused:
+def refused_by(events: Iterable[Event]) -> Refusals:
+    """The Jobs of which the events say that they are refused pods."""
+    found: dict[tuple[str, str], bool] = {}
+    for event in events:
+        if event.reason == "FailedCreate":
+            about = event.involved_object.namespace, event.involved_object.name
+            found[about] = found.get(about, False) or can_never_be_created(event.message)
+    return found
+
+
+def told(claim: Claim, refused: Refusals) -> Claim | None:
+    """The claim of a Job, once it is known which are refused pods; None: they are on their way."""
+    for_good = refused.get((claim.namespace, claim.name))
+    if claim.settling and for_good is None:
+        return None
+    if claim.state is State.PENDING and for_good:
         return msgspec.structs.replace(claim, state=State.STUCK)
     return claim
 

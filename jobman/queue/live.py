@@ -145,10 +145,11 @@ class Live:
         """At Jobs that were new when they were last seen."""
         with self._lock:
             waiting, self._settling = self._settling, {}
+            before = {uid: self._jobs.get(uid) for uid in waiting}
         for uid, job in waiting.items():
             found = self._of_job(job)
             with self._lock:
-                if found is not None and uid not in self._jobs:
+                if found != before[uid] and self._jobs.get(uid) is before[uid]:
                     self._put(self._jobs, uid, found)
 
     @property
@@ -200,7 +201,7 @@ class Live:
         starting = {uid: self._claims.of_pod(pod) for uid, pod in self._starting.items()}
         pods = {**self._pods, **starting}
         jobs = (told(claim, refused) for claim in self._jobs.values())
-        return [*jobs, *(claim for claim in pods.values() if claim is not None)]
+        return [*filter(None, jobs), *filter(None, pods.values())]
 
     def _follow(
         self,

@@ -24,7 +24,7 @@ from jobman.queue import asking, assemble, gpus, published, quotas, snapshot
 from jobman.queue import group as groups
 from jobman.queue.active import ActivePod, QueuedJob
 from jobman.queue.asking import Asking
-from jobman.queue.claims import Claim, Claims, IsGpu, Shapes, refused_by, told
+from jobman.queue.claims import Claim, Claims, IsGpu, Refusals, Shapes, refused_by, told
 from jobman.queue.group import Group
 from jobman.queue.published import Published
 from jobman.queue.quotas import Quota
@@ -280,10 +280,10 @@ class _Reader:
         if all(claim.state is not State.PENDING for claim in found):
             return found
         refused = self._refused(namespace)
-        return [told(claim, refused) for claim in found]
+        return [*filter(None, (told(claim, refused) for claim in found))]
 
-    def _refused(self, namespace: str | None) -> frozenset[tuple[str, str]]:
-        """The Jobs whose pods are refused for good; asked for only when a Job lacks pods."""
+    def _refused(self, namespace: str | None) -> Refusals:
+        """The Jobs whose pods are refused; asked for only when a Job lacks pods."""
         events = _allowed(
             lambda: (
                 self._client.list(

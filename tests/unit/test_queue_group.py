@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from jobman.config.flavors import Flavor, is_gpu
-from jobman.kube.objects import Taint
+from jobman.kube.events import ObjectReference
+from jobman.kube.objects import Event, ObjectMeta, Taint
 from jobman.queue import assemble, flavors, group, view
 from jobman.queue.active import ActivePod, QueuedJob
 from jobman.queue.amounts import ONE_POD
-from jobman.queue.claims import Claim, Claims, Shapes
+from jobman.queue.claims import Claim, Claims, Shapes, refused_by, told
 from jobman.queue.group import Key
 from jobman.queue.nodes import NodeView
 from jobman.queue.quotas import Quota
@@ -151,9 +152,38 @@ KUEUE = {"labels": {"kueue.x-k8s.io/queue-name": "q"}}
     ],
 )
 def test_pods_that_a_job_wants(job: QueuedJob, state: State | None, count: int) -> None:
-    found = claims().of_job(job)
+    made = claims().of_job(job)
+    found = made and told(made, {})
 
     assert (found and found.state, found.count if found else 0) == (state, count)
+
+
+USED_UP = "exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"
+
+
+@pytest.mark.parametrize(
+    ("age", "message", "state"),
+    [
+        ("2026-11-21T11:59:55Z", USED_UP, State.PENDING),
+        ("2026-11-21T11:59:55Z", "pods is forbidden: no", State.STUCK),
+        ("2026-11-21T11:59:55Z", None, None),
+        (AN_HOUR_AGO, USED_UP, State.PENDING),
+        (AN_HOUR_AGO, "pods is forbidden: no", State.STUCK),
+        (AN_HOUR_AGO, None, State.PENDING),
+    ],
+)
+def test_a_new_job_waits_as_soon_as_its_pods_are_refused(
+    age: str, message: str | None, state: State | None
+) -> None:
+    job = a_job(metadata={"creationTimestamp": age})
+    about = ObjectReference(namespace=job.metadata.namespace, name=job.metadata.name)
+    event = Event(
+        metadata=ObjectMeta(), reason="FailedCreate", message=message or "", involved_object=about
+    )
+    made = claims().of_job(job)
+    found = made and told(made, refused_by([event] if message else []))
+
+    assert (found and found.state) == state
 
 
 def test_the_annotation_of_the_settings_names_the_flavor_of_a_jobs_pods() -> None:

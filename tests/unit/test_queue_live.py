@@ -130,6 +130,13 @@ def test_a_new_job_without_pods_waits_when_they_should_have_come(
     soon(lambda: counts(live).waiting, 2)
 
 
+def test_a_new_job_whose_pods_are_refused_waits_at_once(live: Live, moving: Moving) -> None:
+    meta = {"name": "j", "creationTimestamp": ago(0)}
+    moving.jobs.put({"metadata": meta, "spec": {"template": {"spec": {"containers": []}}}})
+    moving.events.put(an_event("Job", "j", "FailedCreate", "exceeded quota: q"))
+    soon(lambda: counts(live), Counts(waiting=2))
+
+
 def an_event(kind: str, name: str, reason: str, message: str) -> Object:
     about = {"kind": kind, "namespace": NAMESPACE, "name": name}
     meta = {"name": f"{name}.{reason}", "creationTimestamp": ago(100)}
