@@ -68,6 +68,7 @@ def map_items(ctx: typer.Context, *, options: MapOptions) -> None:
         _print(app, items, template)
         return
     if options.dry_run:
+        _refuse_another(app, options, items, template, whole=is_template(words))
         _tell(app, options, items, template)
         return
     plan = _plan(app, options, items, template, command)
@@ -212,6 +213,22 @@ def _print(app: AppContext, items: Items, template: Template) -> None:
         if item.index:
             app.write("---")
         forms.write_documents(app, [template.expand(item)])
+
+
+def _refuse_another(
+    app: AppContext, options: MapOptions, items: Items, template: Template, *, whole: bool
+) -> None:
+    """What the run itself would refuse; not `whole`: a cluster says what the pod has besides."""
+    from jobman.map import ledger
+
+    if not (options.log_dir / "run.json").exists():
+        return
+    found = ledger.read(options.log_dir)
+    namespace = app.options.namespace or app.settings.values.namespace or found.source.namespace
+    digest = template.digest if whole else found.source.template
+    source = ledger.Source(items.count, items.digest, digest, namespace)
+    wanted = ledger.RunFile(run=found.run, source=source, template=template.document)
+    ledger.refuse_another(found, wanted, options.log_dir)
 
 
 def _tell(app: AppContext, options: MapOptions, items: Items, template: Template) -> None:

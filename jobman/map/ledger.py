@@ -107,7 +107,7 @@ class Ledger:
             create_file(path, _encoded(fresh))
         except FileExistsError:
             found = read(directory)
-            _refuse_another(found, fresh, directory)
+            refuse_another(found, fresh, directory)
             return cls(directory, found)
         return cls(directory, fresh)
 
@@ -119,7 +119,7 @@ class Ledger:
     def take_up(self, fresh: RunFile) -> None:
         """Read what the last runner left; nobody else may be at work."""
         found = read(self.directory)
-        _refuse_another(found, fresh, self.directory)
+        refuse_another(found, fresh, self.directory)
         if found.source != fresh.source:
             found.source, found.template, found.totals = fresh.source, fresh.template, Totals()
             self.attempts = Attempts(self.directory, fresh.source.count)
@@ -318,8 +318,11 @@ def read(directory: Path, content: Callable[[Path], bytes] = Path.read_bytes) ->
         ) from error
 
 
-def _refuse_another(found: RunFile, wanted: RunFile, directory: Path) -> None:
-    """A run that never began an item, its template refused say, may be followed by any other."""
+def refuse_another(found: RunFile, wanted: RunFile, directory: Path) -> None:
+    """Raise UsageError where the directory holds a run of something else than what is wanted.
+
+    One that never began an item, its template refused say, may be followed by any other.
+    """
     differences = difference(found, wanted)
     if differences and _has_begun(found, directory):
         raise UsageError(

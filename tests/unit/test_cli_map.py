@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from jobman.map.items import lines
+from jobman.map.ledger import Ledger, RunFile, Source
+from jobman.map.template import Template
 
 TEMPLATE = """
 apiVersion: v1
@@ -60,6 +65,31 @@ def test_dry_run_tells_what_would_be_done(run: Any, here: Path) -> None:
     done = run("map", "-b", "{1..5}", "--dryrun", "--logdir", "logs", "pod.yaml")
     assert done.lines[:2] == ["items: 5", "pods: p-1, p-2, p-3, …"]
     assert done.lines[3] == "logs: logs"
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("-i", "list", "pod.yaml"), ""),
+        (("--seq", "3", "pod.yaml"), "items: 2 there, 3 here"),
+        (("-i", "list", "-n", "other", "pod.yaml"), "namespace: team there, other here"),
+        (("-i", "list", "other.yaml"), "template spec.containers[0]"),
+        (("-i", "list", "--image", "busybox", "echo", "{{.Item}}"), ""),
+    ],
+)
+def test_dry_run_refuses_what_the_run_would(
+    run: Any, here: Path, args: tuple[str, ...], told: str
+) -> None:
+    (here / "other.yaml").write_text(TEMPLATE.replace("image: busybox", "image: alpine"))
+    of_list = lines(here / "list", io.BytesIO())
+    template = Template.of_file(here / "pod.yaml", "abcdefgh", of_list.columns)
+    source = Source(of_list.count, of_list.digest, template.digest, "team")
+    file = RunFile(run="abcdefgh", source=source, template=template.document)
+    Ledger.open(here / "JOBMAN", file)
+    (here / "JOBMAN" / "p-a.log").touch()
+    done = run("map", "--dry-run", *args)
+    assert (done.code, told in done.talk) == (2 if told else 0, True)
+    assert bool(told) == ("JOBMAN holds another run (abcdefgh" in done.talk)
 
 
 def test_a_word_behind_dashes_is_no_command_of_jobman(run: Any, here: Path) -> None:
