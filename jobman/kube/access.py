@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
+import yaml
 from yaml import YAMLError, safe_dump
 
 from jobman import __version__
@@ -29,9 +30,11 @@ with later.imported_later():
     from kubernetes.client import ApiClient, Configuration
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.incluster_config import InClusterConfigLoader
-    from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+    from kubernetes.config.kube_config import ConfigNode, KubeConfigLoader, KubeConfigMerger
 
 MOST_CONNECTIONS = 64
+SECTIONS = ("clusters", "contexts", "users")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MALFORMED = (ConfigException, YAMLError, ValueError, TypeError, AttributeError, KeyError)
 
 
@@ -124,6 +127,19 @@ def in_cluster(
 class _Merger(KubeConfigMerger):
     """Kubeconfig files, which the package writes back when it has renewed a login."""
 
+    def load_config(self, path: str) -> None:
+        """Add a file, read once (it may be a pipe), whose form is that of a kubeconfig."""
+        with Path(path).open(encoding="utf-8") as file:
+            config = yaml.load(file, _LOADER)
+        _check_form(path, config)
+        if self.config_merged is None:
+            empty: dict[str, Any] = {section: [] for section in SECTIONS}
+            self.config_merged = ConfigNode(path, {**config, **empty}, path)
+        for section in SECTIONS:
+            entries = config.get(section) or []
+            self._merge(section, entries, path)  # type: ignore[no-untyped-call]
+        self.config_files[path] = config
+
     def save_config(self, path: str) -> None:
         """Write a file in one go: another process of the user's may read it at this moment."""
         file = Path(path).resolve()
@@ -133,6 +149,23 @@ class _Merger(KubeConfigMerger):
         except OSError:
             # the file alone may be written, or is a mount
             super().save_config(path)  # type: ignore[no-untyped-call]
+
+
+def _check_form(path: str, config: Any) -> None:
+    """Raise ConfigError where merging, or the package, would stumble over what the file holds."""
+    if config is None:
+        raise ConfigError(f"{path} is no kubeconfig: it is empty")
+    if not isinstance(config, dict):
+        found = {"str": "text", "list": "a list"}.get(type(config).__name__, "a single value")
+        raise ConfigError(f"{path} is no kubeconfig: it is {found}, not a mapping")
+    for section in SECTIONS:
+        entries = config.get(section) or []
+        if not isinstance(entries, list):
+            raise ConfigError(f"{path} is no kubeconfig: {section}: must be a list")
+        if not all(isinstance(entry, dict) and entry.get("name") for entry in entries):
+            raise ConfigError(
+                f"{path} is no kubeconfig: {section}: each entry must be a mapping with a name"
+            )
 
 
 @contextmanager
