@@ -73,8 +73,7 @@ def retry(
 
 def _changes(texts: list[str] | None) -> dict[str, str]:
     problems = Problems()
-    parts = [part for text in texts or () for part in text.split(",") if part]
-    changes = submission.pairs("--set-resource", parts, problems)
+    changes = submission.resources(texts or (), problems)
     problems.report()
     return changes
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobman.cli import environment, image_choice, offline
+from jobman.cli.options import given_empty
 from jobman.cli.problems import Problems
 from jobman.cli.submit_options import SubmitOptions
 from jobman.values import quantity
@@ -68,6 +69,7 @@ def _request(
     from jobman.jobs.request import Array, SubmitRequest, Toleration, Volume
 
     job = settings.job
+    options = _without_empty(options, problems)
     notes = given_annotations(options, problems)
     flavor = _flavor(settings, options, problems)
     image = ""
@@ -105,6 +107,14 @@ def _request(
         array=problems.parse("--array", Array.parse, options.array),
         hold=options.hold,
     )
+
+
+def _without_empty(options: SubmitOptions, problems: Problems) -> SubmitOptions:
+    """The options without those whose text is empty: "$IMAGE" of a script, unset by mistake."""
+    empty = given_empty(options)
+    problems.extend(f"{flag}: its value is empty" for _, flag in empty)
+    absent: dict[str, Any] = dict.fromkeys(name for name, _ in empty)
+    return replace(options, **absent)
 
 
 def complete(
@@ -166,6 +176,12 @@ def pairs(flag: str, texts: Iterable[str], problems: Problems) -> dict[str, str]
     return result
 
 
+def resources(texts: Iterable[str], problems: Problems) -> dict[str, str]:
+    """The quantities of --set-resource, several of them between commas."""
+    parts = [part for text in texts for part in text.split(",") if part or not text]
+    return pairs("--set-resource", parts, problems)
+
+
 def given_annotations(options: SubmitOptions, problems: Problems) -> list[dict[str, str]]:
     """The annotations of -a and of --annotation, which outrank them."""
     of_json = problems.parse("-a", _json_annotations, options.annotations)
@@ -199,8 +215,7 @@ def _flavor(settings: Settings, options: SubmitOptions, problems: Problems) -> F
 def _quantities(
     settings: Settings, flavor: Flavor, options: SubmitOptions, problems: Problems
 ) -> dict[str, str]:
-    texts = [part for text in options.set_resource or () for part in text.split(",") if part]
-    result = pairs("--set-resource", texts, problems)
+    result = resources(options.set_resource or (), problems)
     of_flags = {
         "cpu": ("--cpu", options.cpu),
         "memory": ("--memory", options.memory),

@@ -50,6 +50,7 @@ def test_prefixes_have_colours_on_a_terminal_alone(run: Run, world: JobWorld) ->
         (["a", "-c", "side"], 2, "it has: main"),
         (["a", "-f", "-p"], 2, "nothing to follow"),
         (["a", "--all-pods", "--save", "f"], 2, "leave out --all-pods"),
+        (["a", "--save", ""], 2, "--save: its value is empty"),
         (["a", "--save", "no/such/f"], 2, "--save no/such/f"),
     ],
 )

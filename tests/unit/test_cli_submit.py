@@ -333,6 +333,11 @@ def test_everything_that_is_wrong_at_once(submit: Submit, world: JobWorld) -> No
         (["--timeout", "5"], "--timeout bounds --wait or --follow"),
         (["--wait", "--timeout", "x"], "--timeout x: 'x' is no duration"),
         (["-n", "Bad_", "--dry-run"], "namespace 'Bad_': only lower case"),
+        *(
+            ([flag, ""], f"{flag}: its value is empty")
+            for flag in ("-i", "-r", "-j", "-w", "--set-resource", "--priority-class", "--label")
+        ),
+        (["--gpu-product", "", "-i", "", "--cpu", "x"], "3 problems"),
         (["--cpu", "1", "--set-resource", "cpu=2"], "--cpu 1: --set-resource sets cpu too"),
         (["--set-resource", "cpu"], "--set-resource cpu: KEY=VALUE is needed"),
         (["--gpus", "0.5"], "'0.5' is no whole number"),
