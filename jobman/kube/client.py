@@ -8,13 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from jobman.errors import (
-    ApiError,
-    ApiNotFoundError,
-    ConflictError,
-    ForbiddenError,
-    UsageError,
-)
+from jobman.errors import ApiError, ApiNotFoundError, ConflictError, ForbiddenError
 from jobman.kube import decode, lists
 from jobman.kube import labels as names
 from jobman.kube.lists import Listing, Scope
@@ -24,7 +18,6 @@ from jobman.kube.resources import PODS, Resource
 from jobman.kube.retry import Patience
 from jobman.kube.transport import Call, Effect, Transport, Tries
 from jobman.kube.watch import Watch
-from jobman.values import text
 
 if TYPE_CHECKING:
     from jobman.kube.connect import Connection
@@ -155,9 +148,6 @@ class Client:
         labels: str | None,
         fields: str | None,
     ) -> Scope:
-        for selector in filter(None, (labels, fields)):
-            if not text.is_utf8(selector):
-                raise UsageError(f"'{text.visible(selector)}' is not UTF-8: nothing has that")
         everywhere = all_namespaces or not resource.namespaced
         return Scope(None if everywhere else namespace or self.namespace, labels, fields)
 
@@ -176,9 +166,8 @@ class Client:
     ) -> Watch[T]:
         """Changes as they happen, for `deadline_s` seconds or until closed; see `Watch`.
 
-        Without `resource_version` all objects come first, as ADDED. `known` are the objects that
-        the caller has seen, those of that version where one is given: first, and after a gap,
-        comes what differs from them, and what is missing of them as DELETED.
+        Without `resource_version` all objects come first, as ADDED. `known` are those that the
+        caller has seen: what differs from them comes then, and DELETED what is missing of them.
         """
         scope = self._scope(resource, namespace, all_namespaces, labels, fields)
         return Watch(

@@ -9,13 +9,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from jobman.errors import ExpiredError
+from jobman.errors import ExpiredError, UsageError
 from jobman.kube import decode
 from jobman.kube.beside import Ahead
 from jobman.kube.decode import ListOf
 from jobman.kube.objects import KubeObject, ListMeta
 from jobman.kube.resources import Resource
 from jobman.kube.transport import Call, Transport
+from jobman.values.text import is_utf8, visible
 
 PAGE_SIZE = 500
 PAGES_AHEAD = 4
@@ -58,7 +59,10 @@ class Scope(msgspec.Struct, frozen=True):
 
     @property
     def query(self) -> tuple[tuple[str, str], ...]:
-        """The selectors as query parameters."""
+        """The selectors as query parameters. Raises UsageError for one that no text can be."""
+        for selector in filter(None, (self.labels, self.fields)):
+            if not is_utf8(selector):
+                raise UsageError(f"'{visible(selector)}' is not UTF-8: nothing has that")
         pairs = (("labelSelector", self.labels), ("fieldSelector", self.fields))
         return tuple((key, value) for key, value in pairs if value)
 
