@@ -16,6 +16,7 @@ from jobman.cli import streams
 from jobman.cli.boundary import tell_os_error
 from jobman.cli.command import Group
 from jobman.cli.context import AppContext
+from jobman.cli.termination import terminable
 
 COLLECT_AFTER = 400_000
 """Objects between two looks for cycles: a queue of 10,000 pods makes many, and none in a cycle."""
@@ -92,6 +93,7 @@ def main() -> None:
     streams.prepare()
     atexit.register(gc.freeze)  # what is left at the end goes with the process, unexamined
     try:
-        application(sys.argv[1:])(prog_name="jobman")
+        with terminable():
+            application(sys.argv[1:])(prog_name="jobman")
     except OSError as error:  # of a help text: commands have their own boundary
         sys.exit(tell_os_error(AppContext.of_process(), error))

@@ -45,8 +45,8 @@ HEAD = """# Commands
 Written by `make docs` from the command line itself; `jobman COMMAND --help` says the same.
 
 Exit codes: 0 done; 1 failed; 2 usage or bad input; 3 not found; 4 not allowed; 5 cluster or
-registry unreachable; 124 `--timeout` ran out; 130 interrupted; 141 closed pipe. Waiting for one
-job ends with the job's own exit code.
+registry unreachable; 124 `--timeout` ran out; 130 interrupted; 141 closed pipe; 143 ended by
+SIGTERM. Waiting for one job ends with the job's own exit code.
 """
 
 

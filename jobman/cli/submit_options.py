@@ -150,7 +150,10 @@ class SubmitOptions(PodOptions):
     job_name: Annotated[
         str | None,
         typer.Option(
-            "-j", "--job-name", metavar="NAME", help="The job's name; else job- and five letters."
+            "-j",
+            "--job-name",
+            metavar="NAME",
+            help="The job's name; else job- and five random characters.",
         ),
     ] = None
     file: Annotated[

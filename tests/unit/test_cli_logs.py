@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from plugins.command_line import Run
-from plugins.job_world import JobWorld, a_job, a_pod, exited
-from plugins.scripted_server import Reply
+from plugins.job_world import JobWorld, a_job, a_pod, exited, running
+from plugins.kube import KubeconfigWriter
+from plugins.scripted_server import Asked, Reply
 
 from jobman.cli.render.log_sinks import Directory, OneFile, save_to
 from jobman.errors import JobmanError, UsageError
@@ -58,6 +62,33 @@ def test_refusals(run: Run, world: JobWorld, args: list[str], code: int, said: s
     an_array(world)
     done = run("logs", *args)
     assert (done.code, said in done.talk, done.raw) == (code, True, b""), done.talk
+
+
+def test_sigterm_leaves_as_little_as_ctrl_c(
+    world: JobWorld, write_kubeconfig: KubeconfigWriter, tmp_path: Path
+) -> None:
+    world.jobs.put(a_job("a"))
+    world.pods.put(a_pod("a", **running()))
+    began: list[subprocess.Popen[bytes]] = []
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    during: list[int] = []
+
+    def terminating(_asked: Asked) -> Reply:
+        during.append(len([*saved.iterdir()]))
+        began[0].send_signal(signal.SIGTERM)
+        return Reply(200, STAMP + b"one\n", headers=TEXT)
+
+    world.log("a-x", terminating)
+    config = write_kubeconfig(world.server.url, context={"namespace": "team"})
+    command = [sys.executable, "-m", "jobman", "logs", "-f", "a", "--save", str(saved / "f")]
+    began.append(subprocess.Popen(command, env={**os.environ, "KUBECONFIG": str(config)}))
+    try:
+        assert began[0].wait(60) == 143
+    finally:
+        began[0].kill()
+        began[0].wait()
+    assert (during[:1], [*saved.iterdir()]) == ([1], [])
 
 
 def test_one_of_two_is_not_there(run: Run, world: JobWorld) -> None:
