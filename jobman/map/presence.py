@@ -69,13 +69,18 @@ class Presence:
             return next(state for state in (*_STATES, State.PENDING) if state in going)
         if self.living:
             return State.RUNNING
-        if self.lease is not None and labels.CANCELLED_BY in self.lease.metadata.annotations:
+        if self.was_cancelled:
             return State.CANCELLED
         if self.record is not None and self.record.left:
             return State.SUSPENDED
         failed = any(view.state is State.FAILED for view in views)
         failed = failed or (self.record is not None and self.record.failed > 0)
         return State.FAILED if failed else State.SUCCEEDED
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether somebody cancelled it; pods of it may still be on their way out."""
+        return self.lease is not None and labels.CANCELLED_BY in self.lease.metadata.annotations
 
     @property
     def record(self) -> Record | None:

@@ -31,7 +31,7 @@ def until_over(
         if (last := _given_back(client, run.lease, patience.left_s)) is not None:
             return replace(run, pods=(), lease=last, living=False)
         run = _again(client, run, now())
-    return run
+    return replace(run, pods=()) if run.was_cancelled and not run.living else run
 
 
 def until_started(

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from jobman.kube.objects import Lease, OwnerReference, Pod
-from jobman.map import presence, run_names
+from jobman.map import presence, run_names, waiting
 from jobman.map.presence import Presence
 from jobman.map.record import RECORD, Record, here, of_lease, place
 from jobman.values.enums import State
@@ -91,6 +91,13 @@ def test_names(name: str, expected: str | None) -> None:
 def test_states(letters: str, living: bool, cancelled: bool, expected: State) -> None:
     held = lease(**{"jobman/cancelled-by": "alice"}) if cancelled else None
     assert run_of(letters, living=living, held=held).state is expected
+
+
+def test_who_waits_for_a_cancelled_run_does_not_see_its_dying_pods() -> None:
+    run = run_of("RS", living=False, held=lease(**{"jobman/cancelled-by": "alice"}))
+    nobody: Any = None
+    over = waiting.until_over(nobody, run, now=lambda: NOW, timeout_s=None)
+    assert (run.state, over.state) == (State.RUNNING, State.CANCELLED)
 
 
 def test_the_row_counts_what_is_there() -> None:
