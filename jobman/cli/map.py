@@ -20,6 +20,7 @@ from jobman.cli.problems import Problems
 from jobman.cli.submit_options import PodOptions, SubmitOptions
 from jobman.errors import UsageError
 from jobman.values.names import dns_label_problem
+from jobman.values.text import is_utf8
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -263,7 +264,7 @@ def _command_line(ctx: typer.Context, options: MapOptions) -> CommandLine:
         directory=str(Path.cwd()),
     )
     for text in (*command.all, command.directory):
-        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        if not is_utf8(text):
             raise UsageError(f"{text}: this name is not UTF-8, and jobman map must write it down")
     return command
 

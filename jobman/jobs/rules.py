@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jobman.values import names
+from jobman.values.text import is_utf8
 
 ANNOTATIONS_MAX_BYTES = 256 * 1024
 MANIFEST_MAX_BYTES = 1_500_000
@@ -74,7 +75,7 @@ def word_problems(words: Iterable[str]) -> Iterator[str]:
 
 def text_problem(text: str) -> str | None:
     """Kubernetes carries Unicode text, Linux arguments without NUL."""
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+    if not is_utf8(text):
         return "is not UTF-8: Kubernetes carries text only"
     if "\0" in text:
         return "holds a NUL character, which no argument or variable can"

@@ -20,6 +20,7 @@ import msgspec
 from jobman.errors import UsageError
 from jobman.map import braces as brace_patterns
 from jobman.map.params import Rows
+from jobman.values.text import is_utf8
 
 Values = Mapping[str, Any]
 Found = tuple[str, Values]
@@ -195,7 +196,7 @@ def _plain(value: Any, where: str) -> str:
 
 
 def _decodable(text: str, where: str) -> str:
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if not is_utf8(text):
         raise UsageError(f"{where}: holds half of a character (an unpaired surrogate)")
     return text
 
