@@ -143,8 +143,7 @@ class _Ending:
         self._client = client
         self._job = found.job
         self._told: set[str] = set()
-        wanted = found.job.spec.parallelism
-        self._wanted = 1 if wanted is None else wanted
+        self._wanted = found.job.spec.at_once
 
     def take(self, change: Watched[Pod]) -> None:
         """Take in what became of a pod."""

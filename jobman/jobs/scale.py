@@ -42,7 +42,7 @@ def scale(client: Client, job: Job, amount: str) -> tuple[int, int]:
             f"job {meta.name} is one pod; only arrays and work queues run several at once",
             hint="jobman submit --array N[%K] makes one of N indexes, K at once",
         )
-    before = 1 if spec.parallelism is None else spec.parallelism
+    before = spec.at_once
     after = wanted(amount, before)
     running = len(found.started())
     if not 0 < after <= MOST:

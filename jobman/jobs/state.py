@@ -260,7 +260,7 @@ def completions(job: Job) -> int:
         return before[0]
     if spec.completions is not None:
         return spec.completions
-    return 1 if spec.parallelism is None else max(spec.parallelism, 1)
+    return max(spec.at_once, 1)
 
 
 def _node(seen: _Seen) -> str:

@@ -251,6 +251,11 @@ class JobSpec(KubeStruct, frozen=True):
     success_policy: SuccessPolicy | None = None
     template: PodTemplateSpec = PodTemplateSpec()
 
+    @property
+    def at_once(self) -> int:
+        """How many pods there may be at a time: the parallelism, 1 where none is told."""
+        return 1 if self.parallelism is None else self.parallelism
+
 
 class JobStatus(KubeStruct, frozen=True):
     """A Job as it is; a failed one has no completionTime."""

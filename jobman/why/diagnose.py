@@ -86,7 +86,7 @@ def _lacking(found: Evidence) -> int:
     spec, view = found.job.spec, found.view
     if spec.suspend:
         return 0
-    at_once = 1 if spec.parallelism is None else spec.parallelism
+    at_once = spec.at_once
     if spec.completions is not None:
         failed_for_good = view.failed if spec.backoff_limit_per_index is not None else 0
         at_once = min(at_once, spec.completions - view.succeeded - failed_for_good)

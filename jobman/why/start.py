@@ -37,8 +37,7 @@ def line(found: Evidence) -> str:
 def _at_once(job: Job) -> int:
     """How many pods the Job makes at first."""
     spec = job.spec
-    wanted = 1 if spec.parallelism is None else spec.parallelism
-    return wanted if spec.completions is None else min(wanted, spec.completions)
+    return spec.at_once if spec.completions is None else min(spec.at_once, spec.completions)
 
 
 def _parts(found: Evidence, placed: int) -> Iterator[str]:
