@@ -227,7 +227,7 @@ def side_by_side(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         app.say("interrupted; what has begun is finished first (Ctrl-C again leaves it)")
         pool.shutdown(cancel_futures=True)
-        _say(app, said(app, _results(begun)), told=set())
+        say_problems(app, said(app, _results(begun)))
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -301,19 +301,22 @@ def report(
         return
     nothing_done = looking or len(problems) == total
     if nothing_done and len({problem.exit_code for problem in problems}) == 1:
-        _say(app, problems[1:], told={problems[0].hint})
+        say_problems(app, problems[1:], told=[problems[0].hint])
         raise problems[0]
-    _say(app, problems, told=set())
+    say_problems(app, problems)
     done = total - len(problems)
     others = {0: "", 1: "; the other was"}.get(done, "; the others were")
     were = "was" if len(problems) == 1 else "were"
     raise JobmanError(f"{len(problems)} of {total} {were} not {failed}{others}")
 
 
-def _say(app: AppContext, problems: Sequence[JobmanError], *, told: set[str | None]) -> None:
-    """Each problem, with its hint unless that was told already."""
+def say_problems(
+    app: AppContext, problems: Sequence[JobmanError], *, told: Iterable[str | None] = ()
+) -> None:
+    """Each problem, with its hint unless that is `told` already."""
+    known = set(told)
     for problem in problems:
         app.say(f"error: {problem.message}")
-        if problem.hint and problem.hint not in told:
+        if problem.hint and problem.hint not in known:
             app.say(f"hint: {problem.hint}")
-            told.add(problem.hint)
+            known.add(problem.hint)

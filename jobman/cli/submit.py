@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobman import __version__
-from jobman.cli import awaiting, drafts, fitting, manifest_file, offline, submission
+from jobman.cli import awaiting, drafts, each, fitting, manifest_file, offline, submission
 from jobman.cli.awaiting import Submitted
 from jobman.cli.command import app_context, command
 from jobman.cli.drafts import Draft
@@ -21,7 +21,6 @@ from jobman.errors import JobmanError, UnreachableError, UsageError
 from jobman.values.duration import parse_duration
 from jobman.values.enums import Output
 from jobman.values.names import dns_label_problem
-from jobman.values.text import visible
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -133,8 +132,7 @@ def _check_all(app: AppContext, made: Sequence[Draft]) -> None:
             if NO_DRY_RUN not in error.message:
                 refused.append(error)
     if refused:
-        for other in refused[1:]:
-            app.say(f"error: {visible(other.message, newlines=True)}")
+        each.say_problems(app, refused[1:], told=[refused[0].hint])
         app.say("no job was submitted")
         raise refused[0]
 
