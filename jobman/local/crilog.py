@@ -75,9 +75,8 @@ class LogWriter:
     """Appends to `path`; past `max_bytes` it becomes `path`.1, `.1` becomes `.2`, and so on.
 
     There is no file before there is something to write; at most `max_files` are kept, and `path`
-    with DROPPED tells that there were more. A full disk
-    loses nothing: what could not be written stays in `pending`, and the owner stops reading until
-    `flush` has made room.
+    with DROPPED tells that there were more. A full disk loses nothing: what could not be written
+    stays in `pending`, and the owner stops reading until `flush` has made room.
     """
 
     def __init__(self, path: str, *, max_bytes: int, max_files: int) -> None:

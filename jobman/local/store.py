@@ -3,9 +3,8 @@
 A write is with the system when the call returns, or the block of writes that belong together: a
 killed process loses nothing that it acknowledged. A machine that loses its power may lose the last
 moments before it, whole writes from the end: waiting for the disk at each would cost more than all
-else that a write takes. All calls are made from one thread. The recent changes
-are kept in memory alone, for watches; a watcher that comes back after a restart, or too late, is
-told to list again.
+else that a write takes. All calls are made from one thread. The recent changes are kept in memory
+alone, for watches; a watcher that comes back after a restart, or too late, is told to list again.
 """
 
 from __future__ import annotations
