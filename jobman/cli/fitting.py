@@ -34,17 +34,14 @@ def check(app: AppContext, manifests: Sequence[dict[str, Any]], *, force: bool) 
     if not nodes:
         return
     for manifest in manifests:
-        _check_one(app, manifest, nodes, refuse=fixed)
+        wanted = _wanted(manifest, tolerations_final=embedded)
+        if wanted is not None:
+            _check_one(app, wanted, nodes, refuse=fixed)
 
 
-def _check_one(
-    app: AppContext, manifest: dict[str, Any], nodes: Sequence[NodeView], *, refuse: bool
-) -> None:
+def _check_one(app: AppContext, wanted: Wanted, nodes: Sequence[NodeView], *, refuse: bool) -> None:
     from jobman.why import scheduling
 
-    wanted = _wanted(manifest)
-    if wanted is None:
-        return
     found = scheduling.diagnose(wanted, nodes)
     if found.kind == scheduling.NEVER and refuse:
         raise UsageError(
@@ -66,7 +63,7 @@ def _empty_nodes(app: AppContext) -> list[NodeView]:
         return []
 
 
-def _wanted(manifest: dict[str, Any]) -> Wanted | None:
+def _wanted(manifest: dict[str, Any], *, tolerations_final: bool) -> Wanted | None:
     """What the job's pods ask of a node; None where the server is to judge the manifest."""
     import msgspec
 
@@ -78,7 +75,7 @@ def _wanted(manifest: dict[str, Any]) -> Wanted | None:
         job = decode.one(msgspec.json.encode(manifest), Job, "Job")
     except (JobmanError, msgspec.MsgspecError, TypeError):
         return None
-    return Wanted.of(job.spec.template.spec)
+    return Wanted.of(job.spec.template.spec, tolerations_final=tolerations_final)
 
 
 def say_start(app: AppContext, job: Submitted) -> None:

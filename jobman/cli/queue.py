@@ -114,6 +114,7 @@ def query(
         else None,
         nodes_alone=nodes_alone,
         holders=holders,
+        tolerations_final=app.client.connection.embedded,
     )
 
 

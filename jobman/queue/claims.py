@@ -97,10 +97,14 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Shapes:
-    """The shapes of pods; equal JSON is read once."""
+    """The shapes of pods; equal JSON is read once.
 
-    def __init__(self, is_gpu: IsGpu) -> None:
+    `tolerations_final`: the cluster adds no toleration to pods.
+    """
+
+    def __init__(self, is_gpu: IsGpu, *, tolerations_final: bool = False) -> None:
         self._is_gpu = is_gpu
+        self._tolerations_final = tolerations_final
         self._known: dict[tuple[object, ...], Shape] = {}
 
     def of(self, spec: ActivePodSpec, *, made: bool) -> Shape:
@@ -128,7 +132,7 @@ class Shapes:
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self.of_wanted(
-                Wanted.of(_whole(spec), tolerations_final=made),
+                Wanted.of(_whole(spec), tolerations_final=made or self._tolerations_final),
                 devices_claimed=bytes(spec.resource_claims) != NOTHING,
             )
         return found

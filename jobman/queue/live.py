@@ -24,7 +24,7 @@ from jobman.kube.resources import EVENTS, NODES, RESOURCEQUOTAS, Resource
 from jobman.kube.watch import Watch
 from jobman.queue import assemble, quotas
 from jobman.queue.active import ACTIVE_PODS, QUEUED_JOBS, STILL_ACTIVE, ActivePod, QueuedJob
-from jobman.queue.claims import Claim, Claims, Shapes, refused_by, told
+from jobman.queue.claims import Claim, Claims, refused_by, told
 from jobman.queue.snapshot import Origin, Snapshot, Source
 from jobman.queue.sources import Query, read
 from jobman.values.enums import State
@@ -63,7 +63,7 @@ class Live:
         self._seen = -1
         self._whole = True
         self._latest = Snapshot(at=now())
-        self._claims = Claims(Shapes(query.is_gpu), user=query.user, now=now(), label=query.label)
+        self._claims = Claims(query.shapes(), user=query.user, now=now(), label=query.label)
 
     def __enter__(self) -> Live:
         try:

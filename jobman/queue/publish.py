@@ -81,7 +81,13 @@ class Publisher:
         self._client = client
         self._place = place
         self._now = now
-        self._query = Query(user="", namespace=place.namespace, is_gpu=is_gpu, label=label)
+        self._query = Query(
+            user="",
+            namespace=place.namespace,
+            is_gpu=is_gpu,
+            label=label,
+            tolerations_final=client.connection.embedded,
+        )
 
     def once(self, lease: WriterLease) -> Done:
         """Publish one time. Raises HeldError while another publisher lives."""

@@ -53,7 +53,7 @@ class Query(msgspec.Struct, frozen=True):
     name of the published queue. `nodes_alone`: Jobs and quotas are not asked for. `holders`: the
     pods that hold GPUs are kept. `publishing`: quotas are not asked for, and a published queue is
     no source. `on_claim` gets each claim of the whole cluster. `most_pages`: TooManyPodsError where
-    the pods are more pages than that.
+    the pods are more pages than that. `tolerations_final`: the cluster adds no toleration to pods.
     """
 
     user: str
@@ -67,6 +67,11 @@ class Query(msgspec.Struct, frozen=True):
     publishing: bool = False
     on_claim: Callable[[Claim], None] | None = None
     most_pages: int | None = None
+    tolerations_final: bool = False
+
+    def shapes(self) -> Shapes:
+        """None known yet, of the pods of this cluster."""
+        return Shapes(self.is_gpu, tolerations_final=self.tolerations_final)
 
 
 @dataclass
@@ -123,7 +128,7 @@ class _Reader:
         self._query = query
         self._begun = begun
         self._now = now
-        shapes = Shapes(query.is_gpu)
+        shapes = query.shapes()
         self._claims = Claims(shapes, user=query.user, now=now, label=query.label)
         self._told = _Told(now)
 

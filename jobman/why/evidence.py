@@ -87,7 +87,7 @@ def gather(
         flavors=[flavor for flavor in flavors if flavor.resources],
         log=log,
         unseen=tuple(around.unseen),
-        tolerations_final=client.connection.embedded,
+        tolerations_final=query.tolerations_final,
     )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -275,6 +276,22 @@ def test_a_kubeconfig_of_the_embedded_cluster(submit: Submit, tmp_path: Path) ->
     container = main_of(printed(submit("--dry-run", "--", "x", env=env)))
     assert container["workingDir"] == str(tmp_path / "a home")
     assert submit(env=env).code == 2
+
+
+def test_the_embedded_cluster_adds_no_toleration(
+    submit: Submit, world: JobWorld, tmp_path: Path
+) -> None:
+    """Elsewhere admission may add the one for a taint that is named after a resource."""
+    taints = [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]
+    world.server.script("GET", NODES, listed(machine("n1", taints=taints)))
+    state = tmp_path / "state"
+    state.mkdir()
+    shutil.copy(tmp_path / "config", state / "kubeconfig")
+    env = {"JOBMAN_LOCAL_STATE": str(state), "KUBECONFIG": str(state / "kubeconfig")}
+    words = ["-r", "small-gpu", "--", "x"]
+    warning = "warning: no node may take it: 1 has the taint nvidia.com/gpu=present"
+    assert warning in submit(*words, env=env).talk
+    assert warning not in submit(*words, terminal=True).talk
 
 
 def test_a_server_dry_run(submit: Submit, world: JobWorld) -> None:

@@ -449,6 +449,18 @@ def test_a_flavor_without_a_pod_where_the_cluster_adds_no_toleration(
     assert [row.fits for row in look(choice=choice, nodes=[tainted]).rows] == [fits]
 
 
+@pytest.mark.parametrize(("adds_none", "fits"), [(False, 2), (True, 0)])
+def test_pods_still_to_be_made_where_the_cluster_adds_no_toleration(
+    adds_none: bool, fits: int
+) -> None:
+    template = {"spec": {"containers": [container(cpu="1", gpu="2")]}}
+    held = a_job(spec={"suspend": True, "template": template})
+    of_job = Claims(Shapes(is_gpu, tolerations_final=adds_none), user="alice", now=NOW).of_job
+    tainted = replace(node(), taints=(Taint(GPU, "", "NoSchedule"),))
+
+    assert [row.fits for row in look(of_job(held), nodes=[tainted]).rows] == [fits]
+
+
 def test_what_a_group_is_of() -> None:
     assert group.of_flavor(claim(flavor="small")) == Key("small", 1000, 0, ((GPU, 1000),))
     assert view.describe(group.of_flavor(claim())) == "cpu 1, memory 0, nvidia.com/gpu 1"
