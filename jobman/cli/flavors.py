@@ -57,8 +57,6 @@ def _rows(app: AppContext) -> list[FlavorRow]:
 
 def _default(app: AppContext) -> Flavor | None:
     """The flavor of jobs that name none; a default that is wrong is said and is none."""
-    from pathlib import Path
-
     from jobman.config.flavors import resolve
     from jobman.config.layers import working_directory
 
@@ -66,7 +64,7 @@ def _default(app: AppContext) -> Flavor | None:
     if not settings.job.resources.default:
         return None
     try:
-        return resolve(None, settings, working_directory() or Path("/"))
+        return resolve(None, settings, working_directory())
     except JobmanError as error:
         app.warn(f"job.resources.default: {error.message}")
         return None

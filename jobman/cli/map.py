@@ -249,6 +249,7 @@ def _command_line(ctx: typer.Context, options: MapOptions) -> CommandLine:
 
     Raises UsageError where it cannot be written down: run.json is UTF-8.
     """
+    from jobman.config.layers import working_directory
     from jobman.map.command_line import CommandLine
 
     given, words = ctx.meta[ARGUMENTS], ctx.meta[WORDS]
@@ -256,12 +257,15 @@ def _command_line(ctx: typer.Context, options: MapOptions) -> CommandLine:
     before = typed[: -len(given)] if typed[-len(given) :] == given else ["map"]
     behind = 0 if is_template(words) else len(words)
     sources = (options.items, options.json_items, options.params)
+    directory = working_directory()
+    if directory is None:
+        raise UsageError("the working directory was deleted, and jobman map must write it down")
     command = CommandLine(
         before=("jobman", *before),
         options=tuple(given[: len(given) - behind]),
         words=tuple(given[len(given) - behind :]),
         stdin="-" in sources,
-        directory=str(Path.cwd()),
+        directory=str(directory),
     )
     for text in (*command.all, command.directory):
         if not is_utf8(text):

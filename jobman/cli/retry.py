@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -86,9 +85,10 @@ class _Again:
     ) -> None:
         from jobman.cli.submit import stamper
         from jobman.config.flavors import resolve
+        from jobman.config.layers import working_directory
 
         self._app = app
-        self._chosen = resolve(flavor, app.settings.values, Path.cwd()) if flavor else None
+        self._chosen = resolve(flavor, app.settings.values, working_directory()) if flavor else None
         self._changes = changes
         self._failed = failed
         self._stamp = stamper(app, app.user)

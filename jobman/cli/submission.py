@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobman.cli import environment, image_choice, offline
@@ -32,7 +31,7 @@ def request(
 ) -> SubmitRequest:
     """The request, as the cluster does not matter yet. Raises UsageError with all that is wrong.
 
-    `embedded` asks for words: there, no image has an entrypoint.
+    `embedded` asks for words, as there no image has an entrypoint, and adds what is the caller's.
     """
     from jobman.jobs.request import validate
 
@@ -44,6 +43,8 @@ def request(
         )
     settings = app.settings.values
     made = _request(app, settings, options, words, problems)
+    if embedded:
+        made = _beside_the_caller(made, app.environ, problems)
     problems.extend(validate(made))
     problems.report()
     return _with_image(app, made, options)
@@ -123,9 +124,7 @@ def complete(
     """The request as the chosen cluster wants it; `dry` asks no cluster."""
     embedded = offline.is_embedded(app, by_default=not dry)
     made = request(app, options, words, embedded=embedded)
-    if embedded:
-        return beside_the_caller(made, app.environ, Path.cwd())
-    if configmap := app.settings.values.job.user_configmap:
+    if not embedded and (configmap := app.settings.values.job.user_configmap):
         return _with_group_of(app, made, configmap, dry=dry)
     return made
 
@@ -146,13 +145,23 @@ def _with_group_of(
         return made
 
 
-def beside_the_caller(made: SubmitRequest, environ: Mapping[str, str], cwd: Path) -> SubmitRequest:
+def _beside_the_caller(
+    made: SubmitRequest, environ: Mapping[str, str], problems: Problems
+) -> SubmitRequest:
     """The request for the embedded cluster, whose jobs run on this very machine.
 
     They begin where the caller is and find the caller's programs, unless told otherwise.
     """
-    caller_env = environment.of_caller(environ)
-    return replace(made, caller_env=caller_env, workdir=made.workdir or str(cwd))
+    from jobman.config.layers import working_directory
+
+    workdir = made.workdir
+    if workdir is None:
+        cwd = working_directory()
+        if cwd is None:
+            problems.add("the working directory was deleted", "-w DIR names another one")
+        else:
+            workdir = str(cwd)
+    return replace(made, caller_env=environment.of_caller(environ), workdir=workdir)
 
 
 def with_group(made: SubmitRequest, group: int) -> SubmitRequest:
@@ -204,9 +213,10 @@ def _json_annotations(text: str) -> dict[str, str]:
 def _flavor(settings: Settings, options: SubmitOptions, problems: Problems) -> Flavor:
     """The flavor with the user's own quantities over it; an empty one where it is wrong."""
     from jobman.config.flavors import Flavor, Resources, resolve
+    from jobman.config.layers import working_directory
 
     with problems.collected():
-        flavor = resolve(options.flavor, settings, Path.cwd())
+        flavor = resolve(options.flavor, settings, working_directory())
         changes = _quantities(settings, flavor, options, problems)
         return flavor.with_resources(changes) if changes else flavor
     return Flavor(name="none", resources=Resources())

@@ -123,11 +123,11 @@ def _without_zeros(requests: dict[str, str], limits: dict[str, str]) -> dict[str
     }
 
 
-def resolve(text: str | None, settings: Settings, cwd: Path) -> Flavor:
+def resolve(text: str | None, settings: Settings, cwd: Path | None) -> Flavor:
     """The flavor that `-r TEXT` means: JSON, else an existing file, else a name.
 
-    None is the settings' default: a name first, whatever lies in `cwd`. Raises UsageError and
-    ConfigError.
+    None is the settings' default: a name first, whatever lies in `cwd` (None: it was
+    deleted). Raises UsageError and ConfigError.
     """
     if text is not None:
         return _given(text, settings, cwd)
@@ -141,10 +141,10 @@ def resolve(text: str | None, settings: Settings, cwd: Path) -> Flavor:
     return known[default] if default in known else _given(default, settings, cwd)
 
 
-def _given(text: str, settings: Settings, cwd: Path) -> Flavor:
+def _given(text: str, settings: Settings, cwd: Path | None) -> Flavor:
     if text.lstrip().startswith("{"):
         return _from_json(text, "the flavor given as JSON")
-    path = cwd / text
+    path = (cwd or Path("/")) / text
     if not _is_file(path):
         return named(text, settings)
     try:

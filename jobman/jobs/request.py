@@ -125,7 +125,7 @@ def validate(request: SubmitRequest) -> list[str]:
     return [
         *_name_problems(request),
         *_command_problems(request),
-        *rules.env_problems(request.env),
+        *rules.env_problems({**request.caller_env, **request.env}),
         *rules.own_key_problems(request.labels, OWN_LABELS, "label"),
         *rules.label_problems(request.labels, "label"),
         *rules.own_key_problems(request.annotations, OWN_ANNOTATIONS, "annotation"),

@@ -262,6 +262,32 @@ def test_a_dry_run_for_the_embedded_cluster(
     assert moved["workingDir"] == "/tmp"
 
 
+def test_what_of_the_caller_kubernetes_cannot_carry(
+    submit: Submit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Path, "cwd", lambda: tmp_path / "\udcff")
+    done = submit("--local", "--dry-run", "--", "x", env={"PATH": "/\udcff", "CONDA_A": "\udcff"})
+    assert (done.code, done.out) == (2, "")
+    assert "working directory" in done.talk
+    assert "environment variable 'PATH': its value is not UTF-8" in done.talk
+    flags = ["--local", "--dry-run", "-w", "/tmp", "-e", "PATH=/bin"]
+    assert printed(submit(*flags, "--", "x", env={"PATH": "/\udcff"}))
+
+
+def test_in_a_deleted_directory(
+    submit: Submit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    done = submit("--local", "--dry-run", "--", "x")
+    assert (done.code, done.out) == (2, "")
+    assert done.talk.startswith("error: the working directory was deleted\nhint: -w DIR")
+    assert main_of(printed(submit("--local", "--dry-run", "-w", "/tmp", "--", "x")))
+    assert main_of(printed(submit("--dry-run", "--", "x")))
+
+
 def test_the_embedded_cluster_needs_words(submit: Submit) -> None:
     done = submit("--local")
     assert done.code == 2
