@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from jobman.local import layout, places, podstatus
+from jobman.local import layout, places, podstatus, scattered
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
 from jobman.local.container_spec import ignored_user
@@ -92,7 +92,7 @@ class Kubelet:
 
     async def run(self) -> None:
         """Take up the node's pods and serve them until cancelled."""
-        self._state.pods.mkdir(mode=0o700, exist_ok=True)
+        scattered.make(self._state.pods)
         forget = self._registry.store.subscribe(self._changed, "pods", "configmaps", "secrets")
         try:
             self._take_up()

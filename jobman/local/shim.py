@@ -7,7 +7,7 @@ container if it has one. All that a later daemon must know is in the container's
 
 ctl         a FIFO that the shim alone reads: that it can be opened for writing means alive, that
             it closes means the end, and a byte written is a command (T: SIGTERM to the process
-            group, K: kill all)
+            group, K: kill all); a holder takes it along to its next container
 claim       made by the first shim of this directory, which alone may start the process (record.py)
 log         the output in CRI's line format, from the first on
 exit        how it ended; whole when it is there
@@ -15,7 +15,7 @@ exit        how it ended; whole when it is there
 Standard library only, and sparing: each container pays for every step that is taken here, so
 files are opened by plain calls rather than by way of pathlib.
 """
-# ruff: noqa: PTH102, PTH120
+# ruff: noqa: PTH102, PTH108, PTH120
 
 from __future__ import annotations
 
@@ -67,11 +67,14 @@ def detach(name: str) -> None:
 class Shim:
     """One container, from its claim to its exit file."""
 
-    def __init__(self, directory: str, text: bytes, woken: int) -> None:
-        """`directory` is there; `text` is the spec; `woken` is readable when a child has ended."""
+    def __init__(self, directory: str, text: bytes, woken: int, before: Shim | None) -> None:
+        """`directory` is there; `text` is the spec; `woken` is readable when a child has ended.
+
+        `before` is the holder's last container, which is over.
+        """
         self._directory = directory
         self._woken = woken
-        self._ctl = self._open_ctl()
+        self._ctl = self._open_ctl(before)
         self._record = record.claim(directory)
         self._spec: dict[str, Any] = json.loads(text)
         try:
@@ -90,11 +93,16 @@ class Shim:
         self._stopped = False
         self._oom_kills = processes.oom_kills()
 
-    def _open_ctl(self) -> int:
-        path = f"{self._directory}/{CTL}"
+    def _open_ctl(self, before: Shim | None) -> int:
+        path = self._path_of_ctl
         with contextlib.suppress(FileExistsError):
-            os.mkfifo(path, 0o600)
+            if before is None or not _is_moved(before._path_of_ctl, path):
+                os.mkfifo(path, 0o600)
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    @property
+    def _path_of_ctl(self) -> str:
+        return f"{self._directory}/{CTL}"
 
     def start(self) -> None:
         """Start the process, or know why it cannot be started."""
@@ -238,8 +246,9 @@ def hold(channel: socket.socket) -> NoReturn:
     try:
         detach("container-shim")
         woken = _children_ended()
+        shim = None
         for left in reversed(range(MOST_CONTAINERS)):
-            shim = _start_one(channel, woken)
+            shim = _start_one(channel, woken, shim)
             text = shim.hold()
             shim.close()
             word = layout.ENDED if left else layout.LAST
@@ -256,7 +265,7 @@ def _children_ended() -> int:
     return woken
 
 
-def _start_one(channel: socket.socket, woken: int) -> Shim:
+def _start_one(channel: socket.socket, woken: int, before: Shim | None) -> Shim:
     """The next container that is asked for. Ends this process where there is none to hold."""
     message, descriptors, _, _ = socket.recv_fds(channel, _PATH_BYTES + INLINE_BYTES, 1)
     path, _, text = message.partition(b"\0")
@@ -267,7 +276,7 @@ def _start_one(channel: socket.socket, woken: int) -> Shim:
         text = _whole(fd)
     try:
         _make(directory, channel)
-        shim = Shim(directory, text, woken)
+        shim = Shim(directory, text, woken, before)
     except record.AlreadyClaimedError:
         channel.send(layout.CLAIMED)
         os._exit(0)
@@ -280,6 +289,18 @@ def _start_one(channel: socket.socket, woken: int) -> Shim:
         with contextlib.suppress(OSError):  # the daemon is gone; its successor reads the directory
             channel.send(b"%s %d" % (layout.STARTED, shim.started_ns))
     return shim
+
+
+def _is_moved(fifo: str, path: str) -> bool:
+    """Give a FIFO another place, where a new one costs more. Raises FileExistsError."""
+    try:
+        os.link(fifo, path)
+        os.unlink(fifo)
+    except FileExistsError:
+        raise
+    except OSError:  # deleted with its pod, or no links here
+        return False
+    return True
 
 
 def _make(directory: str, channel: socket.socket) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -92,6 +93,44 @@ def test_what_one_container_left_is_dead_before_the_next_begins(tmp_path: Path) 
 
     supervised(tmp_path, body)
     assert written(tmp_path / "b") == b"dead\n"
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_the_next_container_takes_over_the_fifo(tmp_path: Path, is_deleted: bool) -> None:
+    """A new file may cost more than all else; where the old one is gone there is a new one."""
+
+    async def body(found: Supervisor) -> tuple[int, int, Exit]:
+        first = await started(found, tmp_path / "first", shell("sleep 1000"))
+        fifo = (first.directory / layout.CTL).stat().st_ino
+        first.kill()
+        await first.exit
+        if is_deleted:
+            shutil.rmtree(first.directory)
+        second = await started(found, tmp_path / "second", shell("exec sleep 1000"))
+        taken = (second.directory / layout.CTL).stat().st_ino
+        first.kill()
+        second.terminate()
+        return fifo, taken, await second.exit
+
+    fifo, taken, ended = supervised(tmp_path, body)
+    assert not (tmp_path / "first" / layout.CTL).exists()
+    assert is_deleted or taken == fifo
+    assert ended.code == 128 + signal.SIGTERM
+
+
+def test_a_container_that_runs_keeps_its_fifo(tmp_path: Path) -> None:
+    """Whatever holder is asked for it once more."""
+
+    async def body(found: Supervisor) -> Exit:
+        runs = await started(found, tmp_path / "runs", shell("exec sleep 1000"))
+        await finished(found, tmp_path / "ended", shell("true"))
+        found.running.clear()  # as if nothing were known of it
+        again = await found.start(runs.directory, shell("exit 1"))
+        assert isinstance(again, Running)
+        again.terminate()
+        return await again.exit
+
+    assert supervised(tmp_path, body).code == 128 + signal.SIGTERM
 
 
 def test_a_holder_keeps_no_file_and_grows_little(tmp_path: Path) -> None:
