@@ -16,7 +16,7 @@ from typing import Any
 
 from jobman.local import kubeconfig
 from jobman.local.api.registry import Registry
-from jobman.local.api.users import AUTHENTICATED, MASTERS, User
+from jobman.local.api.users import AUTHENTICATED, MASTERS, User, identified
 from jobman.local.stored import Change
 from jobman.values.files import replace_file
 
@@ -78,7 +78,7 @@ class Tokens(Mapping[str, User]):
         name = _decoded(secret, "name")
         groups = tuple(g for g in _decoded(secret, "groups").split(",") if g)
         token = self._token_of.setdefault(name, new_token())
-        self._users[token] = User(name, (*groups, AUTHENTICATED))
+        self._users[token] = identified(name, groups)
         text = kubeconfig.text(address=self.address, ca=self.ca, user=name, token=token)
         path = self.directory / f"{secret['metadata']['name']}.kubeconfig"
         replace_file(path, text.encode())

@@ -15,6 +15,8 @@ _OWN = re.compile(
 )
 _AGE = re.compile(r"\b(?:\d+[ydhms])+\b")
 _LEFT_OUT = frozenset({"managedFields"})
+# Rules are gathered from memory, in an order that is another one at each start.
+_UNORDERED = frozenset({"resourceRules", "nonResourceRules"})
 _MOST, _SHOWN = 6, 300
 
 
@@ -54,7 +56,9 @@ class Comparison:
             elif name not in ours:
                 yield f"{path}.{name}: missing, not {str(theirs[name])[:_SHOWN]!r}"
             else:
-                yield from self._compared(f"{path}.{name}", ours[name], theirs[name], cut=cut)
+                pair = [ours[name], theirs[name]]
+                one, other = (sorted(x, key=str) for x in pair) if name in _UNORDERED else pair
+                yield from self._compared(f"{path}.{name}", one, other, cut=cut)
 
     def _alike(self, path: str, ours: str, theirs: str) -> bool:
         if ".cells[" in path:

@@ -13,7 +13,7 @@ from jobman.local.api.authz import Act
 from jobman.local.api.call import act_of
 from jobman.local.api.paths import Named
 from jobman.local.api.registry import Registry
-from jobman.local.api.users import ANONYMOUS, AUTHENTICATED, User
+from jobman.local.api.users import ANONYMOUS, User, account_of, identified
 
 _FOR_USER, _FOR_GROUP = "Impersonate-User", "Impersonate-Group"
 
@@ -42,10 +42,17 @@ def speaker(registry: Registry, request: web.BaseRequest, found: Named | None, u
         if groups:
             raise status.bad_request(f"{_FOR_GROUP} without {_FOR_USER}")
         return user
-    for kind, each in (("users", name), *(("groups", group) for group in groups)):
-        if authz.decide(registry, user, Act("impersonate", resource=kind, name=each)) is None:
-            raise _may_not_speak(request, found, user)
-    return User(name, (*groups, AUTHENTICATED))
+    acts = (_as_user(name), *(Act("impersonate", resource="groups", name=each) for each in groups))
+    if any(authz.decide(registry, user, act) is None for act in acts):
+        raise _may_not_speak(request, found, user)
+    return identified(name, groups)
+
+
+def _as_user(name: str) -> Act:
+    account = account_of(name)
+    if account is None:
+        return Act("impersonate", resource="users", name=name)
+    return Act("impersonate", resource="serviceaccounts", namespace=account[0], name=account[1])
 
 
 def _may_not_speak(request: web.BaseRequest, found: Named | None, user: User) -> status.ApiError:

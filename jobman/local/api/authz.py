@@ -7,34 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import status
-from jobman.local.api.users import AUTHENTICATED, User
+from jobman.local.api.rule_cover import has, has_path, has_resource
+from jobman.local.api.users import User
 
 if TYPE_CHECKING:
     from jobman.local.api.registry import Registry
 
 Object = dict[str, Any]
-_RBAC = "rbac.authorization.k8s.io"
-# The paths that Kubernetes' own bindings allow to everybody, and to everybody who is known.
-_PUBLIC = ("/healthz", "/livez", "/readyz", "/version", "/version/")
-_DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", *_PUBLIC[:2], "/openapi", "/openapi/*")
-_KNOWN = (
-    (*_DISCOVERY, *_PUBLIC[2:]),
-    ("/.well-known", "/.well-known/*"),
-)
+RBAC = "rbac.authorization.k8s.io"
+ROLE_PLURALS = {"Role": "roles", "ClusterRole": "clusterroles"}
 _NOSNIFF = {"X-Content-Type-Options": "nosniff"}
-# What Kubernetes' own bindings allow to everybody who is known.
-_SELF_REVIEWS: tuple[Object, ...] = (
-    {
-        "verbs": ["create"],
-        "apiGroups": ["authorization.k8s.io"],
-        "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
-    },
-    {
-        "verbs": ["create"],
-        "apiGroups": ["authentication.k8s.io"],
-        "resources": ["selfsubjectreviews"],
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -106,50 +88,39 @@ def check_path(registry: Registry, user: User, verb: str, path: str) -> None:
 
 def may_path(registry: Registry, user: User, verb: str, path: str) -> bool:
     """Whether somebody may do something with a path that is no resource's."""
-    return any(
-        _has(rule.get("verbs"), verb) and _has_path(rule["nonResourceURLs"], path)
+    return user.may_all or any(
+        has(rule.get("verbs"), verb) and has_path(rule["nonResourceURLs"], path)
         for rule in non_resource_rules(registry, user)
-    )
-
-
-def _has_path(allowed: list[str], path: str) -> bool:
-    return any(
-        path == each or (each.endswith("*") and path.startswith(each[:-1])) for each in allowed
     )
 
 
 def grants(registry: Registry, user: User, namespace: str) -> Iterator[Grant]:
     """All rules that apply to a user in a namespace (empty: cluster-wide alone)."""
-    if AUTHENTICATED in user.groups:
-        for rule in _SELF_REVIEWS:
-            yield Grant(
-                rule,
-                'RBAC: allowed by ClusterRoleBinding "system:basic-user" of ClusterRole'
-                f' "system:basic-user" to Group "{AUTHENTICATED}"',
-            )
-    for binding in registry.list(f"clusterrolebindings.{_RBAC}"):
+    for binding in registry.list(f"clusterrolebindings.{RBAC}"):
         yield from _of_binding(registry, user, binding, "ClusterRoleBinding")
     if namespace:
-        for binding in registry.list(f"rolebindings.{_RBAC}", namespace):
+        for binding in registry.list(f"rolebindings.{RBAC}", namespace):
             yield from _of_binding(registry, user, binding, "RoleBinding")
 
 
 def rules(registry: Registry, user: User, namespace: str) -> list[Object]:
     """What somebody may do in a namespace, as SelfSubjectRulesReview tells it."""
-    every = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-    found = [grant.rule for grant in grants(registry, user, namespace)]
-    own = [rule for rule in found if rule.get("resources")]
-    return [*own, every] if user.may_all else own
+    granted = (grant.rule for grant in grants(registry, user, namespace))
+    return [rule for rule in granted if rule.get("resources")]
 
 
 def non_resource_rules(registry: Registry, user: User) -> list[Object]:
     """The paths that somebody may read."""
-    groups = [_PUBLIC, *(_KNOWN if AUTHENTICATED in user.groups else ())]
-    found: list[Object] = [{"verbs": ["get"], "nonResourceURLs": list(group)} for group in groups]
-    if user.may_all:
-        found.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
     granted = (grant.rule for grant in grants(registry, user, ""))
-    return found + [rule for rule in granted if rule.get("nonResourceURLs")]
+    return [rule for rule in granted if rule.get("nonResourceURLs")]
+
+
+def role_of(registry: Registry, reference: Object, namespace: str) -> Object | None:
+    """The role that a binding in `namespace` refers to."""
+    kind = reference.get("kind", "")
+    plural = f"{ROLE_PLURALS[kind]}.{RBAC}"
+    where = namespace if kind == "Role" else ""
+    return registry.find(plural, where, reference.get("name", ""))
 
 
 def _of_binding(registry: Registry, user: User, binding: Object, kind: str) -> Iterator[Grant]:
@@ -158,9 +129,7 @@ def _of_binding(registry: Registry, user: User, binding: Object, kind: str) -> I
     if subject is None:
         return
     reference = binding.get("roleRef", {})
-    namespace = about.get("namespace", "") if reference.get("kind") == "Role" else ""
-    plural = "roles" if reference.get("kind") == "Role" else "clusterroles"
-    role = registry.find(f"{plural}.{_RBAC}", namespace, reference.get("name", ""))
+    role = role_of(registry, reference, about.get("namespace", ""))
     where = f"/{about['namespace']}" if about.get("namespace") else ""
     reason = (
         f'RBAC: allowed by {kind} "{about["name"]}{where}" of {reference.get("kind")}'
@@ -183,17 +152,8 @@ def _is(subject: Object, user: User, about: Object) -> bool:
 def _covers(rule: Object, act: Act) -> bool:
     names = rule.get("resourceNames")
     return (
-        _has(rule.get("verbs"), act.verb)
-        and _has(rule.get("apiGroups"), act.group)
-        and _has_resource(rule.get("resources"), act)
+        has(rule.get("verbs"), act.verb)
+        and has(rule.get("apiGroups"), act.group)
+        and has_resource(rule.get("resources") or [], act.full_resource)
         and (not names or act.name in names)
     )
-
-
-def _has(allowed: list[str] | None, wanted: str) -> bool:
-    return "*" in (allowed or []) or wanted in (allowed or [])
-
-
-def _has_resource(allowed: list[str] | None, act: Act) -> bool:
-    every_of = f"*/{act.subresource}" if act.subresource else ""
-    return _has(allowed, act.full_resource) or bool(every_of and every_of in (allowed or []))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 MASTERS = "system:masters"
 AUTHENTICATED = "system:authenticated"
+UNAUTHENTICATED = "system:unauthenticated"
+_ACCOUNT = ["system", "serviceaccount"]
 
 
 @dataclass(frozen=True)
@@ -22,4 +25,18 @@ class User:
 
 
 SYSTEM = User("system:apiserver", (MASTERS, AUTHENTICATED))
-ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
+
+
+def account_of(name: str) -> tuple[str, str] | None:
+    """The namespace and name of the service account that a user's name stands for."""
+    words = name.split(":")
+    return (words[2], words[3]) if words[:2] == _ACCOUNT and len(words) == 4 else None
+
+
+def identified(name: str, groups: Sequence[str]) -> User:
+    """A user who has said who he is; a service account is in the groups of its kind."""
+    account = account_of(name)
+    if account is not None and not groups:
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{account[0]}")
+    return User(name, (*groups, AUTHENTICATED))

@@ -1,4 +1,4 @@
-"""What every cluster has from its first moment: some namespaces and priority classes."""
+"""What every cluster has from its first moment: some namespaces, priority classes and roles."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from jobman.local.api.priority_rules import SYSTEM_VALUES
 from jobman.local.api.registry import Registry
+from jobman.local.controllers import bootstrap_roles
 
 Object = dict[str, Any]
 
@@ -30,6 +31,7 @@ def ensure(registry: Registry) -> None:
         made = _object("PriorityClass", "scheduling.k8s.io/v1", name)
         made |= {"value": SYSTEM_VALUES[name], "description": description}
         _ensure(registry, PRIORITY_CLASSES, made)
+    bootstrap_roles.ensure(registry)
 
 
 def _ensure(registry: Registry, resource: str, obj: Object) -> None:
