@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from jobman.local.api import (
     admission,
     defaults,
+    escalation,
     managed_fields,
     metadata,
     schema,
@@ -115,6 +116,7 @@ class Registry:
         if resource.kind == "Job":
             defaults.generate_selector(made)
         admission.mutate(self, resource, made, write.user)
+        escalation.check(self, resource, made, write.user)
         causes = validation.validate_create(resource.kind, made)
         if causes:
             raise status.invalid(resource.kind, resource.group, made["metadata"]["name"], causes)
@@ -292,6 +294,7 @@ class Registry:
         metadata.carry_over(resource, old, new, is_patch=is_patch)
         defaults.apply(resource.kind, new)
         admission.mutate_change(resource, old, new)
+        escalation.check(self, resource, new, write.user, old)
         managed_fields.write(new, write.managed or managed_fields.after_update(resource, old, new))
         if new.get("spec") != old.get("spec"):
             metadata.count_generation(new)
