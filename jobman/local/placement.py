@@ -184,11 +184,12 @@ class Board:
         priority: int,
         created: str,
         since: float,
+        overtaken: int = 0,
     ) -> Waiting:
-        """A pod waits from now on."""
+        """A pod waits from now on; before, it was `overtaken`."""
         self._kinds.setdefault(kind.key, kind)
         order = (-priority, created, next(self._arrivals))
-        pod = Waiting(namespace, name, uid, order, since, kind)
+        pod = Waiting(namespace, name, uid, order, since, kind, overtaken)
         self._waiting[uid] = kind.waiting[uid] = pod
         heapq.heappush(kind.queue, (order, uid))
         if kind.head is pod:
@@ -253,6 +254,16 @@ class Board:
         """The first pod of each kind that has just been refused."""
         heads = (kind.head for kind in self._kinds.values() if kind.blocked)
         return [head for head in heads if head is not None]
+
+    def reservations(self) -> dict[str, tuple[Waiting, str]]:
+        """The pods that a node is reserved for, by uid."""
+        held = ((kind.head, name) for name, kind in self._reserved.items())
+        return {head.uid: (head, name) for head, name in held if head is not None}
+
+    def next_reservation_at(self) -> float | None:
+        """When the next of those that wait will have waited long enough for a node of its own."""
+        ends = (head.since + PATIENCE_S for head in self.blocked_heads() if not head.kind.hopeless)
+        return min((end for end in ends if end > self._now), default=None)
 
     def _offer(self, kind: Kind) -> None:
         head = kind.head

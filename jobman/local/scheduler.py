@@ -22,7 +22,7 @@ from jobman.local.api.status import ApiError
 from jobman.local.controllers.events import SchedulerRecorder
 from jobman.local.fit import Demand, NodeRoom
 from jobman.local.moments import now
-from jobman.local.placement import Board, Kind, Waiting
+from jobman.local.placement import OVERTAKEN_MOST, Board, Kind, Waiting
 from jobman.local.pod_phase import has_ended
 from jobman.local.stored import Change, Key, Record
 
@@ -69,9 +69,14 @@ class _Metadata(msgspec.Struct):
     deletionTimestamp: str = ""  # noqa: N815
 
 
+class _Status(msgspec.Struct):
+    nominatedNodeName: str = ""  # noqa: N815
+
+
 class _Pod(msgspec.Struct):
     metadata: _Metadata
     spec: _Spec
+    status: _Status = msgspec.field(default_factory=_Status)
 
 
 _DECODER = msgspec.json.Decoder(_Pod)
@@ -103,6 +108,8 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._fresh: dict[str, Waiting] = {}
         self._claimless: dict[tuple[str, str], set[Key]] = {}
+        self._nominated: dict[str, tuple[Key, str]] = {}
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Place pods until cancelled."""
@@ -120,6 +127,7 @@ class Scheduler:
                 await self._place_all()
         finally:
             unsubscribe()
+            self._set_alarm(None)
 
     async def _place_all(self) -> None:
         while True:
@@ -132,6 +140,19 @@ class Scheduler:
         for pod in (*self._fresh.values(), *self._board.blocked_heads()):
             self._tell(pod)
             await self._registry.turns.next()
+        for key, uid, node in self._nominations():
+            self._nominate(key, uid, node)
+            await self._registry.turns.next()
+        self._set_alarm(self._board.next_reservation_at())
+
+    def _set_alarm(self, at: float | None) -> None:
+        """Look again then, if nothing happens before."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if at is not None:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(max(at - time.time(), 0), self._wake.set)
 
     # -- what happens ----------------------------------------------------------------------------
 
@@ -151,6 +172,7 @@ class Scheduler:
         name = change.record.key.name
         if change.type == "DELETED":
             self._board.remove_node(name)
+            self._wake.set()
             return
         if change.previous is not None and not _matters(change.previous, change.record):
             return
@@ -161,12 +183,16 @@ class Scheduler:
         record = change.record
         if change.type == "DELETED" or has_ended(record):
             self._withdraw(record.uid)
+            self._nominated.pop(record.uid, None)
             if self._board.vacate(record.uid):
                 self._wake.set()
             return
         if change.type == "MODIFIED" and self._board.is_bound(record.uid):
             return
         pod = _DECODER.decode(record.body)
+        self._nominated.pop(record.uid, None)
+        if pod.status.nominatedNodeName and _is_ours(pod):
+            self._nominated[record.uid] = record.key, pod.status.nominatedNodeName
         if pod.spec.nodeName:
             self._fresh.pop(record.uid, None)
             self._board.occupy(
@@ -197,6 +223,7 @@ class Scheduler:
             priority=pod.spec.priority,
             created=created,
             since=datetime.fromisoformat(created).timestamp(),
+            overtaken=OVERTAKEN_MOST if pod.status.nominatedNodeName else 0,
         )
         self._wake.set()
 
@@ -235,6 +262,7 @@ class Scheduler:
             found["spec"]["nodeName"] = node
             told = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
             _set_condition(found, told | {"lastTransitionTime": now()})
+            found["status"].pop("nominatedNodeName", None)
 
         try:
             if not self._is_there(Key("pods", pod.namespace, pod.name), pod.uid):
@@ -247,6 +275,33 @@ class Scheduler:
             return
         text = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
         self._recorder.event(bound, "Normal", "Scheduled", "Binding", text)
+
+    def _nominations(self) -> list[tuple[Key, str, str]]:
+        """Pods that do not tell yet which node is reserved for them, and it; empty: none now."""
+        reserved = self._board.reservations()
+        gone = [(key, uid, "") for uid, (key, _) in self._nominated.items() if uid not in reserved]
+        new = [
+            (Key("pods", pod.namespace, pod.name), uid, node)
+            for uid, (pod, node) in reserved.items()
+            if uid not in self._nominated or self._nominated[uid][1] != node
+        ]
+        return [*gone, *new]
+
+    def _nominate(self, key: Key, uid: str, node: str) -> None:
+        """Write the node on the pod as Kubernetes does of a node that it keeps for a pod."""
+
+        def change(found: Object) -> None:
+            status = found.setdefault("status", {})
+            if node and not found["spec"].get("nodeName"):
+                status["nominatedNodeName"] = node
+            else:
+                status.pop("nominatedNodeName", None)
+
+        try:
+            if self._is_there(key, uid):
+                self._registry.modify("pods", key.namespace, key.name, change)
+        except ApiError as error:
+            log.warning("%s/%s: %s", key.namespace, key.name, error)
 
     def _set_aside(self, pod: Waiting) -> None:
         """Come back to the pod later."""

@@ -92,6 +92,7 @@ class ActivePodStatus(KubeStruct, frozen=True):
     phase: str = ""
     reason: str = ""
     message: str = ""
+    nominated_node_name: str = ""
     conditions: msgspec.Raw = ABSENT
     container_statuses: msgspec.Raw = ABSENT
     init_container_statuses: msgspec.Raw = ABSENT

@@ -50,6 +50,8 @@ def facts(
             used.add(claim.node, claim.shape)
             if holders and claim.shape.gpus:
                 holding[claim.node].append(claim)
+        elif claim.nominated:
+            used.nominate(claim)
         if groups.counts_here(claim):
             tally.add(claim)
     nodes = ask_nodes()

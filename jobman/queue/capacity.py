@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from jobman.queue.amounts import Amounts
-from jobman.queue.nodes import NodeView
+from jobman.queue.nodes import NodeView, counted_for
 from jobman.queue.rules import Wanted, against, keys_looked_at
 
 _Traits = tuple[object, ...]
@@ -35,9 +35,13 @@ class Capacity:
         self._nodes = [*nodes]
         self._alike: dict[frozenset[str], list[Sequence[NodeView]]] = {}
         self._free: dict[tuple[int, tuple[str, ...]], Counter[tuple[int, ...]]] = {}
+        self._has_nominated = any(node.nominated for node in self._nodes)
+        self._by_priority: dict[int, Capacity] = {}
 
     def how_many(self, wanted: Wanted) -> int:
         """How many such pods could start now; a pod that asks for nothing: none."""
+        if self._has_nominated:
+            return self._counted_for(wanted.priority).how_many(wanted)
         asked = {name: amount for name, amount in wanted.amounts.items() if amount > 0}
         if not asked:
             return 0
@@ -46,6 +50,12 @@ class Capacity:
             for group in self._groups(wanted)
             if not against(wanted, group[0])
         )
+
+    def _counted_for(self, priority: int) -> Capacity:
+        """The same as it is for pods of this priority."""
+        if priority not in self._by_priority:
+            self._by_priority[priority] = Capacity(counted_for(priority, self._nodes))
+        return self._by_priority[priority]
 
     def _groups(self, wanted: Wanted) -> Sequence[Sequence[NodeView]]:
         """The nodes, those together that the rules cannot tell apart."""

@@ -77,7 +77,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `state` is Pending (waits for a node), Starting, Running, Stuck or Suspended. `since` is when
     they came, as RFC 3339 in UTC. `work` is false of pods that serve (a Deployment's, a
     DaemonSet's): they count where they hold GPUs. `name` is the pod's or Job's own, `job` its
-    Job's. `settling`: of a Job so new that its pods may just be on their way.
+    Job's. `settling`: of a Job so new that its pods may just be on their way. `nominated` is the
+    node that the scheduler keeps for a pod without one.
     """
 
     shape: Shape
@@ -94,6 +95,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     name: str = ""
     job: str = ""
     settling: bool = False
+    nominated: str = ""
 
 
 class Shapes:
@@ -222,6 +224,7 @@ class Claims:
             since=meta.creation_timestamp or "",
             name=meta.name,
             job=owner.name if owner else "",
+            nominated="" if spec.node_name else pod.status.nominated_node_name,
         )
 
     def _state(self, pod: ActivePod) -> State | None:

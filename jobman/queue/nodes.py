@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cached_property
 
 import msgspec
@@ -23,8 +23,20 @@ _KEEPS_PODS_OFF = ("NoSchedule", "NoExecute")
 _ENDED = ("Succeeded", "Failed")
 
 
+class Nominated(msgspec.Struct, frozen=True):
+    """A pod without a node that the scheduler keeps room for (`status.nominatedNodeName`)."""
+
+    namespace: str
+    pod: str
+    priority: int
+    amounts: Amounts
+
+
 class NodeView(msgspec.Struct, frozen=True, dict=True):
-    """A node: `schedulable` is not cordoned; `taints` are those that keep pods off."""
+    """A node: `schedulable` is not cordoned; `taints` are those that keep pods off.
+
+    `nominated` are not among what is used: who counts them is said by `counted_for`.
+    """
 
     name: str
     labels: Mapping[str, str]
@@ -34,6 +46,7 @@ class NodeView(msgspec.Struct, frozen=True, dict=True):
     allocatable: Amounts
     used: Amounts
     capacity: Amounts = msgspec.field(default_factory=dict)
+    nominated: tuple[Nominated, ...] = ()
 
     @cached_property
     def free(self) -> Amounts:
@@ -45,6 +58,34 @@ class NodeView(msgspec.Struct, frozen=True, dict=True):
     def usable(self) -> bool:
         """Whether it is there and takes new pods, taints aside."""
         return self.schedulable and self.ready
+
+    def kept_from(self, priority: int) -> list[Nominated]:
+        """Those nominated that a pod of this priority leaves their room."""
+        return [each for each in self.nominated if each.priority >= priority]
+
+    def not_kept_for(self, pods: Container[tuple[str, str]]) -> NodeView:
+        """The same without what is kept for these pods (namespace and name)."""
+        others = [each for each in self.nominated if (each.namespace, each.pod) not in pods]
+        if len(others) == len(self.nominated):
+            return self
+        return msgspec.structs.replace(self, nominated=tuple(others))
+
+
+def counted_for(priority: int, nodes: Sequence[NodeView]) -> Sequence[NodeView]:
+    """The nodes as the scheduler counts them for a pod of this priority.
+
+    To it, pods nominated of the same priority or a higher one are there already.
+    """
+    if not any(node.nominated for node in nodes):
+        return nodes
+    return [_with_nominated(priority, node) for node in nodes]
+
+
+def _with_nominated(priority: int, node: NodeView) -> NodeView:
+    used = dict(node.used)
+    for each in node.kept_from(priority):
+        take(used, each.amounts)
+    return msgspec.structs.replace(node, used=used, nominated=())
 
 
 def views(nodes: Iterable[Node], pods: Iterable[Pod]) -> list[NodeView]:
@@ -62,7 +103,7 @@ def take(used: dict[str, int], more: Amounts) -> None:
         used[name] = used.get(name, 0) + amount
 
 
-def view(node: Node, used: Amounts) -> NodeView:
+def view(node: Node, used: Amounts, nominated: Iterable[Nominated] = ()) -> NodeView:
     """One node of which `used` is taken."""
     return NodeView(
         name=node.metadata.name,
@@ -73,6 +114,7 @@ def view(node: Node, used: Amounts) -> NodeView:
         allocatable=amounts.of(node.status.allocatable or node.status.capacity),
         used=used,
         capacity=amounts.of(node.status.capacity),
+        nominated=tuple(nominated),
     )
 
 

@@ -15,7 +15,7 @@ from jobman.queue import gpus, nodes
 from jobman.queue.claims import Claim, IsGpu, Shape
 from jobman.queue.gpus import GpuLine
 from jobman.queue.group import Group
-from jobman.queue.nodes import NodeView
+from jobman.queue.nodes import NodeView, Nominated
 from jobman.queue.quotas import Quota
 
 
@@ -76,11 +76,22 @@ class Usage:
     """Counts what the pods of each node use, equal pods together."""
 
     _pods: dict[tuple[str, Shape], int] = field(default_factory=dict)
+    _nominated: dict[str, list[Nominated]] = field(default_factory=dict)
 
     def add(self, node: str, shape: Shape) -> None:
         """A pod on a node."""
         key = node, shape
         self._pods[key] = self._pods.get(key, 0) + 1
+
+    def nominate(self, claim: Claim) -> None:
+        """A pod that waits, and that the scheduler keeps room for on a node."""
+        wanted = claim.shape.wanted
+        kept = Nominated(claim.namespace, claim.name, wanted.priority, wanted.amounts)
+        self._nominated.setdefault(claim.nominated, []).append(kept)
+
+    def nominated(self, node: str) -> Sequence[Nominated]:
+        """The pods that wait and have room kept for them there."""
+        return self._nominated.get(node, ())
 
     def by_node(self) -> Mapping[str, dict[str, int]]:
         """Amounts by node."""
@@ -95,7 +106,11 @@ class Usage:
 def node_views(found: Iterable[Node], used: Usage) -> list[NodeView]:
     """The nodes with what their pods use."""
     by_node = used.by_node()
-    return [nodes.view(node, by_node.get(node.metadata.name, {})) for node in found]
+    return [
+        nodes.view(node, by_node.get(name, {}), used.nominated(name))
+        for node in found
+        for name in [node.metadata.name]
+    ]
 
 
 def products(found: Iterable[Node], is_gpu: IsGpu) -> dict[str, str]:

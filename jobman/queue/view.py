@@ -191,7 +191,8 @@ class _Judge:
 
 
 def _as_admitted(flavor: Wanted, pod: Wanted) -> Wanted:
-    """The flavor with what its pods show of the tolerations that this cluster adds."""
+    """The flavor with what its pods show: priority, and the tolerations that this cluster adds."""
+    flavor = msgspec.structs.replace(flavor, priority=pod.priority)
     if not pod.tolerations_final:
         return flavor
     added = [each for each in pod.tolerations if each.key in flavor.amounts]

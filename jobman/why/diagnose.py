@@ -212,7 +212,8 @@ def without_node(found: Evidence, pod: Pod) -> Diagnosis:
             "no-scheduler",
             f"no scheduler has looked at it: it asks for one named {spec.scheduler_name}",
         )
-    said_so = (f"the scheduler: {message}",) if message else ()
+    place = pod.status.nominated_node_name
+    kept = (f"what is freed on {place} is kept for it",) if place else ()
     if found.nodes is not None:
         judged = scheduling.diagnose(
             Wanted.of(spec, tolerations_final=True),
@@ -223,8 +224,10 @@ def without_node(found: Evidence, pod: Pod) -> Diagnosis:
             flavor=_flavor_of(found.job),
             said=said.scheduler(message),
         )
-        return replace(judged, evidence=(*judged.evidence, *said_so))
-    return _by_message(pod, message)
+        said_so = (f"the scheduler: {message}",) if message else ()
+        return replace(judged, evidence=(*judged.evidence, *kept, *said_so))
+    judged = _by_message(pod, message)
+    return replace(judged, evidence=(*kept, *judged.evidence))
 
 
 def _flavor_of(job: Job) -> Mapping[str, Any] | None:

@@ -75,13 +75,14 @@ def gather(
     queued = kueue.read(client, job) if view.state is State.SUSPENDED else None
     looks = _has_pods_that_wait(view) and (queued is None or not queued.waits)
     around = _around(client, query, now) if looks else _Around()
+    own = {(pod.metadata.namespace, pod.metadata.name) for pod in pods}
     log = _log(client, pods, view) if view.state in (State.FAILED, State.STUCK) else ()
     return Evidence(
         job=job,
         pods=pods,
         events=events,
         view=view,
-        nodes=around.nodes,
+        nodes=around.nodes and [node.not_kept_for(own) for node in around.nodes],
         others=around.others,
         queued=queued,
         flavors=[flavor for flavor in flavors if flavor.resources],

@@ -1,7 +1,8 @@
 """Why no node takes a pod, from the nodes themselves. Pure.
 
 In order: no node would even if it were empty (its rules, or its size), nodes would that are full
-(`busy`), the free parts lie scattered (`fragmented`), or nothing that is judged here is against it.
+(`busy`), the free parts lie scattered (`fragmented`) or are kept for others (`reserved`), or
+nothing that is judged here is against it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from jobman.config.flavors import Flavor, is_gpu
 from jobman.queue import amounts
 from jobman.queue.amounts import UNIT
-from jobman.queue.nodes import NodeView
+from jobman.queue.nodes import NodeView, counted_for
 from jobman.queue.rules import Kind, Obstacle, Wanted, against, shortages, why_not
 from jobman.why import other_flavors, words
 from jobman.why.diagnosis import Diagnosis
@@ -23,7 +24,7 @@ from jobman.why.other_flavors import own_rules
 from jobman.why.said import Scheduler
 
 BUSY, FRAGMENTED, NEVER, RULES, FITS = "busy", "fragmented", "never-fits", "node-rules", "fits-now"
-REFUSES = "scheduler"
+REFUSES, RESERVED = "scheduler", "reserved"
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,13 @@ def diagnose(
     """
     if not nodes:
         return Diagnosis(RULES, "the cluster has no node")
-    if any(not why_not(wanted, node) for node in nodes):
-        return _fits(wanted, nodes, said)
+    counted = counted_for(wanted.priority, nodes)
+    if any(not why_not(wanted, node) for node in counted):
+        return _fits(wanted, counted, said)
+    kept = [node for node in nodes if not why_not(wanted, node)]
     roomy = [node for node in nodes if not why_not(wanted, node, empty=True)]
     if roomy:
-        found = _full(wanted, roomy)
+        found = _reserved(wanted, kept) if kept else _full(wanted, roomy)
         lines = [
             *found.evidence,
             *_rules(wanted, nodes),
@@ -65,8 +68,8 @@ def diagnose(
     else:
         found = _never(wanted, nodes)
         lines = [*found.evidence, *(_rules(wanted, nodes) if found.kind == NEVER else ())]
-    others_fit = other_flavors.fitting(own_rules(wanted, flavor or {}), nodes, flavors)
-    ways = (*found.suggestions, *_smaller(wanted, nodes), *others_fit)
+    others_fit = other_flavors.fitting(own_rules(wanted, flavor or {}), counted, flavors)
+    ways = (*found.suggestions, *_smaller(wanted, counted), *others_fit)
     return replace(found, evidence=tuple(lines), suggestions=ways)
 
 
@@ -82,6 +85,19 @@ def _fits(wanted: Wanted, nodes: Sequence[NodeView], said: Scheduler | None) -> 
         f" {' or '.join(wanted.unjudged) or 'something else'}",
         _left_out(wanted),
     )
+
+
+def _reserved(wanted: Wanted, kept: Sequence[NodeView]) -> Diagnosis:
+    """There is room, but the scheduler keeps it for others that wait."""
+    holders = [each for node in kept for each in node.kept_from(wanted.priority)]
+    one = holders[0]
+    for_whom = f"pod {one.namespace}/{one.pod}" if len(holders) == 1 else f"{len(holders)} pods"
+    there = words.nodes([node.name for node in kept])
+    verb = "waits" if len(holders) == 1 else "wait"
+    sentence = (
+        f"there is room for it on {there}, but it is kept for {for_whom}, which {verb} for it"
+    )
+    return Diagnosis(RESERVED, sentence)
 
 
 def _broken_rules(wanted: Wanted, nodes: Sequence[NodeView]) -> Mapping[str, int]:
@@ -154,7 +170,7 @@ def _full(wanted: Wanted, roomy: Sequence[NodeView]) -> Diagnosis:
     resource = max(lacking, key=lambda name: (is_gpu(name), lacking[name], name))
     asked = wanted.amounts[resource]
     free = [(max(node.free.get(resource, 0), 0), node.name) for node in roomy]
-    total, (most, best) = sum(left for left, _ in free), max(free)
+    total, (most, best) = sum(left for left, _ in free), min(free, key=_most_first)
     need = f"it needs {words.amount(resource, asked)}"
     block = f"the largest free block is {words.amount(resource, most)} on {words.node(best)}"
     evidence = [
@@ -178,6 +194,12 @@ def _full(wanted: Wanted, roomy: Sequence[NodeView]) -> Diagnosis:
     those = f"the {len(roomy)} nodes that could take it"
     sentence = f"{need}; {there} {those}, {block}: {missing} there"
     return Diagnosis(BUSY, sentence, tuple(evidence))
+
+
+def _most_first(free: tuple[int, str]) -> tuple[int, str]:
+    """The order of nodes by what is free on them, and by name."""
+    left, name = free
+    return -left, name
 
 
 def _rules(wanted: Wanted, nodes: Sequence[NodeView]) -> list[str]:

@@ -41,6 +41,15 @@ def test_the_queue_at_a_glance(run: Run, cluster: JobWorld) -> None:
     ]
 
 
+def test_what_is_kept_for_a_pod_that_waits_fits_nobody_else(run: Run, cluster: JobWorld) -> None:
+    waiting = pod("big", "large-gpu", gpu="3", cpu="1")
+    waiting["status"]["nominatedNodeName"] = "n1"
+    cluster.server.script("GET", PODS, listed(*WORK, waiting))
+    rows = {row["name"]: row for row in json.loads(run("queue", "-o", "json").out)["rows"]}
+    assert rows["small-gpu"]["fits"] == 1
+    assert rows["large-gpu"]["fits"] == 0
+
+
 def test_what_it_asks_for(run: Run, cluster: JobWorld) -> None:
     run("queue")
     asked = {(r.path, r.query.get("fieldSelector")) for r in cluster.server.requests}

@@ -202,6 +202,22 @@ class TestReservation:
         world.submit("small", gpu=1)
         assert world.place() == ["small"]
 
+    def test_it_is_known_when_the_next_has_waited_long_enough(self) -> None:
+        world = World(("n", {"gpu": 2}))
+        world.submit("first", gpu=1)
+        world.place()
+        assert world.board.next_reservation_at() is None
+        world.now = 5
+        world.submit("big", gpu=2)
+        world.submit("impossible", gpu=3)
+        world.place()
+        assert world.board.next_reservation_at() == 5 + PATIENCE_S
+        assert world.board.reservations() == {}
+        world.now = 5 + PATIENCE_S
+        world.place()
+        assert {uid: node for uid, (_, node) in world.board.reservations().items()} == {"big": "n"}
+        assert world.board.next_reservation_at() is None
+
     def test_a_reservation_ends_with_its_holder(self) -> None:
         world = World(("n", {"gpu": 2}))
         world.submit("first", gpu=1)

@@ -236,6 +236,57 @@ def test_a_restart_counts_what_runs_and_keeps_quiet(registry: Registry) -> None:
     assert where(registry) == {"b": "n"}
 
 
+def passing(registry: Registry, times: int) -> list[Callable[[], Any]]:
+    """Small pods that come and go one after the other."""
+    return [
+        act
+        for number in range(times)
+        for act in (
+            create(registry, pod(f"s{number}", {"cpu": "1"})),
+            delete(registry, f"s{number}"),
+        )
+    ]
+
+
+def nominated(registry: Registry) -> dict[str, str]:
+    pods = registry.list("pods")
+    return {
+        p["metadata"]["name"]: p["status"]["nominatedNodeName"]
+        for p in pods
+        if "nominatedNodeName" in p["status"]
+    }
+
+
+def test_a_reservation_is_told_as_a_nomination(registry: Registry) -> None:
+    """That is where Kubernetes tells it, and where others look for it."""
+    first = pod("first", {"cpu": "2"})
+    start = [create(registry, node("n"), first), create(registry, full("big"))]
+    scheduled(registry, *start, *passing(registry, 7))
+    assert nominated(registry) == {}
+    more = [create(registry, pod("late", {"cpu": "1"}))]
+    scheduled(registry, *passing(registry, 8), *more)
+    assert nominated(registry) == {"big": "n"}
+    assert "1 node(s) were reserved" in condition(registry, "late")["message"]
+    version = registry.store.rv
+    scheduled(registry)
+    assert (nominated(registry), registry.store.rv) == ({"big": "n"}, version)
+    scheduled(registry, delete(registry, "first"))
+    assert (where(registry), nominated(registry)) == ({"big": "n", "late": None}, {})
+
+
+def test_a_nomination_ends_with_its_node(registry: Registry) -> None:
+    start = [create(registry, node("n"), pod("first", {"cpu": "2"})), create(registry, full("big"))]
+    seen: list[dict[str, str]] = []
+    scheduled(
+        registry,
+        *start,
+        *passing(registry, 8),
+        lambda: seen.append(nominated(registry)),
+        lambda: registry.delete("nodes", "", "n", DeleteOptions()),
+    )
+    assert (seen, nominated(registry)) == ([{"big": "n"}], {})
+
+
 def test_priority(registry: Registry) -> None:
     urgent = {
         "kind": "PriorityClass",

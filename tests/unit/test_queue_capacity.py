@@ -13,7 +13,7 @@ from msgspec import structs
 
 from jobman.kube.objects import Node, Pod, PodSpec, Taint
 from jobman.queue import amounts, capacity, nodes, rules
-from jobman.queue.nodes import NodeView
+from jobman.queue.nodes import NodeView, Nominated
 from jobman.queue.rules import Wanted
 
 GPU = "nvidia.com/gpu"
@@ -252,6 +252,24 @@ def test_a_shortage_says_what_is_missing() -> None:
     assert (short.resource, short.available, short.short_by) == (GPU, KILO, KILO)
     assert rules.why_not(wanted({GPU: 2}), busy, empty=True) == []
     assert rules.why_not(wanted({GPU: 9}), busy, empty=True)[0].short_by == 5 * KILO
+
+
+@pytest.mark.parametrize(("priority", "fits"), [(0, 1), (1, 1), (2, 2)])
+def test_those_nominated_count_for_pods_of_their_priority_or_lower(
+    priority: int, fits: int
+) -> None:
+    first = Nominated("team", "first", 1, {GPU: 2 * KILO, "pods": KILO})
+    there = capacity.Capacity([node("n1", nominated=(first,)), node("n2", used={GPU: 4 * KILO})])
+
+    assert there.how_many(wanted({GPU: 2}, priority=priority)) == fits
+
+
+def test_what_is_kept_for_a_pod_is_free_to_itself() -> None:
+    first, second = (Nominated("team", name, 0, {GPU: KILO}) for name in ("first", "second"))
+    there = node(nominated=(first, second))
+
+    assert capacity.how_many(wanted({GPU: 1}), [there]) == 2
+    assert capacity.how_many(wanted({GPU: 1}), [there.not_kept_for({("team", "first")})]) == 3
 
 
 def test_by_name_of_the_node() -> None:

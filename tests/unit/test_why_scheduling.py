@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jobman.config.flavors import Flavor
 from jobman.kube.objects import Taint, Toleration
 from jobman.queue import amounts
-from jobman.queue.nodes import NodeView
+from jobman.queue.nodes import NodeView, Nominated
 from jobman.queue.rules import Wanted, why_not
 from jobman.why import scheduling, words
 from jobman.why.scheduling import Waiting
@@ -49,10 +49,10 @@ FULL = {GPU: "8"}
         ),
         (
             wanted({GPU: "4"}),
-            [node("a", used=FULL), node("b", used={GPU: "7"})],
+            [node("a", used=FULL), node("b", used={GPU: "7"}), node("c", used={GPU: "7"})],
             "busy",
             (
-                "it needs 4 nvidia.com/gpu; 1 nvidia.com/gpu are free on the 2 nodes that could"
+                "it needs 4 nvidia.com/gpu; 2 nvidia.com/gpu are free on the 3 nodes that could"
                 " take it, the largest free block is 1 nvidia.com/gpu on b: 3 nvidia.com/gpu are"
                 " missing there"
             ),
@@ -126,6 +126,32 @@ def test_the_smallest_change_and_other_flavors() -> None:
         "with 2 nvidia.com/gpu instead of 4 nvidia.com/gpu it fits now on gpu-07",
         "flavor small fits now on gpu-07",
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "priority", "kind", "says"),
+    [
+        (
+            "2",
+            5,
+            "reserved",
+            "there is room for it on a, but it is kept for pod team/first, which waits for it",
+        ),
+        ("1", 5, "fits-now", "it fits now on a"),
+        ("2", 6, "fits-now", "it fits now on a"),
+        ("4", 5, "busy", "it needs 4 nvidia.com/gpu; 3 nvidia.com/gpu are free on"),
+    ],
+    ids=["no room beside it", "room beside it", "of higher priority", "no room in any case"],
+)
+def test_room_that_is_kept_for_another(asked: str, priority: int, kind: str, says: str) -> None:
+    first = Nominated("team", "first", 5, amounts.of({GPU: "2"}))
+    nodes = [node("a", used={GPU: "5"}, nominated=(first,)), node("b", used=FULL)]
+    found = scheduling.diagnose(wanted({GPU: asked}, priority=priority), nodes)
+    assert found.kind == kind
+    assert found.sentence.startswith(says)
+    if kind != "fits-now":
+        smaller = f"with 1 nvidia.com/gpu instead of {asked} nvidia.com/gpu it fits now on a"
+        assert found.suggestions == (smaller,)
 
 
 BIG = {

@@ -90,6 +90,14 @@ RESERVED = "node(s) were reserved for a pod that has waited longer"
 TWO = f"2 {RESERVED}"
 
 
+@pytest.mark.parametrize("nodes", [[FULL_NODE], None], ids=["nodes", "no right to nodes"])
+def test_a_node_is_kept_for_it(nodes: list[NodeView] | None) -> None:
+    pod = a_pod(condition=("Unschedulable", f"{SCHEDULER}5 Insufficient {GPU}."))
+    pod = replace(pod, status=replace(pod.status, nominated_node_name="a"))
+    why = diagnose(evidence(a_job(), [pod], nodes=nodes))
+    assert "what is freed on a is kept for it" in why.evidence
+
+
 @pytest.mark.parametrize(
     ("message", "kind", "says"),
     [
