@@ -255,11 +255,7 @@ class Kubelet:
 
     def write_status(self, pod: Object, status: Object) -> Object | None:
         """Write the status of this very pod; the whole pod as it is then, None if it is gone."""
-
-        def merged(told: Object) -> Object:
-            return status | {key: value for key, value in told.items() if key not in status}
-
-        return self._registry.replace_status("pods", pod, merged)
+        return self._registry.replace_status("pods", pod, lambda told: podstatus.over(told, status))
 
     def annotate(self, pod: Object, key: str, value: str) -> Object | None:
         """Write one annotation."""

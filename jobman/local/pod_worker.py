@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 
+from jobman.local import pod_deadline
 from jobman.local.devices import GPU_ANNOTATION
 from jobman.local.pod_report import Moment, Reporter
 from jobman.local.pod_start import RETRY_S, Starter
@@ -23,7 +24,6 @@ from jobman.values.duration import parse_rfc3339
 
 log = logging.getLogger(__name__)
 
-DEADLINE = "Pod was active on the node longer than the specified deadline"
 _LOST_CODE = 137
 _FORCED_GRACE_S = 2.0
 
@@ -135,20 +135,17 @@ class PodWorker:
             return self._stop.bring_down(time.time())
         left_s = self._deadline_left_s()
         if self.state.verdict is None and left_s is not None and left_s <= 0:
-            self.state.verdict = ("DeadlineExceeded", DEADLINE)
+            self.state.verdict = pod_deadline.EXCEEDED
             self._verdict_at = time.time()
-            self._report.pod_event("Normal", "DeadlineExceeded", DEADLINE)
+            self._report.pod_event("Normal", *pod_deadline.EXCEEDED)
         if self._verdict_at is not None:
             return self._end(self._verdict_at + self._grace_s())
         again_s = await self._advance()
         return _earlier(again_s, self._deadline_left_s())
 
     def _deadline_left_s(self) -> float | None:
-        seconds = self.state.pod["spec"].get("activeDeadlineSeconds")
-        started = self.state.pod.get("status", {}).get("startTime")
-        if seconds is None or started is None or self.state.final:
-            return None
-        return parse_rfc3339(started).timestamp() + float(seconds) - time.time()
+        at = pod_deadline.at(self.state.pod)
+        return None if at is None or self.state.final else at - time.time()
 
     def _grace_s(self) -> float:
         return float(self.state.pod["spec"].get("terminationGracePeriodSeconds", 30))

@@ -186,6 +186,11 @@ def status(pod: Object, view: PodView, now: str) -> Object:
     return new | {"qosClass": old.get("qosClass", "BestEffort")}
 
 
+def over(told: Object, status: Object) -> Object:
+    """A new status, with what others have told and it does not speak of."""
+    return status | {key: value for key, value in told.items() if key not in status}
+
+
 def rejected(pod: Object, reason: str, message: str, now: str) -> Object:
     """The status of a pod that the kubelet does not take."""
     return {

@@ -12,20 +12,21 @@ import heapq
 import random
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jobman.local import node, podstatus
+from jobman.local import node, pod_deadline, podstatus
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
 from jobman.local.moments import now, stamp_ns
 from jobman.local.node import Gpu, Machine
-from jobman.local.pod_phase import has_ended
+from jobman.local.pod_phase import has_ended, is_final
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.stored import Change, Key, Record
 from jobman.local.supervisor import Exit
-from jobman.values.duration import parse_duration
+from jobman.values.duration import parse_duration, parse_rfc3339
 from jobman.values.quantity import parse
 
 Object = dict[str, Any]
@@ -37,6 +38,7 @@ FAIL_CHANCE = "local.jobman/fail-chance"
 PREFIX = "simulated-"
 _BATCH = 50
 _PODS = 110
+_TERMINATED = 143
 _dice = random.Random()
 
 
@@ -79,6 +81,14 @@ class Simulation:
         )
 
 
+@dataclass
+class _Run:
+    """One pod's run: since when, and when it is looked at again."""
+
+    began_ns: int
+    due: float = 0.0
+
+
 class Simulator:
     """Keeps the simulated nodes as they are asked for, and lets their pods come and go."""
 
@@ -88,8 +98,9 @@ class Simulator:
         self._version = version
         self._mark = f'"nodeName":"{PREFIX}'.encode()
         self._new: deque[Key] = deque()
-        self._ends: list[tuple[float, Key, str, int]] = []
-        self._running: set[str] = set()
+        self._ends: list[tuple[float, Key]] = []
+        self._running: dict[str, _Run] = {}
+        self._writing = False
         self._asked = True
         self._woken = asyncio.Event()
 
@@ -135,16 +146,16 @@ class Simulator:
             if (key.namespace, key.name) == (NAMESPACE, NAME):
                 self._asked = True
                 self._woken.set()
-        elif change.type != "DELETED" and self._is_news(change.record):
+        elif change.type == "DELETED":
+            self._running.pop(change.record.uid, None)
+        elif self._is_news(change.record):
             self._new.append(key)
             self._woken.set()
 
     def _is_news(self, record: Record) -> bool:
-        if self._mark not in record.body:
+        if self._writing or self._mark not in record.body:
             return False
-        if b'"deletionTimestamp"' in record.body:
-            return True
-        return record.uid not in self._running and not has_ended(record)
+        return b'"deletionTimestamp"' in record.body or not has_ended(record)
 
     # -- nodes --------------------------------------------------------------------------------
 
@@ -202,73 +213,76 @@ class Simulator:
 
     def _begin_some(self) -> None:
         for _ in range(min(len(self._new), _BATCH)):
-            pod = self._pod(self._new.popleft())
-            if pod is not None:
-                self._begin(pod)
-
-    def _pod(self, key: Key) -> Object | None:
-        return self._registry.find(*key)
-
-    def _begin(self, pod: Object) -> None:
-        metadata = pod["metadata"]
-        if "deletionTimestamp" in metadata:
-            self._remove(metadata)
-            return
-        if pod["status"].get("phase") in ("Succeeded", "Failed"):
-            self._running.discard(metadata["uid"])
-            return
-        self._running.add(metadata["uid"])
-        seconds = _run_for_s(metadata.get("annotations", {}))
-        started_ns = time.time_ns()
-        if seconds > 0:
-            if pod["status"].get("phase") != "Running":
-                running = {"running": {"startedAt": stamp_ns(started_ns)}}
-                self._tell(pod, running, stopped=False)
-            key = Key("pods", metadata["namespace"], metadata["name"])
-            heapq.heappush(self._ends, (time.time() + seconds, key, metadata["uid"], started_ns))
-        else:
-            self._end(pod, started_ns)
+            self._look(self._new.popleft())
 
     def _end_some(self) -> None:
         now = time.time()
         for _ in range(_BATCH):
             if not self._ends or self._ends[0][0] > now:
                 return
-            _, key, uid, started_ns = heapq.heappop(self._ends)
-            pod = self._pod(key)
-            if pod is not None and pod["metadata"]["uid"] == uid:
-                self._end(pod, started_ns)
+            self._look(heapq.heappop(self._ends)[1])
 
-    def _end(self, pod: Object, started_ns: int) -> None:
+    def _look(self, key: Key) -> None:
+        """Do what is to be done with a pod now, and note when to look again."""
+        pod = self._registry.find(*key)
+        if pod is None:
+            return
+        metadata = pod["metadata"]
+        if "deletionTimestamp" in metadata:
+            self._remove(metadata)
+            return
+        if is_final(pod):
+            self._running.pop(metadata["uid"], None)
+            return
+        run = self._running.setdefault(metadata["uid"], _Run(_began_ns(pod)))
+        ends_at = run.began_ns / 1e9 + _run_for_s(metadata.get("annotations", {}))
+        if ends_at > time.time():
+            pod = self._tell(pod, run, {"running": {"startedAt": stamp_ns(run.began_ns)}})
+        deadline = pod_deadline.at(pod)
+        due = ends_at if deadline is None else min(ends_at, deadline)
+        if due > time.time():
+            self._look_again(key, run, due)
+        else:
+            self._end(pod, run, overdue=due != ends_at)
+
+    def _look_again(self, key: Key, run: _Run, due: float) -> None:
+        if run.due != due:
+            run.due = due
+            heapq.heappush(self._ends, (due, key))
+
+    def _end(self, pod: Object, run: _Run, *, overdue: bool) -> None:
         metadata = pod["metadata"]
         failed = _dice.random() < _fail_chance(metadata.get("annotations", {}))
-        ended = Exit(int(failed), started_ns, time.time_ns())
+        code = _TERMINATED if overdue else int(failed)
+        ended = Exit(code, run.began_ns, time.time_ns())
         shown = podstatus.container_id(metadata["uid"], "simulated", 0)
-        self._tell(pod, podstatus.terminated(ended, shown), stopped=True)
-        self._running.discard(metadata["uid"])
+        verdict = pod_deadline.EXCEEDED if overdue else None
+        self._tell(pod, run, podstatus.terminated(ended, shown), stopped=True, verdict=verdict)
+        self._running.pop(metadata["uid"], None)
 
-    def _tell(self, pod: Object, state: Object, *, stopped: bool) -> None:
-        """All containers of the pod are in one state."""
-        uid = pod["metadata"]["uid"]
-        init = pod["spec"].get("initContainers") or []
-        done = podstatus.terminated(Exit(0, time.time_ns(), time.time_ns()), "local://simulated")
-        views = [
-            *(ContainerView(c["name"], c, done, init=True) for c in init),
-            *(
-                ContainerView(
-                    c["name"], c, state, container_id=podstatus.container_id(uid, c["name"], 0)
-                )
-                for c in pod["spec"]["containers"]
-            ),
-        ]
-        view = PodView(tuple(views), sandbox=True, with_address=True, stopped=stopped)
-
-        def change(found: Object) -> None:
-            found["status"] = podstatus.status(found, view, now())
-
-        metadata = pod["metadata"]
-        name, namespace = metadata["name"], metadata["namespace"]
-        self._registry.modify("pods", namespace, name, change)
+    def _tell(
+        self,
+        pod: Object,
+        run: _Run,
+        state: Object,
+        *,
+        stopped: bool = False,
+        verdict: tuple[str, str] | None = None,
+    ) -> Object:
+        """All containers of the pod are in one state; init containers are done."""
+        began = Exit(0, run.began_ns, run.began_ns)
+        done = podstatus.terminated(began, "local://simulated")
+        views = tuple(_views(pod, state, done))
+        view = PodView(views, sandbox=True, with_address=True, stopped=stopped, verdict=verdict)
+        status = podstatus.status(pod, view, now())
+        self._writing = True
+        try:
+            written = self._registry.replace_status(
+                "pods", pod, lambda told: podstatus.over(told, status)
+            )
+        finally:
+            self._writing = False
+        return written or pod
 
     def _remove(self, metadata: Object) -> None:
         options = DeleteOptions(grace_s=0, propagation=None, uid=metadata["uid"])
@@ -277,7 +291,23 @@ class Simulator:
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
-        self._running.discard(metadata["uid"])
+
+
+def _began_ns(pod: Object) -> int:
+    """When its run began: now, unless an earlier daemon has told."""
+    for told in pod.get("status", {}).get("containerStatuses", []):
+        if running := told.get("state", {}).get("running"):
+            return int(parse_rfc3339(running["startedAt"]).timestamp() * 1e9)
+    return time.time_ns()
+
+
+def _views(pod: Object, state: Object, done: Object) -> Iterator[ContainerView]:
+    for container in pod["spec"].get("initContainers") or []:
+        goes_on = container.get("restartPolicy") == "Always"
+        yield ContainerView(container["name"], container, state if goes_on else done, init=True)
+    for container in pod["spec"]["containers"]:
+        shown = podstatus.container_id(pod["metadata"]["uid"], container["name"], 0)
+        yield ContainerView(container["name"], container, state, container_id=shown)
 
 
 def _run_for_s(annotations: dict[str, str]) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobman.local import simulated
+from jobman.local import pod_deadline, simulated
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
 from jobman.local.api.users import AUTHENTICATED, MASTERS
@@ -148,14 +148,20 @@ def nodes(registry: Registry) -> list[str]:
 
 
 def pod(
-    registry: Registry, name: str, labels: dict[str, str] | None = None, **annotations: str
+    registry: Registry,
+    name: str,
+    labels: dict[str, str] | None = None,
+    spec: dict[str, Any] | None = None,
+    **annotations: str,
 ) -> None:
     notes = {f"local.jobman/{key.replace('_', '-')}": value for key, value in annotations.items()}
     container = {"name": "main", "image": "busybox", "command": ["true"]}
-    spec = {"restartPolicy": "Never", "containers": [container], "nodeName": "simulated-00000"}
     metadata = {"name": name, "annotations": notes, "labels": labels or {}}
+    made = {"restartPolicy": "Never", "containers": [container], "nodeName": "simulated-00000"}
     registry.create(
-        "pods", "default", {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec}
+        "pods",
+        "default",
+        named(name, kind="Pod", spec=made | (spec or {})) | {"metadata": metadata},
     )
 
 
@@ -207,6 +213,85 @@ def test_a_new_simulator_goes_on(registry: Registry) -> None:
         await until(lambda: registry.get("pods", "default", "p")["status"]["phase"] == "Succeeded")
 
     beside(Simulator(registry, "here", "1.0"), nothing)
+    beside(Simulator(registry, "here", "1.0"), body)
+
+
+def status_of(registry: Registry, name: str) -> dict[str, Any]:
+    return dict(registry.get("pods", "default", name)["status"])
+
+
+def conditions(registry: Registry, name: str) -> dict[str, str]:
+    return {c["type"]: c["status"] for c in status_of(registry, name).get("conditions", [])}
+
+
+@pytest.mark.parametrize("is_set_later", [False, True])
+def test_a_simulated_pod_ends_at_its_deadline(registry: Registry, is_set_later: bool) -> None:
+    async def body() -> None:
+        deadline = {"activeDeadlineSeconds": 1}
+        pod(registry, "p", spec={} if is_set_later else deadline, run_for="1h")
+        await until(lambda: status_of(registry, "p").get("phase") == "Running")
+        if is_set_later:
+            found = registry.get("pods", "default", "p")
+            registry.update("pods", "default", "p", found | {"spec": found["spec"] | deadline})
+        pod(registry, "sooner", spec={"activeDeadlineSeconds": 100}, run_for="0.1s")
+        await until(lambda: status_of(registry, "p")["phase"] == "Failed")
+        await until(lambda: status_of(registry, "sooner").get("phase") == "Succeeded")
+
+    beside(Simulator(registry, "here", "1.0"), body)
+    told = status_of(registry, "p")
+    assert (told["reason"], told["message"]) == pod_deadline.EXCEEDED
+    assert told["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 143
+    assert "reason" not in status_of(registry, "sooner")
+
+
+def test_a_deadline_that_passes_without_a_simulator_is_kept(registry: Registry) -> None:
+    async def begun() -> None:
+        pod(registry, "p", spec={"activeDeadlineSeconds": 1}, run_for="2s")
+        await until(lambda: status_of(registry, "p").get("phase") == "Running")
+
+    async def ended() -> None:
+        await until(lambda: status_of(registry, "p")["phase"] != "Running")
+
+    def long_ago(found: dict[str, Any]) -> None:
+        told = found["status"]
+        told["startTime"] = "2026-01-01T00:00:00Z"
+        told["containerStatuses"][0]["state"]["running"]["startedAt"] = "2026-01-01T00:00:00Z"
+
+    beside(Simulator(registry, "here", "1.0"), begun)
+    registry.modify("pods", "default", "p", long_ago)
+    beside(Simulator(registry, "here", "1.0"), ended)
+    assert status_of(registry, "p")["reason"] == "DeadlineExceeded"
+
+
+def test_a_gate_of_a_simulated_pod_is_opened_by_a_patch(registry: Registry) -> None:
+    gate = "example.org/open"
+
+    async def body() -> None:
+        pod(registry, "p", spec={"readinessGates": [{"conditionType": gate}]}, run_for="1h")
+        await until(lambda: conditions(registry, "p").get("ContainersReady") == "True")
+        assert conditions(registry, "p")["Ready"] == "False"
+        for value in ("True", "False"):
+            known = registry.get("pods", "default", "p")
+            kept = [c for c in known["status"]["conditions"] if c["type"] != gate]
+            new = {"conditions": [*kept, {"type": gate, "status": value}], "message": "mine"}
+            registry.replace_status("pods", known, lambda told, new=new: told | new)
+            await until(lambda value=value: conditions(registry, "p")["Ready"] == value)
+        assert status_of(registry, "p")["message"] == "mine"
+
+    beside(Simulator(registry, "here", "1.0"), body)
+
+
+def test_a_simulated_pod_with_a_sidecar_is_ready(registry: Registry) -> None:
+    async def body() -> None:
+        container = {"image": "busybox"}
+        init = [
+            container | {"name": "first"},
+            container | {"name": "beside", "restartPolicy": "Always"},
+        ]
+        pod(registry, "p", spec={"initContainers": init}, run_for="0.3s")
+        await until(lambda: conditions(registry, "p").get("Ready") == "True")
+        await until(lambda: status_of(registry, "p")["phase"] == "Succeeded")
+
     beside(Simulator(registry, "here", "1.0"), body)
 
 
