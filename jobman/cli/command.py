@@ -20,10 +20,12 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from jobman.cli import completion
 from jobman.cli.boundary import error_boundary
 from jobman.cli.context import AppContext, GlobalOptions
+from jobman.cli.problems import Problems
 from jobman.errors import UsageError
 from jobman.values.enums import Output
 
 GLOBALS_PANEL = "Global options"
+_EMPTY = "jobman.empty"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -126,6 +128,28 @@ def _plainly() -> Iterator[None]:
         raise
 
 
+def _note_empty(command: Any, ctx: Any, args: list[str]) -> None:
+    """Keep in mind which options have an empty text: "$IMAGE" of a script, unset by mistake."""
+    if ctx.resilient_parsing:
+        return
+    given, _, _ = command.make_parser(ctx).parse_args(list(args))
+    ctx.meta.setdefault(_EMPTY, []).extend(
+        param.opts[0]
+        for param in command.get_params(ctx)
+        if isinstance(param, TyperOption) and "" in _texts(given.get(param.name))
+    )
+
+
+def _texts(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _refuse_empty(ctx: Any) -> None:
+    problems = Problems()
+    problems.extend(f"{flag}: its value is empty" for flag in ctx.meta.get(_EMPTY, ()))
+    problems.report()
+
+
 class Command(TyperCommand):
     """A command that takes the global options."""
 
@@ -134,6 +158,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; what is wrong is said without the checking library's own words."""
         with _plainly():
+            _note_empty(self, ctx, args)
             return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -142,6 +167,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command with the global options taken out of its parameters."""
+        _refuse_empty(ctx)
         _take_globals(ctx)
         asked = app_context(ctx).options.output
         if asked is not None and asked not in self.forms:
@@ -161,6 +187,7 @@ class Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; what is wrong is said without the checking library's own words."""
         with _plainly():
+            _note_empty(self, ctx, args)
             return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -171,8 +198,10 @@ class Group(TyperGroup):
         """Run the named command, at the root inside the error boundary."""
         _take_globals(ctx)
         if ctx.parent is not None:
+            _refuse_empty(ctx)
             return super().invoke(ctx)
         with error_boundary(app_context(ctx)):
+            _refuse_empty(ctx)
             return super().invoke(ctx)
 
 

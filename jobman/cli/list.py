@@ -13,7 +13,7 @@ from jobman.cli.command import app_context, command
 from jobman.cli.list_options import SORTS, TERMINAL_LIMIT, ListOptions
 from jobman.cli.options import takes
 from jobman.errors import NotFoundError, UsageError
-from jobman.values import names
+from jobman.values import names, selectors
 from jobman.values.duration import parse_duration
 from jobman.values.enums import Output, State
 from jobman.values.text import visible
@@ -61,7 +61,11 @@ def list_jobs(ctx: typer.Context, options: ListOptions) -> None:
 
 def _query(app: AppContext, options: ListOptions) -> ListQuery:
     from jobman.jobs.listing import ListQuery
+    from jobman.kube.resources import JOBS
 
+    labels = _selector(options.labels)
+    for word in options.patterns or ():
+        JOBS.check_name(word)
     words, since = tuple(_word(app, word) for word in options.patterns or ()), options.since
     states = parse_states(options.state or [])
     ago = None if since is None else timedelta(seconds=_seconds("--since", since))
@@ -72,11 +76,18 @@ def _query(app: AppContext, options: ListOptions) -> ListQuery:
         namespace=None if options.all_namespaces else app.client.namespace,
         words=words,
         states=states,
-        labels=options.labels,
+        labels=labels,
         gpu_resources=None if gpus is None else frozenset(gpus),
         since=None if ago is None else app.now() - ago,
         sort=_sort(options.sort),
     )
+
+
+def _selector(text: str | None) -> str | None:
+    """The label selector, if it is one as far as that can be told here."""
+    if text is not None and (problem := selectors.selector_problem(text)):
+        raise UsageError(f"--selector: {visible(problem)}", hint=selectors.FORMS)
+    return text
 
 
 def _word(app: AppContext, word: str) -> str:

@@ -78,8 +78,6 @@ class LogOptions(Named):
 
     def reading(self) -> Excerpt:
         """The same, checked, without the jobs and without where the logs go to."""
-        if self.save == "":
-            raise UsageError("--save: its value is empty")
         if self.save is not None and self.all_pods:
             raise UsageError("--save keeps each pod's log as it is: leave out --all-pods")
         return Excerpt(

@@ -49,6 +49,10 @@ def nodes(
         raise UsageError(f"--by: no such rows as '{by}'", hint=f"all: {', '.join(_BY)}")
     if holders and by.lower() == QueueBy.GPU:
         raise UsageError("--holders goes with --by node alone")
+    from jobman.kube.resources import NODES
+
+    for word in patterns or []:
+        NODES.check_name(word)
     snapshot = _read(app, holders=holders)
     _require_names(snapshot, patterns or [])
     narrowed = _narrowed(snapshot, patterns or [], gpu_only, app)

@@ -49,16 +49,6 @@ def flags_given(options: Any) -> list[tuple[str, str]]:
     return [(field.name, _flag(hints[field.name])) for field in given]
 
 
-def given_empty(options: Any) -> list[tuple[str, str]]:
-    """Field and flag of each option that was given an empty text."""
-    given = [(name, flag, getattr(options, name)) for name, flag in flags_given(options)]
-    return [
-        (name, flag)
-        for name, flag, value in given
-        if value == "" or (isinstance(value, list) and "" in value)
-    ]
-
-
 def _flag(hint: Any) -> str:
     """The flag that help lists first; typer keeps it apart from the others."""
     info = next(part for part in get_args(hint) if isinstance(part, OptionInfo))

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jobman.cli import environment, image_choice, offline
-from jobman.cli.options import given_empty
 from jobman.cli.problems import Problems
 from jobman.cli.submit_options import SubmitOptions
 from jobman.values import quantity
@@ -70,7 +69,6 @@ def _request(
     from jobman.jobs.request import Array, SubmitRequest, Toleration, Volume
 
     job = settings.job
-    options = _without_empty(options, problems)
     notes = given_annotations(options, problems)
     flavor = _flavor(settings, options, problems)
     image = ""
@@ -108,14 +106,6 @@ def _request(
         array=problems.parse("--array", Array.parse, options.array),
         hold=options.hold,
     )
-
-
-def _without_empty(options: SubmitOptions, problems: Problems) -> SubmitOptions:
-    """The options without those whose text is empty: "$IMAGE" of a script, unset by mistake."""
-    empty = given_empty(options)
-    problems.extend(f"{flag}: its value is empty" for _, flag in empty)
-    absent: dict[str, Any] = dict.fromkeys(name for name, _ in empty)
-    return replace(options, **absent)
 
 
 def complete(

@@ -62,6 +62,10 @@ class Resource(msgspec.Struct, Generic[T], frozen=True):
             parts.append(subresource)
         return "/".join(parts)
 
+    def check_name(self, name: str) -> None:
+        """Raise UsageError for what nothing of this kind can be called in a path."""
+        _segment(name, self.kind.lower())
+
 
 def _segment(name: str, what: str) -> str:
     """`name` as one segment of a path.

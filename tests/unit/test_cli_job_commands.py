@@ -35,6 +35,49 @@ FAILED = {
 }
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["list", "-w"],
+        ["list", "--tasks"],
+        *([verb] for verb in ("details", "logs", "why", "wait", "delete", "cancel", "hold")),
+        *([verb] for verb in ("release", "retry")),
+        ["exec", "", "--", "id"],
+        ["scale", "", "4"],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_name(run: Run, world: JobWorld, words: list[str]) -> None:
+    """`$JOB` of a script, unset by mistake."""
+    done = run(*words, *([] if "" in words else [""]))
+    assert (done.code, done.out) == (2, "")
+    assert done.talk == "error: '' is not the name of a job\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "flag"),
+    [
+        (["list", "-n", ""], "-n"),
+        (["-n", "", "list"], "-n"),
+        (["list", "--context", ""], "--context"),
+        (["list", "-s", ""], "-s"),
+        (["list", "-l", ""], "--selector"),
+        (["delete", "-j", ""], "-j"),
+        (["queue", "--by", ""], "--by"),
+        (["queue", "publish", "--configmap", ""], "--configmap"),
+        (["submit", "-f", ""], "-f"),
+        (["submit", "--env-file", "", "--", "x"], "--env-file"),
+        (["map", "--log-dir", "", "--", "x"], "--log-dir"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_empty_value(run: Run, world: JobWorld, args: list[str], flag: str) -> None:
+    done = run(*args)
+    assert (done.code, done.out, world.server.requests) == (2, "", [])
+    assert done.talk == f"error: {flag}: its value is empty\n"
+
+
 def an_event(name: str, about: dict[str, str], **more: Any) -> dict[str, Any]:
     return {"metadata": {"name": name}, "involvedObject": about, "type": "Normal"} | more
 

@@ -51,6 +51,12 @@ def test_mine_newest_first(run: Run, world: JobWorld) -> None:
     ]
 
 
+def test_a_selector_that_is_none(run: Run, world: JobWorld) -> None:
+    done = run("list", "-l", "a=1,==")
+    assert (done.code, done.out, world.server.requests) == (2, "", [])
+    assert done.talk.startswith("error: --selector: '==' is no condition on a label\nhint: key=")
+
+
 def test_a_volume_that_cannot_be_mounted(run: Run, world: JobWorld) -> None:
     """Only an event tells; it is asked for of pods that have been starting for long."""
     world.jobs.put(a_job("slow"))

@@ -380,7 +380,7 @@ def test_everything_that_is_wrong_at_once(submit: Submit, world: JobWorld) -> No
             ([flag, ""], f"{flag}: its value is empty")
             for flag in ("-i", "-r", "-j", "-w", "--set-resource", "--priority-class", "--label")
         ),
-        (["--gpu-product", "", "-i", "", "--cpu", "x"], "3 problems"),
+        (["--gpu-product", "", "-i", "", "--cpu", "x"], "2 problems"),
         (["--cpu", "1", "--set-resource", "cpu=2"], "--cpu 1: --set-resource sets cpu too"),
         (["--set-resource", "cpu"], "--set-resource cpu: KEY=VALUE is needed"),
         (["--gpus", "0.5"], "'0.5' is no whole number"),
