@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _CLEARED = (
     "KUBECONFIG",
@@ -46,9 +47,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """A suite started in the background ignores SIGINT; the commands under test must not."""
+    """What a test may rest on, however the suite was started and however slow the machine is.
+
+    A suite started in the background ignores SIGINT; the commands under test must not.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("patient", settings.default, **patient)
+    settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

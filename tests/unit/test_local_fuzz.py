@@ -30,7 +30,7 @@ PLAIN_CODES = (400, 404, 406, 413, 417, 500)
 RSS_GROWTH_MAX = 48 * 2**20
 SLOW_ROUNDS, SLOW_EXAMPLES = 8, 500
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=CHECKS, database=None)
+QUICK = settings(max_examples=60, suppress_health_check=CHECKS, database=None)
 SLOW = settings(QUICK, max_examples=SLOW_EXAMPLES)
 
 _POD_SPEC = {

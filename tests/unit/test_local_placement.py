@@ -246,7 +246,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(NODES, STEPS)
 def test_never_more_than_there_is_and_everyone_gets_a_turn(
     nodes: list[dict[str, int]], steps: list[Any]
@@ -280,7 +280,7 @@ def test_never_more_than_there_is_and_everyone_gets_a_turn(
     assert not (waiting & possible)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 3), min_size=2, max_size=30), st.integers(1, 4))
 def test_equal_pods_go_in_the_order_in_which_they_came(sizes: list[int], room: int) -> None:
     world = World(("n", {"gpu": room}))
@@ -294,7 +294,7 @@ def test_equal_pods_go_in_the_order_in_which_they_came(sizes: list[int], room: i
         assert same == sorted(same)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 8), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_a_stream_of_small_pods_never_starves_a_big_one(room: int, small: int, chance: Any) -> None:
     """A node full of small pods that end at random, and each is at once followed by another."""
