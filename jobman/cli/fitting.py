@@ -20,11 +20,14 @@ PATIENCE_S = 5.0
 """How long the cluster's verdict is waited for; nearly always it takes some milliseconds."""
 
 
-def check(app: AppContext, manifests: Sequence[dict[str, Any]], *, force: bool) -> None:
+def check(
+    app: AppContext, manifests: Sequence[dict[str, Any]], *, force: bool = False, way: str = ""
+) -> None:
     """Warn of jobs that no node could ever take; refuse them where no node will ever be added.
 
     That is the embedded cluster, and where the settings say `cluster.fixedNodes`. Raises
-    UsageError. Where nodes may not be read nothing is said.
+    UsageError, `way` says how to have it done all the same. Where nodes may not be read nothing
+    is said.
     """
     embedded = app.client.connection.embedded
     fixed = embedded or app.settings.values.cluster.fixed_nodes
@@ -36,17 +39,19 @@ def check(app: AppContext, manifests: Sequence[dict[str, Any]], *, force: bool) 
     for manifest in manifests:
         wanted = _wanted(manifest, tolerations_final=embedded)
         if wanted is not None:
-            _check_one(app, wanted, nodes, refuse=fixed)
+            _check_one(app, wanted, nodes, refuse=fixed, way=way)
 
 
-def _check_one(app: AppContext, wanted: Wanted, nodes: Sequence[NodeView], *, refuse: bool) -> None:
+def _check_one(
+    app: AppContext, wanted: Wanted, nodes: Sequence[NodeView], *, refuse: bool, way: str
+) -> None:
     from jobman.why import scheduling
 
     found = scheduling.diagnose(wanted, nodes)
     if found.kind == scheduling.NEVER and refuse:
         raise UsageError(
             visible(found.sentence),
-            hint="ask for less (jobman nodes shows what there is); --force submits it all the same",
+            hint=f"ask for less (jobman nodes shows what there is){way}",
         )
     if found.kind in (scheduling.NEVER, scheduling.RULES):
         app.warn(visible(found.sentence))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jobman.cli import map_detach, map_runs, map_words, submission
+from jobman.cli import fitting, map_detach, map_runs, map_words, submission
 from jobman.cli.boundary import INTERRUPTED
 from jobman.cli.command import app_context
 from jobman.cli.map_group import ARGUMENTS, WORDS, MapGroup, is_template
@@ -73,6 +73,7 @@ def map_items(ctx: typer.Context, *, options: MapOptions) -> None:
         _tell(app, options, items, template)
         return
     plan = _plan(app, options, items, template, command)
+    _check_fit(app, items, template)
     if options.detach:
         map_detach.begin(app, plan)
     elif code := carry_out(app, plan):
@@ -207,6 +208,17 @@ def _check_names(items: Items, template: Template) -> None:
         raise UsageError("\n".join(problems), hint="nothing was created")
 
 
+def _check_fit(app: AppContext, items: Items, template: Template) -> None:
+    """What the first pod asks for, all ask for as a rule."""
+    from jobman.map.items import first
+    from jobman.map.run_names import job_name
+
+    head = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": job_name(template.run)}}
+    pods = (template.expand(item) for item in first(items, 1))
+    jobs = [head | {"spec": {"template": pod}} for pod in pods]
+    fitting.check(app, jobs)
+
+
 def _print(app: AppContext, items: Items, template: Template) -> None:
     from jobman.cli.render import forms
 
@@ -308,9 +320,11 @@ def _plan(
 
 def carry_out(app: AppContext, plan: Plan) -> int:
     """Carry out the run here; the exit code."""
+    from jobman.cli.map_progress import ProgressWriter
     from jobman.map import runner
+    from jobman.map.run_names import job_name
 
-    progress = map_words.ProgressWriter(app)
+    progress = ProgressWriter(app, job_name(plan.run))
     try:
         result = runner.run(
             app.client,

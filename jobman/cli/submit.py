@@ -65,7 +65,12 @@ def submit(
     else:
         stamp = stamper(app, app.user)
         _check_all(app, made)
-        fitting.check(app, [draft.manifest(stamp()) for draft in made], force=options.force)
+        fitting.check(
+            app,
+            [draft.manifest(stamp()) for draft in made],
+            force=options.force,
+            way="; --force submits it all the same",
+        )
         if code := _submit(app, made, options, timeout_s):
             raise typer.Exit(code)
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from jobman.cli import looking
+from jobman.cli import looking, map_one
 from jobman.cli.command import app_context, command
 from jobman.cli.looking import Block
 from jobman.cli.named import Named
 from jobman.cli.options import takes
 from jobman.cli.queue import query
+from jobman.cli.render.prose import broken
 from jobman.values.enums import Output, QueueBy, State
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.jobs.whole import WholeJob
     from jobman.kube.objects import Job
+    from jobman.map.presence import Presence
     from jobman.why.diagnosis import Diagnosis
     from jobman.why.evidence import Evidence
 
@@ -41,10 +43,27 @@ def why(ctx: typer.Context, options: Named) -> None:
 
     def look(job: Job) -> Block:
         found = gathered(app, job.metadata.name, job.metadata.namespace)
-        told = diagnosis(found)
-        return Block(lambda: _document(found, told), lambda: _lines(app, found, told))
+        state = found.view.state
+        if state is State.RUNNING and map_one.carries_run(job):
+            told = _of_carried(app, job)
+        else:
+            told = diagnosis(found)
+        return _block(app, job.metadata.name, job.metadata.namespace, state, told)
 
-    looking.show(app, options.asked(), "why", look)
+    def of_run(run: Presence) -> Block:
+        from jobman.cli import map_why
+
+        return _block(app, run.name, run.namespace, run.state, map_why.diagnose(app, run))
+
+    looking.show(app, options.asked(), "why", look, of_run)
+
+
+def _of_carried(app: AppContext, job: Job) -> Diagnosis:
+    """Of a run whose runner is a Job that runs: its items tell."""
+    from jobman.cli import map_why
+    from jobman.map import reach
+
+    return map_why.diagnose(app, reach.carried_by(app.client, job, now=app.now()))
 
 
 def gathered(
@@ -91,23 +110,21 @@ def diagnosis(found: Evidence) -> Diagnosis:
     return diagnose(found)
 
 
-def _document(found: Evidence, why: Diagnosis) -> dict[str, Any]:
-    meta = found.job.metadata
-    return {
-        "job": meta.name,
-        "namespace": meta.namespace,
-        "state": found.view.state.value,
+def _block(app: AppContext, name: str, namespace: str, state: State, why: Diagnosis) -> Block:
+    document = {
+        "job": name,
+        "namespace": namespace,
+        "state": state.value,
         "kind": why.kind,
         "sentence": why.sentence,
         "evidence": list(why.evidence),
         "suggestions": list(why.suggestions),
         "unseen": list(why.unseen),
     }
+    return Block(lambda: document, lambda: _lines(app, name, state, why))
 
 
-def _lines(app: AppContext, found: Evidence, why: Diagnosis) -> Iterable[str]:
+def _lines(app: AppContext, name: str, state: State, why: Diagnosis) -> Iterable[str]:
     from jobman.cli.render import why as render
-    from jobman.cli.render.prose import broken
 
-    lines = render.lines(found.job.metadata.name, found.view.state, why)
-    return (broken(app, line, indent="    ") for line in lines)
+    return (broken(app, line, indent="    ") for line in render.lines(name, state, why))

@@ -26,6 +26,7 @@ from jobman.map.opening import Opening
 from jobman.map.outcome import Outcome
 from jobman.map.parting import Parting
 from jobman.map.pods import Stage
+from jobman.map.progress import Waiting
 from jobman.map.result import Staying
 from jobman.map.submission import Submission
 from jobman.map.work import Work
@@ -35,6 +36,8 @@ LOOK_S = 5.0
 """How often pods that wait are looked at: time alone turns waiting into trouble."""
 EVENTS_AFTER_S = 30.0
 """A pod that has a node and does not start for this long may have an event that says why."""
+TELLING_S = 2.0
+"""A pod that waits no longer than this has nothing to tell."""
 MOST_FOLLOWED = 48
 """Logs that are followed at a time; those of further pods are read when they end."""
 
@@ -52,6 +55,7 @@ class Arrivals:
         self._followed = 0
         self._events: dict[str, list[Event]] = {}
         self._asking_events = False
+        self._oldest: Live | None = None
         submission.adopt = self.see
         submission.vanished = self._vanished
 
@@ -59,6 +63,17 @@ class Arrivals:
     def staying(self) -> Staying:
         """The pods that could not be deleted."""
         return self._parting.staying
+
+    @property
+    def oldest(self) -> Waiting | None:
+        """The pod that had waited longest at the last look, if it still waits."""
+        live = self._oldest
+        if live is None or live.pod is None or live.view is None:
+            return None
+        if live.stage is not Stage.PENDING or not self._work.board.has(live):
+            return None
+        events = self._events.get(live.uid, ())
+        return Waiting(live.pod, live.view, events, time.monotonic() - live.made_at)
 
     def begin(self, found: Opening) -> None:
         """Take up the pods that an earlier runner left."""
@@ -205,9 +220,12 @@ class Arrivals:
         """Look at the pods that have not started: time alone makes them slow, or stuck."""
         now = time.monotonic()
         oldest_s, slow = 0.0, []
+        self._oldest = None
         for live in self._work.board.live.values():
             if live.stage is Stage.PENDING and not live.creating:
                 waits_s = now - live.made_at
+                if waits_s > max(oldest_s, TELLING_S):
+                    self._oldest = live
                 oldest_s = max(oldest_s, waits_s)
                 if waits_s > EVENTS_AFTER_S and live.pod and live.pod.spec.node_name:
                     slow.append(live)

@@ -80,7 +80,12 @@ class Presence:
     @property
     def was_cancelled(self) -> bool:
         """Whether somebody cancelled it; pods of it may still be on their way out."""
-        return self.lease is not None and labels.CANCELLED_BY in self.lease.metadata.annotations
+        return bool(self.cancelled_by)
+
+    @property
+    def cancelled_by(self) -> str:
+        """Who cancelled it; empty where nobody did."""
+        return self.lease.metadata.annotations.get(labels.CANCELLED_BY, "") if self.lease else ""
 
     @property
     def record(self) -> Record | None:

@@ -18,7 +18,8 @@ _LONGEST = 8192
 class Record(msgspec.Struct, frozen=True, rename="camel"):
     """How many items there are, how many have come to which end, and where their logs are.
 
-    `logs` is HOST:DIRECTORY; `began_at` when the run was begun, as RFC 3339.
+    `logs` is HOST:DIRECTORY; `began_at` when the run was begun, as RFC 3339; `refusal` is what
+    the server says against more pods, empty where it says nothing.
     """
 
     items: int
@@ -26,6 +27,7 @@ class Record(msgspec.Struct, frozen=True, rename="camel"):
     failed: int = 0
     logs: str = ""
     began_at: str = ""
+    refusal: str = ""
 
     @property
     def left(self) -> int:

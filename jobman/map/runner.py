@@ -40,6 +40,8 @@ WRITE_S = 30.0
 """How often run.json is written meanwhile."""
 REPORT_S = 0.2
 """How often progress is told at most."""
+LONGEST_REFUSAL = 1000
+"""How much of the server's words the lease tells."""
 
 
 def run(
@@ -135,6 +137,7 @@ class _Run:
         self._breaker = flow.Breaker(enabled=not plan.keep_going)
         self._began = time.monotonic()
         self._counts: Totals | None = None
+        self._refusal = ""
         self._skipped = 0
         self._stopped = ""
         self._asks = False
@@ -185,7 +188,7 @@ class _Run:
         return self.lease is None or self.lease.valid
 
     def told(self) -> dict[str, str]:
-        """What the lease tells; read by its thread, so nothing but numbers of the ledger."""
+        """What the lease tells; read by its thread, so nothing but what `_tick` leaves."""
         ledger = self._work.ledger
         counts = self._counts or ledger.file.totals
         return Record(
@@ -194,6 +197,7 @@ class _Run:
             failed=counts.failed,
             logs=record.place(ledger.directory),
             began_at=ledger.file.started_at,
+            refusal=self._refusal[:LONGEST_REFUSAL],
         ).annotation
 
     def is_done_with(self) -> bool:
@@ -325,6 +329,7 @@ class _Run:
     def _tick(self) -> None:
         """Tell how it stands, from time to time."""
         self._counts = self._totals()
+        self._refusal = self._submission.reason_to_wait
         self._report(self._progress())
         self._inbox.later(REPORT_S, self._tick)
 
@@ -339,6 +344,7 @@ class _Run:
             skipped=self._skipped,
             elapsed_s=time.monotonic() - self._began,
             waiting_for=self._submission.reason_to_wait,
+            oldest=self._arrivals.oldest,
             last_failures=tuple(self._last_failures),
         )
 

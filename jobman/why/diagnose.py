@@ -7,24 +7,21 @@ rest does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
-from jobman.jobs.pods import LONG_AGO, PodView, last_seen, mount_trouble
+from jobman.jobs.pods import LONG_AGO, PodView, last_seen
 from jobman.jobs.quota import can_never_be_created
 from jobman.kube import labels
-from jobman.kube.objects import Event, Job, Pod
+from jobman.kube.objects import Event
 from jobman.queue.rules import Wanted
 from jobman.values.duration import format_rfc3339
 from jobman.values.enums import State
-from jobman.why import failed, said, scheduling, words
+from jobman.why import failed, said, scheduling, waiting_pod, words
 from jobman.why.diagnosis import Diagnosis
 from jobman.why.evidence import Evidence
 from jobman.why.kueue import Queued
-
-_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-_CONFIG = ("CreateContainerConfigError", "CreateContainerError")
+from jobman.why.waiting_pod import Around
 
 
 def diagnose(found: Evidence) -> Diagnosis:
@@ -141,7 +138,7 @@ def _if_released(found: Evidence) -> tuple[str, ...]:
     template = found.job.spec.template.spec
     wanted = Wanted.of(template, tolerations_final=found.tolerations_final)
     judged = scheduling.diagnose(
-        wanted, found.nodes, flavors=found.flavors, flavor=_flavor_of(found.job)
+        wanted, found.nodes, flavors=found.flavors, flavor=around_of(found).flavor
     )
     if judged.kind == scheduling.FITS:
         return ("released now it would fit",)
@@ -156,9 +153,15 @@ def _waiting(found: Evidence) -> Diagnosis:
 def _of_pod(found: Evidence, view: PodView) -> Diagnosis:
     """Why a pod has not started."""
     pod = next(pod for pod in found.pods if pod.metadata.name == view.name)
-    if pod.spec.node_name:
-        return _on_its_node(found, pod, view)
-    return without_node(found, pod)
+    return waiting_pod.diagnose(
+        pod, view, found.events, around_of(found), job=found.job.metadata.name
+    )
+
+
+def around_of(found: Evidence) -> Around:
+    """What decides where a pod of the job may go."""
+    own = labels.flavor_spec(found.job.metadata.annotations)
+    return Around(found.nodes, found.others, found.flavors, own)
 
 
 def _waits(pod: PodView) -> bool:
@@ -180,9 +183,13 @@ def refusal(events: Iterable[Event]) -> Diagnosis | None:
     if not refusals:
         return None
     message = max(refusals, key=last_seen).message
-    quota = said.quota(message)
     times = sum(event.times for event in refusals)
-    evidence = (f"refused {words.count(times, 'time')}: {message}",)
+    return refused(message, (f"refused {words.count(times, 'time')}: {message}",))
+
+
+def refused(message: str, evidence: tuple[str, ...] = ()) -> Diagnosis:
+    """What it means that a pod was refused with this message."""
+    quota = said.quota(message)
     stuck = can_never_be_created(message)
     if quota is None:
         lacking = said.missing(message)
@@ -194,127 +201,6 @@ def refusal(events: Iterable[Event]) -> Diagnosis | None:
     sentence = f"{told}: {quota.text()}"
     ways = ("wait for other jobs of the namespace to end, or ask for less",) if not stuck else ()
     return Diagnosis("quota", sentence, evidence, ways)
-
-
-def without_node(found: Evidence, pod: Pod) -> Diagnosis:
-    """Why one of the job's pods is on no node: from the nodes, else as the scheduler says."""
-    spec = pod.spec
-    condition = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
-    if condition is not None and condition.reason == "SchedulingGated":
-        gates = ", ".join(gate.name for gate in spec.scheduling_gates)
-        return Diagnosis("gated", f"it is held back before the scheduler by: {gates}")
-    message = condition.message if condition else ""
-    lacking = said.missing(message)
-    if lacking:
-        return _missing(lacking, message)
-    if condition is None and spec.scheduler_name not in ("", "default-scheduler"):
-        return Diagnosis(
-            "no-scheduler",
-            f"no scheduler has looked at it: it asks for one named {spec.scheduler_name}",
-        )
-    place = pod.status.nominated_node_name
-    kept = (f"what is freed on {place} is kept for it",) if place else ()
-    if found.nodes is not None:
-        judged = scheduling.diagnose(
-            Wanted.of(spec, tolerations_final=True),
-            found.nodes,
-            others=found.others,
-            since=pod.metadata.creation_timestamp,
-            flavors=found.flavors,
-            flavor=_flavor_of(found.job),
-            said=said.scheduler(message),
-        )
-        said_so = (f"the scheduler: {message}",) if message else ()
-        return replace(judged, evidence=(*judged.evidence, *kept, *said_so))
-    judged = _by_message(pod, message)
-    return replace(judged, evidence=(*kept, *judged.evidence))
-
-
-def _flavor_of(job: Job) -> Mapping[str, Any] | None:
-    return labels.flavor_spec(job.metadata.annotations)
-
-
-def unscheduled(pod: Pod) -> Diagnosis | None:
-    """What the scheduler says of a pod; None as long as it says nothing."""
-    condition = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
-    if condition is None or not condition.message:
-        return None
-    lacking = said.missing(condition.message)
-    return _missing(lacking, condition.message) if lacking else _by_message(pod, condition.message)
-
-
-def _by_message(pod: Pod, message: str) -> Diagnosis:
-    """What the scheduler says, as the nodes may not be read."""
-    found = said.scheduler(message)
-    evidence = (f"the scheduler: {message}",) if message else ()
-    if found is None:
-        return Diagnosis("unscheduled", message or "the scheduler has not got to it yet")
-    wanted = Wanted.of(pod.spec)
-    short = ", ".join(
-        f"less than {words.amount(name, wanted.amounts.get(name, 0))} on"
-        f" {words.count(count, 'node')}"
-        for name, count in found.insufficient.items()
-    )
-    if found.full:
-        sentence = f"it would fit on {words.count(found.full, 'node')}, but they are busy"
-        told = f"{sentence} (left: {short})" if short else sentence
-        return Diagnosis(scheduling.BUSY, told, evidence)
-    if found.insufficient:
-        sentence = f"no node that may take it has enough left: {short}"
-        return Diagnosis("insufficient", sentence, evidence)
-    kinds = (
-        (found.selector, "do not match its node labels or affinity"),
-        (found.taints, "have taints that it does not tolerate"),
-        (found.cordoned, "are cordoned"),
-    )
-    told = ", ".join(f"{count} {what}" for count, what in kinds if count)
-    return Diagnosis(scheduling.RULES, f"no node may take it: {told or message}", evidence)
-
-
-def _on_its_node(found: Evidence, pod: Pod, view: PodView) -> Diagnosis:
-    node, about = pod.spec.node_name, pod.metadata.name
-    events = [event for event in found.events if event.involved_object.name == about]
-    image = next((c.image for c in pod.spec.containers), "")
-    if view.reason in _IMAGE:
-        why = view.message or view.reason
-        ways = (f"jobman images lists what is there; then jobman delete {found.job.metadata.name}",)
-        return Diagnosis("image", f"image {image} cannot be pulled: {why}", (), ways)
-    lacking = said.missing(view.message)
-    if lacking:
-        return _missing(lacking, view.message)
-    trouble = mount_trouble(pod, events)
-    if trouble is not None:
-        return _not_prepared(trouble, node, found.job.metadata.name)
-    if view.reason in _CONFIG:
-        ways = (f"change what it asks for: jobman delete {found.job.metadata.name}, submit anew",)
-        why = f"its container cannot be made on {node}: {view.message}"
-        return Diagnosis("config", why, (), ways if view.state is State.STUCK else ())
-    last = max(events, key=last_seen, default=None)
-    evidence = (f"{last.reason}: {last.message}",) if last else ()
-    why = f" ({view.reason})" if view.reason else ""
-    return Diagnosis("starting", f"it is starting on {node}{why}", evidence)
-
-
-def _not_prepared(last: Event, node: str, job: str) -> Diagnosis:
-    """The node could not make ready what the containers need; it goes on trying."""
-    lacking = said.missing(last.message)
-    if lacking:
-        return _missing(lacking, last.message)
-    if last.reason == "FailedCreatePodSandBox":
-        sentence = f"{node} cannot make the pod's sandbox: {last.message}"
-        ways = (f"tell who runs the cluster: node {node} is at fault",)
-        return Diagnosis("config", sentence, (), ways)
-    ways = (f"the node tries again by itself; if it lasts: jobman details {job}",)
-    return Diagnosis("volume", f"a volume cannot be mounted on {node}: {last.message}", (), ways)
-
-
-def _missing(what: str, message: str) -> Diagnosis:
-    return Diagnosis(
-        "missing",
-        f"{what} is not there",
-        (message,),
-        (f"make {what}: it starts then by itself",),
-    )
 
 
 _BY_STATE: dict[State, Callable[[Evidence], Diagnosis]] = {

@@ -5,7 +5,7 @@ What may not be read is left out and named; namespace rights alone are enough fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -55,7 +55,9 @@ class Evidence:
 
 
 @dataclass
-class _Around:
+class Surroundings:
+    """The nodes, None: not known; the pods that wait; and what could not be read."""
+
     nodes: Sequence[NodeView] | None = None
     others: list[Waiting] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
@@ -74,15 +76,15 @@ def gather(
     view = state.of(job, pods, events, now=now)
     queued = kueue.read(client, job) if view.state is State.SUSPENDED else None
     looks = _has_pods_that_wait(view) and (queued is None or not queued.waits)
-    around = _around(client, query, now) if looks else _Around()
     own = {(pod.metadata.namespace, pod.metadata.name) for pod in pods}
+    around = look_around(client, query, now, own) if looks else Surroundings()
     log = _log(client, pods, view) if view.state in (State.FAILED, State.STUCK) else ()
     return Evidence(
         job=job,
         pods=pods,
         events=events,
         view=view,
-        nodes=around.nodes and [node.not_kept_for(own) for node in around.nodes],
+        nodes=around.nodes,
         others=around.others,
         queued=queued,
         flavors=[flavor for flavor in flavors if flavor.resources],
@@ -97,9 +99,11 @@ def _has_pods_that_wait(view: JobView) -> bool:
     return view.state in _WAITS or any(pod.state is State.PENDING for pod in view.pods)
 
 
-def _around(client: Client, query: Query, now: datetime) -> _Around:
-    """The nodes with what is free on them, and who else waits."""
-    around = _Around()
+def look_around(
+    client: Client, query: Query, now: datetime, own: Set[tuple[str, str]]
+) -> Surroundings:
+    """The nodes with what is free on them for the `own` pods, and who else waits."""
+    around = Surroundings()
 
     def take(claim: Claim) -> None:
         if claim.state is State.PENDING:
@@ -114,9 +118,9 @@ def _around(client: Client, query: Query, now: datetime) -> _Around:
         return around
     except TooManyPodsError as error:
         around.unseen.append(error.message)
-        return _Around(unseen=around.unseen)
+        return Surroundings(unseen=around.unseen)
     if snapshot.nodes is not None and snapshot.usage_known:
-        around.nodes = snapshot.nodes
+        around.nodes = [node.not_kept_for(own) for node in snapshot.nodes]
     for source in snapshot.sources:
         if source.origin is Origin.CONFIGMAP:
             if source.fact == "pods":

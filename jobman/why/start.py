@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from jobman.jobs.manifest import QUEUE_LABEL
 from jobman.kube.objects import Job
 from jobman.values.enums import State
-from jobman.why.diagnose import diagnose, refusal, unscheduled, without_node
+from jobman.why.diagnose import around_of, diagnose, refusal
 from jobman.why.evidence import Evidence
+from jobman.why.waiting_pod import unscheduled, without_node
 
 
 def is_known(found: Evidence) -> bool:
@@ -57,4 +58,4 @@ def _parts(found: Evidence, placed: int) -> Iterator[str]:
     if missing and refused is not None:
         yield f"{missing} refused: {refused.sentence}"
     if waiting:
-        yield f"{len(waiting)} wait: {without_node(found, waiting[0]).sentence}"
+        yield f"{len(waiting)} wait: {without_node(waiting[0], around_of(found)).sentence}"

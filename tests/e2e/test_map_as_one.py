@@ -81,6 +81,29 @@ def test_a_living_run(jobman: Any, started: tuple[Any, str]) -> None:
     assert jobman("details", name).code == 3
 
 
+NOWHERE = """
+apiVersion: v1
+kind: Pod
+spec:
+  nodeSelector: {example.com/no-such: node}
+  containers: [{name: main, image: busybox, command: ["true"]}]
+"""
+
+
+def test_why_its_pods_wait(jobman: Any) -> None:
+    (jobman.cwd / "nowhere.yaml").write_text(NOWHERE)
+    running = jobman.start("map", "-b", "{a,b}", "nowhere.yaml")
+    running.wait_for(b"2 pending, waiting ")
+    assert b"s: no node may take it: " in running.err
+    name = _run(jobman)
+    told = jobman("why", name).ok().text
+    assert f"{name} is Pending: 2 pods of it wait: no node may take it: " in told
+    assert "items: 2: 2 not done" in told
+    jobman("cancel", name).ok()
+    assert running.finish() == 1
+    assert jobman("why", name).ok().text.startswith(f"{name} is Cancelled: it was cancelled by ")
+
+
 def test_a_run_whose_runner_was_killed(
     jobman: Any, started: tuple[Any, str], api: k8s.ApiClient, namespace: str
 ) -> None:

@@ -95,4 +95,6 @@ def test_what_no_node_can_take_is_refused_where_nodes_are_fixed(jobman: Any, tmp
     assert refused.code == 2
     assert "it can never fit" in refused.talk
     assert "--force" in refused.talk
+    of_map = jobman("map", "-s", str(settings), "--seq", "2", "--cpu", "100000", "--", "true")
+    assert (of_map.code, "it can never fit" in of_map.talk) == (2, True)
     assert jobman("list", "-o", "name").ok().text == ""

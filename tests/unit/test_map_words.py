@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ import pytest
 from plugins.command_line import Stream
 
 from jobman.cli.context import AppContext
-from jobman.cli.map_words import ProgressWriter, Rate, summarize
+from jobman.cli.map_progress import ProgressWriter, Rate
+from jobman.cli.map_words import summarize
+from jobman.jobs import pods
+from jobman.kube.meta import ObjectMeta
+from jobman.kube.objects import Pod, PodCondition, PodStatus
 from jobman.map.items import Items
 from jobman.map.ledger import Ledger, RunFile, Source
 from jobman.map.outcome import Outcome
 from jobman.map.plan import Plan
-from jobman.map.progress import Progress
+from jobman.map.progress import Progress, Waiting
 from jobman.map.result import Result, Staying
 from jobman.map.template import Template
 
@@ -29,7 +34,7 @@ class Screen:
         self.now = 0.0
         self.err = Stream(terminal=terminal)
         app = AppContext(out=Stream(terminal=terminal), err=self.err, columns=70)
-        self.writer = ProgressWriter(app, lambda: self.now)
+        self.writer = ProgressWriter(app, "map-abcdefgh", lambda: self.now)
 
     def show(self, now: float, **changes: Any) -> None:
         self.now = now
@@ -122,3 +127,51 @@ def test_logs_that_lack_something_are_told(tmp_path: Path, stream: bool) -> None
     assert first.startswith("9 of 9 succeeded in ")
     assert second == "4 logs lack something: p-0.log, p-1.log, p-2.log, …"
     assert len(hint) == (not stream)
+
+
+BUSY = "0/1 nodes are available: 1 Insufficient cpu."
+SAID = "no node that may take it has enough left: less than 0 cpu on 1 node"
+
+
+def waiting(for_s: float, message: str = BUSY) -> Waiting:
+    condition = PodCondition(type="PodScheduled", status="False", message=message)
+    pod = Pod(
+        metadata=ObjectMeta(name="x-0"),
+        status=PodStatus(phase="Pending", conditions=[condition] if message else []),
+    )
+    return Waiting(pod, pods.view(pod, now=datetime.now(UTC)), (), for_s)
+
+
+def test_piped_it_is_told_why_pods_wait_now_and_then() -> None:
+    screen = Screen(terminal=False)
+    screen.show(0, pending=3)
+    for second in range(5, 400):
+        screen.show(second, pending=3, oldest=waiting(second))
+    assert screen.said.splitlines() == [
+        "0/100, 0 running, 3 pending",
+        f"0/100, 0 running, 3 pending, waiting 10s: {SAID}",
+        f"pod x-0 waits: {SAID}",
+        "hint: jobman why map-abcdefgh tells more",
+        f"0/100, 0 running, 3 pending, waiting 5m10s: {SAID}",
+    ]
+
+
+def test_piped_nothing_is_told_again_of_pods_that_run() -> None:
+    screen = Screen(terminal=False)
+    for second in range(400):
+        screen.show(second, running=3)
+    assert screen.said.splitlines() == ["0/100, 3 running, 0 pending"]
+
+
+def test_on_a_terminal_the_bar_makes_room_for_why_pods_wait() -> None:
+    screen = Screen(terminal=True)
+    screen.show(5, pending=3, oldest=waiting(5))
+    screen.show(40, pending=3, oldest=waiting(40))
+    screen.show(41, pending=3, oldest=waiting(41))
+    screen.show(42, pending=3, oldest=waiting(42, message=""))
+    shown = screen.said.split("\r\x1b[K")
+    assert shown[1] == "0/100, 0 running, 3 pending, waiting 5s: no node that may take it …"
+    told = f"pod x-0 waits: {SAID}\nhint: jobman why map-abcdefgh tells more\n"
+    assert shown[2] == told
+    assert screen.said.count(told) == 1
+    assert shown[-1] == "[....................] 0/100, 0 running, 3 pending"

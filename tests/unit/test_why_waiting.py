@@ -19,9 +19,10 @@ from jobman.kube.objects import Event, Job, Pod, Taint
 from jobman.queue import amounts
 from jobman.queue.nodes import NodeView
 from jobman.why import said, start
-from jobman.why.diagnose import diagnose, rest_of_running, unscheduled
+from jobman.why.diagnose import diagnose, rest_of_running
 from jobman.why.evidence import Evidence
 from jobman.why.kueue import Queued
+from jobman.why.waiting_pod import unscheduled
 
 GPU = "nvidia.com/gpu"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -27,7 +27,7 @@ class StatusLine:
         if text == self._shown:
             return
         if self._app.err_is_terminal:
-            self._app.err.write(ERASE + _cut(text, max(self._app.width - 1, 1)))
+            self._app.err.write(ERASE + cut(text, max(self._app.width - 1, 1)))
             self._app.err.flush()
         elif text:
             self._app.say(text)
@@ -46,7 +46,7 @@ def describe(view: JobView | PodView) -> str:
     return visible(" ".join(text.split()), limit=MESSAGE_LIMIT)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
     """As many whole words as fit, for half a number is a wrong one; of one long word its head."""
     if len(text) <= width:
         return text
