@@ -103,9 +103,13 @@ def csv_rows(path: Path | None, stdin: IO[bytes]) -> Items:
     def read(file: IO[bytes], source: str) -> Items:
         rows = Rows(file, source)
         try:
-            return Items(rows, rows.columns)
+            found = Items(rows, rows.columns)
         finally:
             rows.let_go()
+        if not found.count:
+            names = ", ".join(rows.columns)
+            raise UsageError(f"{source}: there are no items: no row but the first one ({names})")
+        return found
 
     return _read(path, stdin, read)
 

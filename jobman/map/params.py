@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
 from jobman.errors import UsageError
 
@@ -39,7 +40,9 @@ class Rows:
                 raise UsageError(
                     f"{self._where}: {_counted(len(row), 'value')} for"
                     f" {_counted(len(self.columns), 'column')}"
-                    f" ({', '.join(self.columns)}){self._as_read()}"
+                    f" ({', '.join(self.columns)}){self._as_read()}",
+                    hint="each row needs a value for each name of the first row; one that holds"
+                    f" {self._dialect.delimiter!r} stands in quotes",
                 )
             yield _line(row), dict(zip(self.columns, row, strict=True))
 
@@ -60,14 +63,20 @@ class Rows:
 
     def _read(self) -> Iterator[list[str]]:
         while True:
+            begins = self._rows.line_num + 1
             try:
                 row = next(self._rows)
             except StopIteration:
                 return
             except csv.Error as error:
+                if "unexpected end" in str(error):
+                    where = f"{self._source}, line {begins}"
+                    raise UsageError(f"{where}: a quote is opened, and not closed") from error
                 raise UsageError(f"{self._where}: {error}{self._as_read()}") from error
             except UnicodeDecodeError as error:
-                raise UsageError(f"{self._source}: is not UTF-8 text: {error.reason}") from error
+                raise UsageError(
+                    f"{self._source}: is not UTF-8 text: {error.reason}", hint="save it as UTF-8"
+                ) from error
             if any("\0" in value for value in row):
                 raise UsageError(f"{self._where}: holds a NUL character, which no argument can")
             yield row
@@ -91,19 +100,42 @@ class Rows:
 
 
 def dialect_of(sample: str) -> type[csv.Dialect]:
-    """What separates and quotes the values: what the text looks like, else a comma and `"`."""
+    """How the values are separated and quoted: by the first row, which the others may not fit.
+
+    Where several characters could part the first row, the one by which most rows have as many
+    values as that; a comma where none does.
+    """
+    found = [_dialect(delimiter, sample) for delimiter in SEPARATORS]
+    return max(found, key=lambda dialect: _alike(dialect, sample))
+
+
+def _dialect(separator: str, sample: str) -> type[csv.Dialect]:
+    begins = rf"(?:^|{re.escape(separator)}) ?"
+    ends = rf"(?:{re.escape(separator)}|\r?$)"
+    double = re.search(rf'{begins}"', sample, re.MULTILINE)
+    single = re.search(rf"{begins}'[^'\n]*'{ends}", sample, re.MULTILINE)
+    first_row = sample.partition("\n")[0]
+    spaced = 0 < first_row.count(separator) == first_row.count(f"{separator} ")
+
+    quote = "'" if single and not double else '"'
+    # a quote within a quoted value is doubled
+    quoted_behind_space = re.search(f"{re.escape(separator)} {quote}(?!{quote})", sample)
+
+    class Found(csv.excel):
+        delimiter = separator
+        quotechar = quote
+        skipinitialspace = spaced or quoted_behind_space is not None
+
+    return Found
+
+
+def _alike(dialect: type[csv.Dialect], sample: str) -> int:
+    """How many rows have as many values as the first; none where that has one alone."""
     try:
-        found = csv.Sniffer().sniff(sample, SEPARATORS)
+        counts = [len(row) for row in csv.reader(io.StringIO(sample, newline=""), dialect)]
     except csv.Error:
-        return csv.excel
-    return _doubled(found) if found.delimiter in sample.partition("\n")[0] else csv.excel
-
-
-def _doubled(found: Any) -> type[csv.Dialect]:
-    """The sniffed dialect; that quotes are doubled within quotes is not left to the sample."""
-    found.doublequote = True
-    result: type[csv.Dialect] = found
-    return result
+        return 0
+    return counts.count(counts[0]) if counts and counts[0] > 1 else 0
 
 
 def _counted(number: int, what: str) -> str:

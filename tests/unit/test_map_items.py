@@ -96,13 +96,20 @@ def test_json(tmp_path: Path, data: str, expected: list[tuple[str, dict[str, str
         pytest.param("x_y\n1_2\n", [{"x_y": "1_2"}], id="one, with underscores"),
         pytest.param("run\na;b\nc;d\n", [{"run": "a;b"}, {"run": "c;d"}], id="one, of separators"),
         pytest.param("at t|n\n1 2|3\n", [{"at t": "1 2", "n": "3"}], id="pipes and spaces"),
-        pytest.param("x,y\n", [], id="no row"),
+        pytest.param("x;y\n1,2;3,4\n", [{"x": "1,2", "y": "3,4"}], id="commas within"),
+        pytest.param('x;y\n"1;1";2\n', [{"x": "1;1", "y": "2"}], id="separators within"),
+        pytest.param("x,y\n'a, b',2\n", [{"x": "a, b", "y": "2"}], id="single quotes"),
+        pytest.param("x; y\n1; 2\n", [{"x": "1", "y": "2"}], id="spaces behind separators"),
+        pytest.param('x;y\n"1"; "2"\n', [{"x": "1", "y": "2"}], id="spaces before quotes"),
+        pytest.param('x,y\n"a, ""b""", 2\n', [{"x": 'a, "b"', "y": " 2"}], id="a space kept"),
+        pytest.param('"a;b",x\n1,2\n', [{"a;b": "1", "x": "2"}], id="a quoted name"),
+        pytest.param("x,y;z\n1;2\n3;4\n", [{"x,y": "1", "z": "2"}, {"x,y": "3", "z": "4"}], id="m"),
     ],
 )
 def test_csv(tmp_path: Path, data: str, rows: list[dict[str, str]]) -> None:
     found = of_file(tmp_path, items.csv_rows, data.encode())
     assert [item.values for item in found] == rows
-    assert set(found.columns) == {key for row in rows for key in row} or not rows
+    assert set(found.columns) == {key for row in rows for key in row}
     assert [i.values for i in items.csv_rows(None, io.BytesIO(data.encode()))] == rows
 
 
@@ -132,7 +139,16 @@ def test_a_quote_is_doubled_also_behind_the_sample(tmp_path: Path) -> None:
         (items.csv_rows, b"x,x\n1,2\n", "two columns are called 'x'"),
         (items.csv_rows, b"x,\n1,2\n", "column 2 has no name"),
         (items.csv_rows, b"x,y\n1,2\n1,2,3\n", "line 3: 3 values for 2 columns (x, y)"),
-        (items.csv_rows, b'x,y\n1,"2\n', "line 2: unexpected end of data"),
+        (items.csv_rows, b'x,y\n1,"2\n3,4\n', "line 2: a quote is opened, and not closed"),
+        (
+            items.csv_rows,
+            b"x;y\n1;2\n3;4;5\n",
+            "line 3: 3 values for 2 columns (x, y) (read with ';'",
+        ),
+        (items.csv_rows, b"x;y;z\r\n1;2\r\n", "line 2: 2 values for 3 columns"),
+        (items.csv_rows, b"x\ty\n1\t2\n3\n", "line 3: 1 value for 2 columns"),
+        (items.csv_rows, b"x;y\n1;2;3\n1;2;3;4\n", "line 2: 3 values for 2 columns (x, y)"),
+        (items.csv_rows, b"x;y\n", "no row but the first one (x, y)"),
         (items.csv_rows, b"x,y\n1,\xff\n", "is not UTF-8 text"),
         (items.csv_rows, b"x,y\n1,\0\n", "line 2: "),
     ],
