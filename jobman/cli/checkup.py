@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from jobman import __version__
 from jobman.errors import ApiNotFoundError, ForbiddenError, JobmanError
+from jobman.kube.beside import in_order
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
@@ -138,12 +138,8 @@ def _rights(client: Client) -> list[Finding]:
     def may(right: Right) -> bool:
         return client.can_i(right.verb, right.resource, right.group, namespace)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        lacking = [
-            right
-            for right, granted in zip(RIGHTS, pool.map(may, RIGHTS), strict=True)
-            if not granted
-        ]
+    granted = in_order(may, RIGHTS, AT_ONCE)
+    lacking = [right for right, is_granted in zip(RIGHTS, granted, strict=True) if not is_granted]
     if not lacking:
         return [Finding("rights", "ok", f"all {len(RIGHTS)} in namespace {namespace}")]
     ask = f"ask whoever runs the cluster for a Role in namespace {namespace}"
@@ -233,8 +229,7 @@ def _harbor(app: AppContext, settings: Settings) -> list[Finding]:
         return [_missing("harbor", error)]
     if not projects:
         return [Finding("harbor", "ok", "no project is configured")]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda project: _project(app, project), projects))
+    return list(in_order(lambda project: _project(app, project), projects, AT_ONCE))
 
 
 def _project(app: AppContext, settings: HarborProject) -> Finding:

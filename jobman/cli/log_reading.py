@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from jobman.cli import map_one
 from jobman.cli.log_options import Excerpt
@@ -17,6 +16,7 @@ from jobman.errors import (
     UnreachableError,
     UsageError,
 )
+from jobman.kube.beside import in_order
 from jobman.values.enums import State
 from jobman.values.text import visible
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from jobman.kube.objects import Event, Job, Pod
     from jobman.map.presence import Presence
 
+A = TypeVar("A")
+T = TypeVar("T")
 JOBS_AT_ONCE = 16
 PODS_AT_ONCE = 8
 EVENTS_SHOWN = 3
@@ -52,8 +54,7 @@ class Reading:
         asked = [(job.metadata.name, partial(of_job, job)) for job in jobs]
         asked += [(run.name, partial(map_one.logs, self, run)) for run in runs]
         if len(asked) > 1 and self.excerpt.follow and self.excerpt.together:
-            with ThreadPoolExecutor(min(JOBS_AT_ONCE, len(asked))) as pool:
-                found = list(pool.map(_problem, [read for _, read in asked]))
+            found = self._at_once(_problem, [read for _, read in asked], JOBS_AT_ONCE)
         else:
             found = []
             for name, read in asked:
@@ -61,6 +62,13 @@ class Reading:
                     self.app.say(f"==> {visible(name)} <==")
                 found.append(_problem(read))
         return [problem for problem in found if problem is not None]
+
+    def _at_once(self, do: Callable[[A], T], items: Iterable[A], most: int) -> list[T]:
+        try:
+            return list(in_order(do, items, most))
+        except KeyboardInterrupt:
+            self._lock.acquire()  # for good: what goes on nevertheless opens no file any more
+            raise
 
     def _sink(self, pod: PodView) -> Sink:
         with self._lock:
@@ -120,19 +128,24 @@ class Reading:
         copies = [(pod, self._copy(view)) for pod, view in pods if self._is_chosen(view, pod)]
         at_once = PODS_AT_ONCE if self.excerpt.together else 1
         errors: list[JobmanError] = []
+        away: list[JobmanError] = []
 
         def copy_one(pod: Pod, copy: LogCopy) -> tuple[bool, str]:
+            why = ""
             try:
-                return self._copy_one(pod, copy)
-            except (UnreachableError, UnavailableError):
-                raise
+                if not away:
+                    return self._copy_one(pod, copy)
+            except (UnreachableError, UnavailableError) as error:
+                away.append(error)
             except JobmanError as error:
-                self.lacking.add(pod.metadata.name)
                 errors.append(error)
-                return bool(copy.lines), error.message
+                why = error.message
+            self.lacking.add(pod.metadata.name)
+            return bool(copy.lines), why
 
-        with ThreadPoolExecutor(at_once) as pool:
-            found = list(pool.map(lambda each: copy_one(*each), copies))
+        found = self._at_once(lambda each: copy_one(*each), copies, at_once)
+        if away:
+            raise away[0]
         any_log = any(read for read, _ in found)
         if errors and not any_log:
             raise errors[0]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobman.cli import each
 from jobman.errors import JobmanError
+from jobman.kube.beside import in_order
 from jobman.values.enums import Output
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ def show(
     found = each.chosen(app, asked, verb, runs=of_run is not each.no_run)
     looks = [partial(look, job) for job in found.jobs]
     looks += [partial(of_run, run) for run in found.runs]
-    with ThreadPoolExecutor(min(each.AT_ONCE, len(looks))) as pool:
-        write = _lines if app.output() is Output.TABLE else _documents
-        problems = write(app, asked, pool.map(partial(_seen, app), looks))
+    write = _lines if app.output() is Output.TABLE else _documents
+    problems = write(app, asked, in_order(partial(_seen, app), looks, each.AT_ONCE))
     each.report(app, [*found.missing, *problems], found.asked, "shown", looking=True)
 
 

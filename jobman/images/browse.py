@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from jobman.errors import JobmanError, UnreachableError
 from jobman.images.cache import FRESH_S
 from jobman.images.models import Image
 from jobman.images.projects import Project
+from jobman.kube.beside import in_order
 from jobman.values.names import glob_matches, is_glob
 
 PROJECTS_AT_ONCE = 4
@@ -70,8 +70,7 @@ def _at_once(
         except JobmanError as error:
             return Found(failed=[error])
 
-    with ThreadPoolExecutor(PROJECTS_AT_ONCE) as pool:
-        return list(pool.map(guarded, projects))
+    return list(in_order(guarded, projects, PROJECTS_AT_ONCE))
 
 
 def matching(images: Sequence[Image], pattern: str | None) -> list[Image]:

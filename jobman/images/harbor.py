@@ -11,7 +11,6 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -26,6 +25,7 @@ from jobman.errors import (
 )
 from jobman.images.models import HarborArtifact, HarborRepository, Image, Tag, image, tags_of
 from jobman.images.transport import CONCURRENCY, Answer, Transport
+from jobman.kube.beside import beside, in_order
 
 PAGE_SIZE = 100
 TAGGED_IMAGES = "tags=*,type=IMAGE"
@@ -54,11 +54,10 @@ class Harbor:
         extra = WITH_SCANS if scans else {}
         # nothing more is asked before one answer shows that this caller gets any
         first = self._page(self._path(), BY_NAME, 1)
-        with ThreadPoolExecutor(1) as pool:
-            at_once = pool.submit(self._artifacts_at_once, extra)
-            listed = self._with_rest(first, self._path(), BY_NAME, HarborRepository)
-            repositories = {repository.name: repository for repository in listed}
-            artifacts = at_once.result()
+        at_once = beside(lambda: self._artifacts_at_once(extra))
+        listed = self._with_rest(first, self._path(), BY_NAME, HarborRepository)
+        repositories = {repository.name: repository for repository in listed}
+        artifacts = at_once()
         if artifacts is None:
             artifacts = self._artifacts_one_by_one(repositories.values(), extra)
         return [image(self.host, r, artifacts.get(r.name, [])) for r in repositories.values()]
@@ -116,9 +115,8 @@ class Harbor:
         self, repositories: Iterable[HarborRepository], extra: Params
     ) -> Artifacts:
         names = [r.name for r in repositories if r.artifact_count]
-        with ThreadPoolExecutor(CONCURRENCY) as pool:
-            found = pool.map(lambda name: self._artifacts_or_problem(name, extra), names)
-            return dict(zip(names, found, strict=True))
+        found = in_order(lambda name: self._artifacts_or_problem(name, extra), names, CONCURRENCY)
+        return dict(zip(names, found, strict=True))
 
     def _artifacts_or_problem(self, full_name: str, extra: Params) -> list[HarborArtifact] | None:
         try:
@@ -147,9 +145,8 @@ class Harbor:
             more = len(found) == PAGE_SIZE
             return found + (self._in_turn(path, params, model, start=2) if more else [])
         pages = range(2, math.ceil(first.total / PAGE_SIZE) + 1)
-        with ThreadPoolExecutor(CONCURRENCY) as pool:
-            for answer in pool.map(lambda page: self._page(path, params, page), pages):
-                found += self._decode(answer, model)
+        for answer in in_order(lambda page: self._page(path, params, page), pages, CONCURRENCY):
+            found += self._decode(answer, model)
         return found
 
     def _in_turn(self, path: str, params: Params, model: type[T], start: int = 1) -> list[T]:

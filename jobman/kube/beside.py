@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -27,6 +30,37 @@ def as_they_come(asks: Iterable[Callable[[], T]]) -> Iterator[T]:
         future.add_done_callback(done.put)
     for _ in begun:
         yield done.get().result()
+
+
+def in_order(do: Callable[[A], T], items: Iterable[A], most: int) -> Iterator[T]:
+    """What `do` makes of each item, in their order, or what it raised; `most` at a time.
+
+    Several at a time are done in threads that an interrupted command does not wait for. When the
+    results are no longer asked for, no more are begun.
+    """
+    if most == 1:
+        yield from map(do, items)
+        return
+    waiting: deque[tuple[Future[T], Callable[[], T]]] = deque(
+        (Future(), partial(do, item)) for item in items
+    )
+    futures = [future for future, _ in waiting]
+
+    def work() -> None:
+        while True:
+            try:
+                future, ask = waiting.popleft()
+            except IndexError:
+                return
+            _settle(future, ask)
+
+    for _ in range(min(most, len(futures))):
+        threading.Thread(target=work, daemon=True, name="in order").start()
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        waiting.clear()
 
 
 class Ahead(Generic[T]):
@@ -79,12 +113,12 @@ class Ahead(Generic[T]):
 
 def _begun(ask: Callable[[], T]) -> Future[T]:
     future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(ask())
-        except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="beside").start()
+    threading.Thread(target=_settle, args=(future, ask), daemon=True, name="beside").start()
     return future
+
+
+def _settle(future: Future[T], ask: Callable[[], T]) -> None:
+    try:
+        future.set_result(ask())
+    except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
+        future.set_exception(error)

@@ -91,6 +91,37 @@ def test_sigterm_leaves_as_little_as_ctrl_c(
     assert (during[:1], [*saved.iterdir()]) == ([1], [])
 
 
+def test_sigterm_ends_the_reading_of_several_at_once(
+    world: JobWorld, write_kubeconfig: KubeconfigWriter
+) -> None:
+    began: list[subprocess.Popen[bytes]] = []
+
+    def terminating(_asked: Asked) -> Reply:
+        began[0].send_signal(signal.SIGTERM)
+        return Reply(200, STAMP + b"one\n", headers=TEXT)
+
+    for name in ("a", "b"):
+        world.jobs.put(a_job(name))
+        world.pods.put(a_pod(name, **running()))
+        world.log(f"{name}-x", Reply(200, STAMP + b"one\n", headers=TEXT))
+    world.log("b-x", terminating)
+    config = write_kubeconfig(world.server.url, context={"namespace": "team"})
+    command = [sys.executable, "-m", "jobman", "logs", "-f", "--all-pods", "a", "b"]
+    began.append(subprocess.Popen(command, env={**os.environ, "KUBECONFIG": str(config)}))
+    try:
+        assert began[0].wait(30) == 143
+    finally:
+        began[0].kill()
+        began[0].wait()
+
+
+def test_what_could_not_be_read_is_not_saved_as_whole(run: Run, world: JobWorld) -> None:
+    an_array(world)
+    world.log("a-1", Reply(503, {"kind": "Status", "code": 503, "reason": "ServiceUnavailable"}))
+    done = run("logs", "a", "--save", "logs/")
+    assert (done.code, done.lines) == (5, ["logs/a-0.log", "logs/a-1.log.incomplete"])
+
+
 def test_one_of_two_is_not_there(run: Run, world: JobWorld) -> None:
     an_array(world)
     done = run("logs", "a", "b")

@@ -89,7 +89,8 @@ class Prefixed:
         return Finished([], {})
 
     def discard(self) -> None:
-        """Nothing is kept back."""
+        """Let nothing more be written: no thread may be at it when the process ends."""
+        self._lock.acquire(timeout=1)
 
 
 def prefix(pod: PodView, color: int | None) -> bytes:
