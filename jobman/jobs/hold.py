@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from jobman.errors import JobmanError, UnavailableError, UnreachableError
-from jobman.jobs.logs import LogCopy, Sink, copy_log
+from jobman.errors import ApiNotFoundError, JobmanError, UnavailableError, UnreachableError
+from jobman.jobs import containers
+from jobman.jobs.logs import LogCopy, Sink, check_is_log, copy_log
 from jobman.jobs.pods import PodView, main_container
 from jobman.jobs.standing import Standing
 from jobman.kube.client import Client
 from jobman.kube.logstream import LogStream
 from jobman.kube.objects import Job, Pod
-from jobman.kube.resources import JOBS
+from jobman.kube.resources import JOBS, PODS
 
 PATIENCE_S = 30.0
 """How long a log that is not read to its end may be silent."""
 
 _GRACE_S = 30
 _ENDING_S = 5
+_SETTLE_S = 0.5
+"""How long a container is given to be seen as ended after its log did."""
 
 
 def suspend(client: Client, job: Job) -> None:
@@ -105,6 +109,7 @@ class _Follower:
         self._copy = LogCopy(sink)
         self._changed = threading.Condition()
         self._over = False
+        self._closed = threading.Event()
         self._error: Exception | None = None
         self._stream: LogStream | None = None
 
@@ -133,6 +138,7 @@ class _Follower:
 
     def close(self) -> None:
         """End the reading."""
+        self._closed.set()
         if self._stream is not None:
             self._stream.close()
         if self.thread.ident is not None:
@@ -149,21 +155,41 @@ class _Follower:
                 self._changed.notify_all()
 
     def _read(self) -> None:
-        meta = self.pod.metadata
+        """Until the container has ended: a clean end of the stream may come earlier."""
+        self._copy_stream(follow=True)
+        with suppress(ApiNotFoundError):  # what is gone has ended
+            while not self._has_ended():
+                if self._closed.wait(_SETTLE_S):
+                    return
+                self._copy.reconnect()
+                self._copy_stream(follow=True)
+            self._copy.reconnect()
+            self._copy_stream(follow=False)
+        self._copy.end()
+
+    def _copy_stream(self, *, follow: bool) -> None:
+        meta, since = self.pod.metadata, self._copy.point.since_time
         with self._client.log(
             meta.name,
             namespace=meta.namespace,
             container=main_container(self.pod),
             timestamps=True,
-            follow=True,
+            follow=follow,
+            since_time=since,
         ) as stream:
             self._stream = stream
-            self._copy.lacks_head = stream.lacks_head
+            self._copy.lacks_head |= stream.lacks_head and since is None
             for chunk in stream:
                 with self._changed:
+                    check_is_log(chunk, self._copy, meta.name)
                     self._copy.feed(chunk)
                     self._changed.notify_all()
-            self._copy.end()
+
+    def _has_ended(self) -> bool:
+        meta = self.pod.metadata
+        pod = self._client.get(PODS, meta.name, namespace=meta.namespace)
+        container = containers.status(pod, main_container(pod))
+        return bool(container and container.state.terminated)
 
 
 class _Nowhere:

@@ -128,6 +128,8 @@ def two_pods(world: JobWorld) -> list[Asked]:
 
     def suspend(asked: Asked) -> Reply:
         asked_to.append(asked)
+        for name in ("busy-0", "busy-1"):
+            world.pods.remove(name)
         suspended.set()
         return Reply(200, world.jobs.objects["busy"])
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from plugins.job_world import BATCH, JobWorld, a_job, a_pod, running
+from plugins.job_world import BATCH, JobWorld, a_job, a_pod, exited, running
 from plugins.scripted_server import Asked, Reply
 
 from jobman.errors import ForbiddenError, JobmanError, UnavailableError
@@ -40,7 +40,10 @@ class Sink:
 
 
 class Stopping:
-    """A job of two pods that say `last` when it is suspended; their node serves `again` only."""
+    """A job of two pods that say `last` when it is suspended; their node serves `again` only.
+
+    The first `cut` follows of a pod's log end too early.
+    """
 
     def __init__(self, world: JobWorld, client: Client) -> None:
         self.world = world
@@ -56,7 +59,7 @@ class Stopping:
             world.pods.put(pod)
             self.serve(name)
 
-    def serve(self, pod: str, *, again: bytes = FIRST, ends: bool = True) -> None:
+    def serve(self, pod: str, *, again: bytes = FIRST, ends: bool = True, cut: int = 0) -> None:
         def follow(_: Asked) -> Reply:
             return Reply(200, headers=TEXT, chunks=chunks())
 
@@ -65,9 +68,11 @@ class Stopping:
             self.suspended.wait(60)
             if not ends:
                 self.let_go.wait(60)
+            self.world.pods.update(pod, status=exited(143))
             yield LAST
 
-        self.world.log(pod, Reply(200, FIRST, headers=TEXT), follow)
+        early = [Reply(200, again, headers=TEXT)] * cut
+        self.world.log(pod, Reply(200, FIRST, headers=TEXT), *early, follow)
 
     def _suspend(self, asked: Asked) -> Reply:
         if self.answer is not None:
@@ -121,6 +126,29 @@ def test_a_log_that_does_not_end_in_time_is_not_whole(stopping: Stopping) -> Non
     stopping.serve("a-1", ends=False)
     done = stopping.stop({"a-0": Sink(), "a-1": Sink()}, patience_s=2.0)
     assert "a-1" in done.lacking
+
+
+def test_a_log_goes_on_where_a_follow_has_ended_before_its_container(stopping: Stopping) -> None:
+    stopping.serve("a-1", cut=2)
+    sinks = {"a-0": Sink(), "a-1": Sink()}
+    assert stopping.stop(sinks) == Stopped(frozenset())
+    assert sinks["a-1"].taken == b"first\nlast\n"
+
+
+def test_a_log_of_a_pod_that_is_gone_is_over(stopping: Stopping) -> None:
+    def follow(_: Asked) -> Reply:
+        return Reply(200, headers=TEXT, chunks=chunks())
+
+    def chunks() -> Iterator[bytes]:
+        yield FIRST
+        stopping.suspended.wait(60)
+        stopping.world.pods.remove("a-1")
+        yield LAST
+
+    stopping.world.log("a-1", Reply(200, FIRST, headers=TEXT), follow)
+    sinks = {"a-0": Sink(), "a-1": Sink()}
+    assert stopping.stop(sinks) == Stopped(frozenset())
+    assert sinks["a-1"].taken == b"first\nlast\n"
 
 
 def test_a_refusal_stops_nothing(stopping: Stopping) -> None:
