@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from jobman.config.settings import HarborProject
 from jobman.errors import ConfigError
 
+_PLAIN = re.compile(r"[^\s?#\0]+")
+
 
 def base_url(project: HarborProject) -> str:
     """The server's URL without the API's path. Raises ConfigError for anything but http(s)."""
     url = str(project.base_url).rstrip("/").removesuffix("/api/v2.0").removesuffix("/api")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of a bracket or a port that is wrong
+        is_address = False
+    if not is_address or not _PLAIN.fullmatch(url):
         raise ConfigError(f"harborProjects '{project.name}': baseUrl must be http(s)://HOST")
     if parts.username or parts.password:
         raise ConfigError(

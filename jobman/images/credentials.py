@@ -44,9 +44,11 @@ def of_project(project: HarborProject, host: str, environ: Mapping[str, str]) ->
     where = f"harborProjects '{project.name}'"
     if project.token:
         return Credential.from_token(project.token, f"the token of {where}")
-    if project.username:
+    if project.username or project.password_file:
         if not project.password_file:
             raise ConfigError(f"{where} has a username and no passwordFile")
+        if not project.username:
+            raise ConfigError(f"{where} has a passwordFile and no username")
         path = Path(project.password_file).expanduser()
         try:
             return Credential(project.username, path.read_text(encoding="utf-8").strip())
@@ -81,7 +83,7 @@ def _read(path: Path) -> dict[str, Any]:
     """The file's object; a file of another program that is missing or broken means nothing."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -110,7 +110,7 @@ class Transport:
                 verify=self._verify,
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._no_answer(url, error) from None
         if response.status_code != requests.codes.ok:
             raise self._refusal(url, response)
@@ -119,7 +119,7 @@ class Transport:
     def _decoded(self, url: str, response: requests.Response) -> Answer:
         try:
             value = response.json()
-        except requests.JSONDecodeError:
+        except (ValueError, RecursionError):  # also thousands of digits, or of brackets
             kind = response.headers.get("Content-Type", "no type")
             raise UnreachableError(
                 f"{self._what(url)}: the answer is not JSON ({kind})",
@@ -131,8 +131,12 @@ class Transport:
     def _what(self, url: str) -> str:
         return f"Harbor project '{self.project}' ({url})"
 
-    def _no_answer(self, url: str, error: requests.RequestException) -> JobmanError:
+    def _no_answer(self, url: str, error: Exception) -> JobmanError:
         what = self._what(url)
+        if "WRONG_VERSION_NUMBER" in str(error):
+            return UnreachableError(
+                f"{what}: what answers does not speak TLS", hint="is it http:// in baseUrl?"
+            )
         if isinstance(error, requests.exceptions.SSLError):
             trusted = f"caFile {self._verify}" if isinstance(self._verify, str) else "no caFile"
             return UnreachableError(
@@ -197,7 +201,7 @@ def _said(response: requests.Response) -> str:
     """Harbor's own message, with its request id."""
     try:
         message = response.json()["errors"][0]["message"]
-    except (requests.JSONDecodeError, LookupError, TypeError):
+    except (ValueError, RecursionError, LookupError, TypeError):
         return ""
     request_id = response.headers.get("X-Request-Id")
     return f": {message}" + (f" (request {request_id})" if request_id else "")

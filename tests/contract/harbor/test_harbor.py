@@ -111,6 +111,9 @@ SAID = '{"errors": [{"code": "FORBIDDEN", "message": "forbidden"}]}'
         (harbor_fault(500, "<html>"), UnreachableError, "HTTP 500"),
         (harbor_fault(200, "<html>", Content_Type="text/html"), UnreachableError, "text/html"),
         (harbor_fault(200, '{"a": 1}'), UnreachableError, "the answer is not Harbor's"),
+        (harbor_fault(200, "[" * 100_000), UnreachableError, "the answer is not JSON"),
+        (harbor_fault(200, "9" * 5000), UnreachableError, "the answer is not JSON"),
+        (harbor_fault(500, "9" * 5000), UnreachableError, "HTTP 500"),
         (
             harbor_fault(302, Location="https://login.example/sso?token=x"),
             UnreachableError,

@@ -12,7 +12,7 @@ from plugins.scripted_server import Reply, ScriptedServer
 
 from jobman.config.settings import HarborProject
 from jobman.errors import ConfigError, UnreachableError
-from jobman.images.address import security_warnings
+from jobman.images.address import base_url, security_warnings
 from jobman.images.credentials import Credential, of_docker, of_project
 from jobman.images.projects import Project
 
@@ -75,6 +75,37 @@ def test_plain_http(url: str, warned: bool) -> None:
     assert bool(security_warnings(project(url))) == warned
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "h.example",
+        "",
+        "ftp://h.example",
+        "http://",
+        "http://[::1",
+        "http://h:99999",
+        "http://h:x",
+        "http://a b",
+        "http://h\x00",
+        "http://h/?a=b",
+        "http://h/#a",
+    ],
+)
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(ConfigError, match="'batch': baseUrl must be"):
+        base_url(project(url))
+
+
+def test_a_name_that_no_resolver_takes(tmp_path: Path) -> None:
+    with pytest.raises(UnreachableError, match="label empty or too long"):
+        ask(project(f"http://{'a' * 70}.example"), tmp_path)
+
+
+def test_a_server_that_speaks_no_tls(scripted_server: ScriptedServer, tmp_path: Path) -> None:
+    with pytest.raises(UnreachableError, match="does not speak TLS"):
+        ask(project(scripted_server.url.replace("http:", "https:")), tmp_path)
+
+
 def test_netrc_is_not_read(harbor_https: ScriptedServer, tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
     ask(project(harbor_https.url, insecure=True), tmp_path)
@@ -113,6 +144,13 @@ def test_docker_config(
     assert (found.user if found else None) == user
 
 
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '"x"'])
+def test_a_docker_config_that_is_broken_means_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker" / "config.json").write_text(text)
+    assert of_docker("h.example", {"HOME": str(tmp_path)}) is None
+
+
 def test_settings_come_before_docker(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("pw\n")
@@ -130,6 +168,7 @@ def test_settings_come_before_docker(tmp_path: Path) -> None:
         ({"token": "not base64!"}, "is not the base64 of user:secret"),
         ({"token": encoded("no colon")}, "is not the base64 of user:secret"),
         ({"username": "me"}, "has a username and no passwordFile"),
+        ({"password_file": "/nowhere"}, "has a passwordFile and no username"),
         ({"username": "me", "password_file": "/nowhere"}, "cannot read the passwordFile"),
     ],
 )
