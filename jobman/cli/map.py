@@ -331,7 +331,7 @@ def carry_out(app: AppContext, plan: Plan) -> int:
             plan,
             report=progress,
             ask=lambda left: map_words.ask(app, progress, left),
-            note=app.say,
+            note=progress.note,
         )
     except KeyboardInterrupt:
         progress.end()

@@ -58,6 +58,11 @@ class ProgressWriter:
             self._last, self._at = _changing(progress, why), now
             self._app.say(text)
 
+    def note(self, text: str) -> None:
+        """Say something besides."""
+        self.end()
+        self._app.say(text)
+
     def end(self) -> None:
         """Leave the line to others."""
         if self._app.err_is_terminal:
@@ -81,8 +86,7 @@ class ProgressWriter:
         if oldest is None or why is None or oldest.for_s < LONG_S or why.kind in self._told_waits:
             return
         self._told_waits.add(why.kind)
-        self.end()
-        self._app.say(f"pod {oldest.view.name} waits: {sentence(why)}")
+        self.note(f"pod {oldest.view.name} waits: {sentence(why)}")
         self._app.say(f"hint: jobman why {self._run} tells more")
 
     def _tell_failures(self, progress: Progress) -> None:

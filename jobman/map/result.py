@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from jobman.map.ledger import Ledger
+from jobman.map.run_names import job_name
+
+SHOWN = 3
 
 
 class Leftover(Enum):
@@ -36,6 +39,17 @@ class Staying:
         """One more."""
         self.count += 1
         self.why = self.why or why
+
+
+def of_left(run: str, pods: Sequence[str]) -> str:
+    """What is said of pods that go on although the run has ended, and how to get at them."""
+    told = "1 pod that was made goes on" if len(pods) == 1 else f"{len(pods)} pods go on"
+    shown = ", ".join(pods[:SHOWN]) + (", …" if len(pods) > SHOWN else "")
+    name = job_name(run)
+    return (
+        f"{told} ({shown}); the same command brings their logs home,"
+        f" jobman details {name} shows them, jobman cancel {name} deletes them"
+    )
 
 
 Ask = Callable[[Left], Leftover]

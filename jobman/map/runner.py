@@ -20,11 +20,11 @@ from jobman.kube.lists import Listing
 from jobman.kube.objects import Pod
 from jobman.kube.resources import PODS
 from jobman.map import board as states
-from jobman.map import failures, flow, homecoming, opening, record
+from jobman.map import failures, flow, homecoming, opening, record, result
 from jobman.map.arrivals import Arrivals
 from jobman.map.board import Board, Live
 from jobman.map.inbox import Inbox
-from jobman.map.lease import HeldError, RunLease
+from jobman.map.lease import CancelledError, HeldError, RunLease
 from jobman.map.ledger import Ledger, RunFile, Source, Totals
 from jobman.map.outcome import Outcome
 from jobman.map.plan import Plan
@@ -55,14 +55,15 @@ def run(
     """Carry out `plan` as far as it has not been yet, and say how it ended.
 
     `report` is told how it stands, a few times a second at most; `ask` what is to become of the
-    pods after Ctrl-C; `note` what the user should know. Raises what keeps the run from going on.
+    pods after Ctrl-C; `note` what the user should know, of pods that go on without it, too. Raises
+    what keeps the run from going on.
     """
     fresh = run_file(client, plan)
     ledger = Ledger.open(plan.log_dir, fresh)
     if ledger.run != plan.run:
         raise HeldError(f"another runner has begun in {plan.log_dir}, just now")
     with ExitStack() as stack:
-        run_ = _Run(client, plan, ledger, report, ask)
+        run_ = _Run(client, plan, ledger, report, ask, note)
         _hold_lease(client, plan, ledger, run_, note, stack)
         ledger.take_up(fresh)
         known = plan.retry_reasons - {opening.UNKNOWN}
@@ -124,8 +125,10 @@ class _Run:
         ledger: Ledger,
         report: Callable[[Progress], None],
         ask: Ask,
+        note: Callable[[str], None],
     ) -> None:
         self.lease: RunLease | None = None
+        self._note = note
         self._report = report
         self._ask = ask
         self._inbox = Inbox()
@@ -175,7 +178,14 @@ class _Run:
         if self._delete is not None and work.fatal is None:
             self._remove_pods(self._delete)
         if work.fatal is not None:
+            self._tell_what_goes_on(work.fatal)
             raise work.fatal
+
+    def _tell_what_goes_on(self, error: BaseException) -> None:
+        """Which pods an end before the time leaves, unless another cares for them."""
+        names = [live.name for live in self._work.board.live.values() if live.uid]
+        if names and not isinstance(error, (HeldError, CancelledError)):
+            self._note(result.of_left(self._work.ledger.run, names))
 
     def _is_over(self) -> bool:
         board = self._work.board

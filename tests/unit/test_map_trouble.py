@@ -7,6 +7,7 @@ import json
 import queue
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -128,7 +129,11 @@ def carry_out(
 ) -> Callable[..., Result]:
     """Run three items against the server."""
 
-    def carry_out(seen: list[Progress] | None = None, **more: Any) -> Result:
+    def carry_out(
+        seen: list[Progress] | None = None,
+        note: Callable[[str], None] = lambda _: None,
+        **more: Any,
+    ) -> Result:
         pod = {"kind": "Pod", "apiVersion": "v1", "spec": {"containers": [{"name": "main"}]}}
         plan = Plan(
             run="run",
@@ -144,7 +149,7 @@ def carry_out(
             plan,
             report=(seen if seen is not None else []).append,
             ask=lambda _: Leftover.LEAVE,
-            note=lambda _: None,
+            note=note,
         )
 
     return carry_out
@@ -238,6 +243,31 @@ def test_other_refusals_stop_it(
     with pytest.raises(error):
         carry_out(max_pending=1)
     assert attempts(tmp_path) == {"1": "0"}
+
+
+def test_pods_that_go_on_when_another_is_refused_are_told(
+    server: Server, carry_out: Callable[..., Result]
+) -> None:
+    all_asked = Barrier(3)
+
+    def stays(pod: dict[str, Any]) -> Reply:
+        made = {**pod, "metadata": {**pod["metadata"], "uid": "u", "namespace": "team"}}
+        all_asked.wait()
+        return Reply(201, made)
+
+    def refused(_: object) -> Reply:
+        all_asked.wait()
+        return status(403, "Forbidden", 'pods "run-2" is forbidden: violates PodSecurity')
+
+    server.trouble("run-0", stays)
+    server.trouble("run-1", stays)
+    server.trouble("run-2", refused)
+    notes: list[str] = []
+    with pytest.raises(ForbiddenError):
+        carry_out(max_pending=3, note=notes.append)
+    (told,) = notes
+    assert told.startswith("2 pods go on (run-0, run-1); ")
+    assert "jobman cancel map-" in told
 
 
 def test_a_log_that_does_not_come_is_asked_for_again(
