@@ -109,8 +109,15 @@ def _over(run: Presence, causes: Sequence[Cause]) -> Diagnosis:
     if run.state is not State.FAILED:
         return Diagnosis("succeeded", "all its items succeeded")
     failed = f"{known.failed} of {known.items} items failed" if known else "items of it failed"
-    first = f", most of {_told(causes[0])}" if causes else ""
-    return Diagnosis("failed", failed + first)
+    return Diagnosis("failed", failed + _of_what(causes))
+
+
+def _of_what(causes: Sequence[Cause]) -> str:
+    if not causes:
+        return ""
+    line = f": {causes[0].line}" if causes[0].line else ""
+    share = "" if len(causes) == 1 else f"{causes[0].count} of them "
+    return f": {share}{causes[0].reason}{line}"
 
 
 def _also(run: Presence, causes: Sequence[Cause]) -> Iterator[str]:
@@ -121,7 +128,8 @@ def _also(run: Presence, causes: Sequence[Cause]) -> Iterator[str]:
     if known is None:
         return
     yield f"items: {known.items}: {counted(known)}"
-    yield from (f"failed: {_told(cause)}" for cause in causes[:CAUSES])
+    if len(causes) > 1 or run.active:
+        yield from (f"failed: {_told(cause)}" for cause in causes[:CAUSES])
     if len(causes) > CAUSES:
         yield f"failed: of {len(causes) - CAUSES} other causes"
     if known.failed:

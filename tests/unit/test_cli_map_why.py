@@ -139,7 +139,7 @@ def test_of_what_its_items_failed(run: Run, world: JobWorld, tmp_path: Path) -> 
     place = f"{socket.gethostname()}:{ledger.directory}"
     world.leases.put(lease(succeeded=6, failed=3, logs=place))
     found = asked(run)
-    assert found["sentence"] == "3 of 9 items failed, most of 2 x Error(exit 1)"
+    assert found["sentence"] == "3 of 9 items failed: 2 of them Error(exit 1)"
     assert found["evidence"] == [
         "items: 9: 6 succeeded, 3 failed",
         "failed: 2 x Error(exit 1)",
