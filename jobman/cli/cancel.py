@@ -51,7 +51,7 @@ def cancel(ctx: typer.Context, options: Changed) -> None:
     def of_run(run: Presence) -> str:
         from jobman.map import reach
 
-        if not (run.living or run.active):
+        if run.is_over:
             return f"{run.name} is over already"
         gone = reach.cancel(client, run, user=user, now=app.now())
         return f"{run.name} cancelled; {gone} of its pods deleted"

@@ -106,4 +106,6 @@ def _globals(app: AppContext) -> list[str]:
     options = app.options
     words = ["-s", str(options.settings.absolute())] if options.settings is not None else []
     words += ["--context", options.context] if options.context is not None else []
-    return [*words, *(["--local"] if options.local else [])]
+    # said once that no cluster is named, it need not be said again
+    local = options.local or app.client.connection.by_default
+    return [*words, *(["--local"] if local else [])]

@@ -148,7 +148,9 @@ def cancel(ctx: typer.Context, run: _Run) -> None:
     app = app_context(ctx)
     thing = _found(app, _id(run))
     _refuse_other(app, thing)
-    if isinstance(thing, Presence):
+    if isinstance(thing, Presence) and thing.is_over:
+        done, gone = "over already", 0
+    elif isinstance(thing, Presence):
         done = "cancelled"
         gone = reach.cancel(app.client, thing, user=app.user, now=app.now())
     else:

@@ -78,6 +78,11 @@ class Presence:
         return State.FAILED if failed else State.SUCCEEDED
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has come to its end, so that there is nothing to cancel."""
+        return self.state.finished and not (self.living or self.active)
+
+    @property
     def was_cancelled(self) -> bool:
         """Whether somebody cancelled it; pods of it may still be on their way out."""
         return bool(self.cancelled_by)
@@ -94,7 +99,9 @@ class Presence:
 
     @property
     def waits_for_a_runner(self) -> bool:
-        """Whether something is left to do that nobody does."""
+        """Whether something is left to do that nobody does, and nobody gave up."""
+        if self.state is State.CANCELLED:
+            return False
         done = self.record is not None and not self.record.left
         return not self.living and (bool(self.active) or not done)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from jobman.errors import ApiNotFoundError, ConflictError, ForbiddenError
 from jobman.jobs import cancel as cancelling
@@ -79,8 +80,15 @@ def lives(lease: Lease, *, now: datetime) -> bool:
 
 
 def cancel(client: Client, run: Presence, *, user: str, now: datetime) -> int:
-    """Stop the run: its runner first, then its pods that have not ended; how many those were."""
-    stop_runner(client, run, user=user, now=now)
+    """Stop the run: its runner first, then its pods that have not ended; how many those were.
+
+    One that has no runner any more is marked all the same: it shows as cancelled.
+    """
+    if run.living:
+        stop_runner(client, run, user=user, now=now)
+    elif run.lease is not None:
+        with suppress(ApiNotFoundError, ForbiddenError):
+            _mark(client, run.lease, user, now)
     found = find(client, run.name, now=now)
     return _remove_active(client, found) if found else 0
 
@@ -118,21 +126,25 @@ def stop_runner(client: Client, run: Presence, *, user: str, now: datetime) -> N
     """
     if run.lease is None or not run.living:
         return
-    stamp = now.isoformat(timespec="seconds").replace("+00:00", "Z")
-    mark = {"annotations": {labels.CANCELLED_AT: stamp, labels.CANCELLED_BY: user}}
-    name = run.lease.metadata.name
     try:
-        marked = client.patch(LEASES, name, {"metadata": mark})
+        marked = _mark(client, run.lease, user, now)
     except ApiNotFoundError:
         return
     with client.watch(
         LEASES,
-        fields=f"metadata.name={name}",
+        fields=f"metadata.name={run.lease.metadata.name}",
         resource_version=marked["metadata"]["resourceVersion"],
         known=[run.lease],
         deadline_s=2 * DURATION_S,
     ) as changes:
         any(c.type == "DELETED" or not c.object.spec.holder_identity for c in changes)
+
+
+def _mark(client: Client, lease: Lease, user: str, now: datetime) -> dict[str, Any]:
+    """Write down in the lease who cancelled the run, and when."""
+    stamp = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    mark = {"annotations": {labels.CANCELLED_AT: stamp, labels.CANCELLED_BY: user}}
+    return client.patch(LEASES, lease.metadata.name, {"metadata": mark})
 
 
 def _remove(client: Client, pods: Iterable[Pod], grace_s: int | None = None) -> None:

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from plugins.command_line import Run
 from plugins.job_world import LEASES, MANAGED, JobWorld, a_job, a_pod, ago, running
 from plugins.scripted_server import Reply
 
+from jobman.cli import map_retry
+from jobman.cli.context import GlobalOptions
 from jobman.map.ledger import Ledger, RunFile, Source, Totals
 from jobman.map.outcome import Outcome
 from jobman.map.record import Record
@@ -80,6 +83,44 @@ def test_globs_and_all_mean_runs_of_mine(run: Run, world: JobWorld, words: tuple
     assert run("delete", "-y", *words).lines == [NAME]
     assert list(world.leases.objects) == ["jobman-map-zzzzzzzz"]
     assert run("delete", "-y", *words).code == 3
+
+
+@pytest.mark.parametrize(("words", "pods"), [(("cancel", NAME), 1), (("map", "cancel", RUN), 0)])
+def test_one_without_a_runner_is_cancelled_everywhere(
+    run: Run, world: JobWorld, words: tuple[str, ...], pods: int
+) -> None:
+    there = lease(succeeded=3)
+    world.leases.put(there)
+    for _ in range(pods):
+        world.pods.put(pod())
+
+    def mark(asked: Any) -> Reply:
+        meta = there["metadata"]
+        notes = meta["annotations"] | asked.body["metadata"]["annotations"]
+        return Reply(200, world.leases.put(there | {"metadata": meta | {"annotations": notes}}))
+
+    world.server.script("PATCH", f"{LEASES}/jobman-map-{RUN}", mark)
+    assert run(*words).code == 0
+    assert not world.pods.objects
+    (row,) = json.loads(run("list", "-o", "json").out)
+    assert (row["state"], row["reason"]) == ("Cancelled", "")
+    details = run("details", NAME).out
+    assert "State:     Cancelled" in details
+    assert "Runner:    none\n" in details
+    waited = run("wait", NAME)
+    assert (waited.code, "Cancelled: 3 succeeded, 6 not done" in waited.talk) == (1, True)
+    again = run(*words)
+    assert (again.code, "over already" in again.out + again.talk) == (0, True)
+
+
+@pytest.mark.parametrize("words", [("cancel", NAME), ("map", "cancel", RUN)])
+def test_one_that_has_succeeded_is_not_cancelled(
+    run: Run, world: JobWorld, words: tuple[str, ...]
+) -> None:
+    world.leases.put(lease(succeeded=9))
+    done = run(*words)
+    assert (done.code, "over already" in done.out + done.talk) == (0, True)
+    assert run("map", "status", RUN).lines[1] == "state: Succeeded"
 
 
 def test_what_is_done_to_jobs_alone(run: Run, world: JobWorld) -> None:
@@ -297,6 +338,24 @@ def test_whose_command_is_carried_out_again(
     world.leases.put(lease(logs=f"{host}:{place}"))
     done = run("retry", NAME)
     assert (done.code, told in done.talk) == (1, True), done.talk
+
+
+@pytest.mark.parametrize(
+    ("options", "by_default", "words"),
+    [
+        (GlobalOptions(), False, []),
+        (GlobalOptions(), True, ["--local"]),
+        (GlobalOptions(local=True), False, ["--local"]),
+        (GlobalOptions(context="x"), False, ["--context", "x"]),
+    ],
+)
+def test_it_is_done_over_on_the_same_cluster_without_saying_so_twice(
+    options: GlobalOptions, by_default: bool, words: list[str]
+) -> None:
+    connection = SimpleNamespace(by_default=by_default)
+    client = SimpleNamespace(connection=connection)
+    app: Any = SimpleNamespace(options=options, client=client)
+    assert map_retry._globals(app) == words
 
 
 @pytest.mark.parametrize("directory", ["", "logs", "/a\0b"])

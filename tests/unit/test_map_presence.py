@@ -124,7 +124,7 @@ def test_the_row_counts_what_is_there() -> None:
             recorded(9, 2, 1, **{"jobman/cancelled-by": "alice"}),
             False,
             State.CANCELLED,
-            "NoRunner",
+            "",
             (9, 2, 1),
         ),
     ],

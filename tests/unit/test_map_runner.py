@@ -350,11 +350,7 @@ def test_a_cancelled_run_is_taken_up(cluster: Cluster) -> None:
         with pytest.raises(CancelledError, match="by bob"):
             running.result(30)
     cluster.wait(lambda: not cluster.pods())
-    assert (find().state, find().living, find().waits_for_a_runner) == (
-        State.CANCELLED,
-        False,
-        True,
-    )
+    assert (find().state, find().living, find().is_over) == (State.CANCELLED, False, True)
     cluster.let_go(0, 1)
     assert cluster.run(plan).all_succeeded
     assert reach.find(cluster.client, f"map-{RUN_ID}", now=datetime.now(UTC)) is None
