@@ -35,6 +35,7 @@ def facts(
     by: By,
     is_gpu: IsGpu,
     holders: bool = False,
+    tolerations_final: bool = False,
 ) -> Facts:
     """What all claims of the cluster come to; they are taken one by one and not kept.
 
@@ -59,7 +60,7 @@ def facts(
     return Facts(
         groups=tally.groups,
         nodes=views,
-        gpus=gpus.lines(views or (), is_gpu),
+        gpus=gpus.lines(views or (), is_gpu, tolerations_final=tolerations_final),
         holders=holding if holders else None,
         notes=[*_about_devices(tally.devices_claimed), *_not_judged(tally.unjudged)],
     )

@@ -38,15 +38,27 @@ class GpuLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     nodes_not_ready: int
 
 
-def lines(nodes: Iterable[NodeView], is_gpu: IsGpu, *, usage_known: bool = True) -> list[GpuLine]:
-    """A line per product and resource, by name."""
+def lines(
+    nodes: Iterable[NodeView],
+    is_gpu: IsGpu,
+    *,
+    usage_known: bool = True,
+    tolerations_final: bool = False,
+) -> list[GpuLine]:
+    """A line per product and resource, by name.
+
+    `tolerations_final`: the cluster adds no toleration to pods.
+    """
     there = [*nodes]
     found: defaultdict[tuple[str, str], list[NodeView]] = defaultdict(list)
     for resource in filter(is_gpu, _resources(there)):
         for node in there:
             if _installed(node, resource) > 0:
                 found[product(node, resource), resource].append(node)
-    return [_line(*kind, alike, usage_known=usage_known) for kind, alike in sorted(found.items())]
+    return [
+        _line(*kind, alike, usage_known=usage_known, tolerations_final=tolerations_final)
+        for kind, alike in sorted(found.items())
+    ]
 
 
 def _resources(nodes: Iterable[NodeView]) -> set[str]:
@@ -110,25 +122,36 @@ def counts(found: Iterable[tuple[NodeView, str]]) -> Counts:
     return Counts(total, held, free, working)
 
 
-def largest_block(found: Iterable[tuple[NodeView, str]]) -> tuple[int, str]:
+def largest_block(
+    found: Iterable[tuple[NodeView, str]], *, tolerations_final: bool = False
+) -> tuple[int, str]:
     """The most that one pod can get, and the first node by name that has it.
 
     Nodes whose taints keep off pods without tolerations count only where no other has a free GPU.
     """
     free = [(left, *pair) for pair in found if (left := _free(*pair))]
-    anyones = [block for block in free if _takes_anyone(*block[1:])]
+    anyones = [block for block in free if _takes_anyone(*block[1:], tolerations_final)]
     blocks = [(left, node.name) for left, node, _ in anyones or free]
     return min(blocks, key=lambda block: (-block[0], block[1]), default=(0, ""))
 
 
-def _takes_anyone(node: NodeView, resource: str) -> bool:
-    """Whether no taint but that of the GPUs themselves keeps pods off."""
-    return not against(Wanted({resource: UNIT}, {}, None, ()), node)
+def _takes_anyone(node: NodeView, resource: str, tolerations_final: bool) -> bool:
+    """Whether no taint keeps pods off, but for one that admission makes them tolerate."""
+    pod = Wanted({resource: UNIT}, {}, None, (), tolerations_final=tolerations_final)
+    return not against(pod, node)
 
 
-def _line(kind: str, resource: str, nodes: list[NodeView], *, usage_known: bool) -> GpuLine:
+def _line(
+    kind: str,
+    resource: str,
+    nodes: list[NodeView],
+    *,
+    usage_known: bool,
+    tolerations_final: bool,
+) -> GpuLine:
     found = [(node, resource) for node in nodes]
-    sums, (largest, where) = counts(found), largest_block(found)
+    sums = counts(found)
+    largest, where = largest_block(found, tolerations_final=tolerations_final)
     return GpuLine(
         product=kind,
         resource=resource,

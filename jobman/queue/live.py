@@ -182,7 +182,14 @@ class Live:
             claims = self._with_trouble()
             nodes = [*self._nodes.values()]
             limits = [*self._quotas.values()]
-        facts = assemble.facts(claims, lambda: nodes, by=self._query.by, is_gpu=self._query.is_gpu)
+        query = self._query
+        facts = assemble.facts(
+            claims,
+            lambda: nodes,
+            by=query.by,
+            is_gpu=query.is_gpu,
+            tolerations_final=query.tolerations_final,
+        )
         return replace(
             self._latest,
             groups=facts.groups,

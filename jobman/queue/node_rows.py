@@ -110,14 +110,15 @@ def by_product(snapshot: Snapshot, is_gpu: IsGpu) -> list[ProductRow]:
     for node in snapshot.nodes or ():
         groups[_product(node, is_gpu)].append(node)
     ordered = sorted(groups.items(), key=lambda item: (item[0] is None, item[0] or ""))
-    return [_product_row(kind, nodes, is_gpu, snapshot.usage_known) for kind, nodes in ordered]
+    return [_product_row(kind, nodes, is_gpu, snapshot) for kind, nodes in ordered]
 
 
 def _product_row(
-    product: str | None, nodes: Sequence[NodeView], is_gpu: IsGpu, usage_known: bool
+    product: str | None, nodes: Sequence[NodeView], is_gpu: IsGpu, snapshot: Snapshot
 ) -> ProductRow:
     found = [*_gpus(nodes, is_gpu)]
-    sums = gpus.counts(found)
+    sums, usage_known = gpus.counts(found), snapshot.usage_known
+    largest, _ = gpus.largest_block(found, tolerations_final=snapshot.tolerations_final)
     return ProductRow(
         gpu_product=product,
         nodes=len(nodes),
@@ -127,7 +128,7 @@ def _product_row(
         gpus_used=sums.held if usage_known else None,
         gpus_free=sums.free if usage_known else None,
         gpus_unusable=sums.unusable(usage_known=usage_known),
-        largest_free=gpus.largest_block(found)[0] if usage_known else None,
+        largest_free=largest if usage_known else None,
         cpu=_sum(nodes, "cpu"),
         cpu_free=_left(nodes, "cpu") if usage_known else None,
         memory=_sum(nodes, "memory"),

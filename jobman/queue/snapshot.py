@@ -47,6 +47,7 @@ class Snapshot:
     """`nodes` None: not known. `usage_known` False: the nodes are, what is free on them is not.
 
     `holders` are the pods on each node that hold GPUs; None: not asked for, or not known.
+    `tolerations_final`: the cluster adds no toleration to pods.
     """
 
     at: datetime
@@ -58,6 +59,7 @@ class Snapshot:
     quotas: Sequence[Quota] = ()
     sources: Sequence[Source] = ()
     notes: Sequence[str] = ()
+    tolerations_final: bool = False
 
     @property
     def of_whole_cluster(self) -> bool:

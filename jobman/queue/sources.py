@@ -141,7 +141,11 @@ class _Reader:
             self._told.from_namespace("quotas", self._query.namespace)
         told = self._told
         return replace(
-            found, quotas=limits or (), sources=told.sources, notes=[*found.notes, *told.notes]
+            found,
+            quotas=limits or (),
+            sources=told.sources,
+            notes=[*found.notes, *told.notes],
+            tolerations_final=self._query.tolerations_final,
         )
 
     def _everything(
@@ -159,7 +163,12 @@ class _Reader:
             told.from_cluster("jobs")
         claims = self._watched(chain(jobs, self._counted(pages)))
         facts = assemble.facts(
-            claims, self._nodes, by=query.by, is_gpu=query.is_gpu, holders=query.holders
+            claims,
+            self._nodes,
+            by=query.by,
+            is_gpu=query.is_gpu,
+            holders=query.holders,
+            tolerations_final=query.tolerations_final,
         )
         found = Snapshot(
             at=self._now,
@@ -217,11 +226,12 @@ class _Reader:
         self, found: Snapshot, located: _Located | None, nodes: Sequence[Node] | None = None
     ) -> Snapshot:
         """Capacity from the published queue, else as much of it as the nodes alone tell."""
-        told, is_gpu = self._told, self._query.is_gpu
+        told, is_gpu, final = self._told, self._query.is_gpu, self._query.tolerations_final
         if located is not None and located.queue.nodes is not None:
             told.from_configmap("nodes", located)
             there = located.queue.nodes
-            return replace(found, nodes=there, gpus=gpus.lines(there, is_gpu))
+            lines = gpus.lines(there, is_gpu, tolerations_final=final)
+            return replace(found, nodes=there, gpus=lines)
         if nodes is None:
             told.from_nowhere("nodes", FREE)
             return found

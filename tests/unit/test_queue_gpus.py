@@ -62,6 +62,19 @@ def test_the_largest_block_is_one_that_anyone_can_get(
     assert row.largest_free == block[0]
 
 
+@pytest.mark.parametrize(("final", "block"), [(False, (8, "a")), (True, (3, "b"))])
+def test_a_taint_of_the_gpus_where_the_cluster_adds_no_toleration(
+    final: bool, block: tuple[int, str]
+) -> None:
+    there = [node("a", taints=(FOR_GPUS,)), node("b", held=5)]
+    [line] = gpus.lines(there, is_gpu, tolerations_final=final)
+    snapshot = Snapshot(at=NOW, nodes=there, tolerations_final=final)
+    [row] = node_rows.by_product(snapshot, is_gpu)
+
+    assert (line.largest_free, line.largest_free_node) == block
+    assert row.largest_free == block[0]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
