@@ -63,7 +63,12 @@ class MapOptions(PodOptions):
     seq: Annotated[
         int | None,
         typer.Option(
-            "--seq", min=1, metavar="N", help="0 to N-1; in words also {i}.", rich_help_panel=ITEMS
+            "--seq",
+            min=1,
+            max=10_000_000,
+            metavar="N",
+            help="0 to N-1; in words also {i}.",
+            rich_help_panel=ITEMS,
         ),
     ] = None
     image: Annotated[

@@ -20,6 +20,7 @@ _PLACEHOLDER = re.compile(_GO)
 _LITERAL = re.compile(r'\s*(?:"((?:[^"\\\n]|\\.)*)"|`([^`]*)`)\s*')
 _BARE = re.compile(r"\{\{[^{}\n]*\}\}")
 _COLUMN = re.compile(rf"({_GO})|(?<!\$)\{{([^{{}}\n]+)\}}")
+_UNCLOSED = re.compile(r"\{\{\s*\.(?:Index|Item|Values)\b\S*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -31,10 +32,17 @@ def pieces(text: str, columns: Sequence[str] | None = None) -> list[Piece]:
     found: list[Piece] = []
     end = 0
     for match in _PLACEHOLDER.finditer(text):
-        found += [text[end : match.start()], _meaning(match[0], columns)]
+        found += [_closed(text[end : match.start()]), _meaning(match[0], columns)]
         end = match.end()
-    rest = text[end:]
+    rest = _closed(text[end:])
     return [piece for piece in [*found, rest] if piece != ""]
+
+
+def _closed(plain: str) -> str:
+    """The text between placeholders; ValueError where one begins in it that does not end."""
+    if begun := _UNCLOSED.search(plain):
+        raise ValueError(f"{begun[0]}: its braces are not closed by }}}}; there {_known(None)}")
+    return plain
 
 
 def _meaning(placeholder: str, columns: Sequence[str] | None) -> Piece:

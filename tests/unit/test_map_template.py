@@ -172,6 +172,8 @@ def test_without_a_name_it_is_the_runs(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("metadata: {name: 'x-{{.Itm}}'}", "metadata.name: {{.Itm}} is not known; there are"),
+        ("metadata: {name: 'x-{{.Item'}", "metadata.name: {{.Item: its braces are not closed"),
+        ("metadata: {name: '{{.Index}}-{{ .Index}'}", "{{ .Index}: its braces are not closed"),
         ("metadata: {labels: {a: '{{.Values.}}'}}", "{{.Values.}} is not known"),
         ("metadata: {labels: {a: {{.Values.z}}}}", "{{.Item}}, {{.Values.x}} and {{.Values.y}}"),
         ("metadata: {labels: {'{{.Item}}': b}}", "stands for a value, not for a key"),
