@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from jobman.cli.map_words import last_words
 from jobman.cli.render.status_line import ERASE, cut
 from jobman.cli.render.why import sentence
 from jobman.values.duration import format_age
@@ -95,7 +96,7 @@ class ProgressWriter:
         for key in new.keys() - self._told:
             outcome = new[key]
             said = outcome.last_line or outcome.message
-            line = f": {said}" if said else ""
+            line = f": {last_words(outcome.reason, said)}" if said else ""
             text = visible(f"{outcome.name}: {outcome.reason}{line}", limit=self._app.width - 8)
             self._write(f"{ERASE}failed {text}\n")
         self._told = set(new)

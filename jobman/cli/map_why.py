@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobman.cli.map_one import counted
+from jobman.cli.map_words import last_words
 from jobman.cli.queue import query
 from jobman.errors import ConfigError, ForbiddenError
 from jobman.map.presence import Presence
@@ -115,9 +116,8 @@ def _over(run: Presence, causes: Sequence[Cause]) -> Diagnosis:
 def _of_what(causes: Sequence[Cause]) -> str:
     if not causes:
         return ""
-    line = f": {causes[0].line}" if causes[0].line else ""
     share = "" if len(causes) == 1 else f"{causes[0].count} of them "
-    return f": {share}{causes[0].reason}{line}"
+    return f": {share}{_told(causes[0])}"
 
 
 def _also(run: Presence, causes: Sequence[Cause]) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _also(run: Presence, causes: Sequence[Cause]) -> Iterator[str]:
         return
     yield f"items: {known.items}: {counted(known)}"
     if len(causes) > 1 or run.active:
-        yield from (f"failed: {_told(cause)}" for cause in causes[:CAUSES])
+        yield from (f"failed: {cause.count} x {_told(cause)}" for cause in causes[:CAUSES])
     if len(causes) > CAUSES:
         yield f"failed: of {len(causes) - CAUSES} other causes"
     if known.failed:
@@ -166,5 +166,5 @@ def _causes(app: AppContext, run: Presence) -> Sequence[Cause]:
 
 
 def _told(cause: Cause) -> str:
-    line = f": {cause.line}" if cause.line else ""
-    return f"{cause.count} x {cause.reason}{line}"
+    line = f": {last_words(cause.reason, cause.line)}" if cause.line else ""
+    return f"{cause.reason}{line}"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from jobman.map.plan import Plan
     from jobman.map.result import Left, Leftover, Result
 
+RUNTIME = ("StartError", "ContainerCannotRun")
+"""Reasons behind which a container runtime's words stand."""
 CAUSES, NODES, SHOWN = 10, 3, 3
 
 
@@ -70,11 +72,20 @@ def summarize(app: AppContext, result: Result, plan: Plan) -> None:
         app.say(f"{result.left} pods go on; the same command brings their logs home")
 
 
+def last_words(reason: str, line: str) -> str:
+    """What is shown of a failure's last line: where a runtime speaks, what it means."""
+    if reason not in RUNTIME:
+        return line
+    from jobman.why.cause import of_runtime
+
+    return of_runtime(line)
+
+
 def _tell_causes(app: AppContext, causes: Sequence[Cause], command: CommandLine) -> None:
     """Each cause, and the command that runs again what failed of it and nothing else."""
     reasons = Counter(cause.reason for cause in causes)
     for cause in causes[:CAUSES]:
-        line = f": {visible(cause.line, limit=100)}" if cause.line else ""
+        line = f": {visible(last_words(cause.reason, cause.line), limit=100)}" if cause.line else ""
         places = ", ".join(f"{node} ({count})" for node, count in cause.nodes.most_common(NODES))
         app.say(f"  {cause.count} x {cause.reason}{line}{f', on {places}' if places else ''}")
         chosen = cause.reason if reasons[cause.reason] == 1 else cause.id

@@ -190,15 +190,17 @@ def _oom(what: str, asked: Container, ended: ContainerStateTerminated) -> Cause:
 def _not_started(what: str, asked: Container, ended: ContainerStateTerminated) -> Cause:
     """The runtime could not start the process; its message names the file."""
     message = ended.message.strip()
-    found = _EXEC.search(message[:5000])
-    if found:
-        trouble = found[2].rpartition(": ")[2]
-        text = f"{what} could not start: {short(found[1])}: {short(trouble)}"
-    else:
-        plain = _RUNTIME.sub("", message[:5000]).removesuffix(": unknown")
-        text = f"{what} could not start: {short(plain or ended.reason)}"
+    text = f"{what} could not start: {of_runtime(message) or short(ended.reason)}"
     code = ended.exit_code
     return Cause("not-started", text, container=asked.name, exit_code=code, said=message)
+
+
+def of_runtime(message: str) -> str:
+    """What the runtime says of a process that it could not start, without its own steps."""
+    found = _EXEC.search(message[:5000])
+    if found:
+        return f"{short(found[1])}: {short(found[2].rpartition(': ')[2])}"
+    return short(_RUNTIME.sub("", message[:5000]).removesuffix(": unknown"))
 
 
 def _exited(what: str, asked: Container, ended: ContainerStateTerminated) -> Cause:

@@ -12,7 +12,7 @@ from plugins.command_line import Stream
 
 from jobman.cli.context import AppContext
 from jobman.cli.map_progress import ProgressWriter, Rate
-from jobman.cli.map_words import summarize
+from jobman.cli.map_words import last_words, summarize
 from jobman.jobs import pods
 from jobman.kube.meta import ObjectMeta
 from jobman.kube.objects import Pod, PodCondition, PodStatus
@@ -175,3 +175,20 @@ def test_on_a_terminal_the_bar_makes_room_for_why_pods_wait() -> None:
     assert shown[2] == told
     assert screen.said.count(told) == 1
     assert shown[-1] == "[....................] 0/100, 0 running, 3 pending"
+
+
+@pytest.mark.parametrize(
+    ("reason", "line", "shown"),
+    [
+        (
+            "StartError",
+            "failed to create containerd task: OCI runtime create failed: runc create failed:"
+            " unable to start container process: error during container init:"
+            ' exec: "process": executable file not found in $PATH: unknown',
+            "process: executable file not found in $PATH",
+        ),
+        ("Error(exit 1)", 'exec: "x": said by itself', 'exec: "x": said by itself'),
+    ],
+)
+def test_of_a_runtimes_words_what_they_mean(reason: str, line: str, shown: str) -> None:
+    assert last_words(reason, line) == shown
