@@ -184,14 +184,16 @@ def _full(wanted: Wanted, roomy: Sequence[NodeView]) -> Diagnosis:
             f" {words.count(sum(1 for left, _ in free if left), 'node')}: {block}"
         )
         return Diagnosis(FRAGMENTED, sentence, tuple(evidence))
+    those = words.node(best) if len(roomy) == 1 else f"the {len(roomy)} nodes that could take it"
+    if not total:
+        return Diagnosis(BUSY, f"{need}; none is free on {those}", tuple(evidence))
     if most >= asked:
         sentence = f"{need} and more: where that is free, something else is short"
         return Diagnosis(BUSY, sentence, (block, *evidence))
     there = f"{words.amount(resource, total)} are free on"
     missing = f"{words.amount(resource, asked - most)} are missing"
     if len(roomy) == 1:
-        return Diagnosis(BUSY, f"{need}; {there} {words.node(best)}: {missing}", tuple(evidence))
-    those = f"the {len(roomy)} nodes that could take it"
+        return Diagnosis(BUSY, f"{need}; {there} {those}: {missing}", tuple(evidence))
     sentence = f"{need}; {there} {those}, {block}: {missing} there"
     return Diagnosis(BUSY, sentence, tuple(evidence))
 

@@ -302,7 +302,7 @@ QUOTA = (
             evidence(a_job(), [a_pod(condition=("Unschedulable", "busy"))],
                      nodes=[FULL_NODE], unseen=("x",)),
             "busy",
-            "it needs 2 nvidia.com/gpu; 0 nvidia.com/gpu are free on a",
+            "it needs 2 nvidia.com/gpu; none is free on a",
         ),
         (
             evidence(a_job(), [a_pod()], nodes=[TAINTED_NODE]),
@@ -339,7 +339,7 @@ def of_five(*others: Pod, running: int, events: Sequence[Event] = (), **more: An
     return evidence(a_job(parallelism=5, completions=5), [*pods, *others], events, **more)
 
 
-SHORT = "it needs 2 nvidia.com/gpu; 0 nvidia.com/gpu are free on a: 2 nvidia.com/gpu are missing"
+SHORT = "it needs 2 nvidia.com/gpu; none is free on a"
 USED_UP = (
     "quota gpus of its namespace is used up: requests.nvidia.com/gpu: 8 of 8 used, 2 asked for"
 )
