@@ -34,17 +34,17 @@ def wait(app: AppContext, jobs: Sequence[Submitted], timeout_s: float | None) ->
     from jobman.cli.waiting_line import WaitingLine
     from jobman.jobs.wait import until
 
-    end = None if timeout_s is None else time.monotonic() + timeout_s
+    began = time.monotonic()
     codes: list[int] = []
     for job in jobs:
-        left_s = None if end is None else max(end - time.monotonic(), 0)
         with _going_on(app, job), WaitingLine(app, job.name, job.namespace) as line:
             view = until(
                 app.client,
                 job.name,
                 job.namespace,
                 goal="finished",
-                timeout_s=left_s,
+                timeout_s=timeout_s,
+                since=began,
                 on_state=line.show,
             )
         codes.append(outcome(app, job, view))

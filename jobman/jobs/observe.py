@@ -33,10 +33,14 @@ _WAITING = frozenset({State.PENDING, State.STARTING, State.STUCK})
 
 
 class Timeout:
-    """A span of waiting that ends in WaitTimeoutError; None never ends."""
+    """A span of waiting that ends in WaitTimeoutError; None never ends.
 
-    def __init__(self, span_s: float | None, what: str) -> None:
-        self._end = None if span_s is None else time.monotonic() + span_s
+    It began at `since` (of the monotonic clock), None: now.
+    """
+
+    def __init__(self, span_s: float | None, what: str, *, since: float | None = None) -> None:
+        began = time.monotonic() if since is None else since
+        self._end = None if span_s is None else began + span_s
         self._text = f"{what} after {format_age(span_s or 0)}; the job goes on"
 
     def bound(self, patience_s: float) -> float:

@@ -21,14 +21,16 @@ def until(
     goal: Goal,
     timeout_s: float | None,
     on_state: Callable[[JobView], None],
+    since: float | None = None,
 ) -> JobView:
     """Wait until the job has started or finished, or is Stuck; its view at that moment.
 
     `on_state` is called with the first view and with each that differs from the one before.
+    The waiting began at `since` (of the monotonic clock), None: now.
     Raises WaitTimeoutError, and NotFoundError when the job is, or gets, deleted.
     """
     observation = Observation(client, job_name, namespace)
-    timeout = Timeout(timeout_s, f"job {job_name} has not {goal}")
+    timeout = Timeout(timeout_s, f"job {job_name} has not {goal}", since=since)
     with observation.watching():
         view = observation.view()
         on_state(view)
