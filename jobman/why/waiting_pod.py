@@ -108,11 +108,13 @@ def _by_message(pod: Pod, message: str) -> Diagnosis:
         sentence = f"no node that may take it has enough left: {short}"
         return Diagnosis("insufficient", sentence, evidence)
     kinds = (
-        (found.selector, "do not match its node labels or affinity"),
-        (found.taints, "have taints that it does not tolerate"),
-        (found.cordoned, "are cordoned"),
+        (found.selector, "does not match", "do not match", " its node labels or affinity"),
+        (found.taints, "has", "have", " taints that it does not tolerate"),
+        (found.cordoned, "is", "are", " cordoned"),
     )
-    told = ", ".join(f"{count} {what}" for count, what in kinds if count)
+    told = ", ".join(
+        f"{count} {one if count == 1 else many}{what}" for count, one, many, what in kinds if count
+    )
     return Diagnosis(scheduling.RULES, f"no node may take it: {told or message}", evidence)
 
 

@@ -70,7 +70,7 @@ AFTER = " no new claims to deallocate, preemption: 0/5 nodes are available: "
                 f" 1 node(s) were unschedulable.{AFTER}5 Preemption is not helpful for scheduling."
             ),
             "node-rules",
-            "no node may take it: 4 do not match its node labels or affinity, 1 are cordoned",
+            "no node may take it: 4 do not match its node labels or affinity, 1 is cordoned",
         ),
         (
             'persistentvolumeclaim "nope" not found. not found',
