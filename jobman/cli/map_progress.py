@@ -150,11 +150,19 @@ def _line(progress: Progress, per_second: float, why: Diagnosis | None) -> str:
         f"{progress.running} running",
         f"{progress.pending} pending",
         _time_left(progress.total - over, per_second),
-        visible(progress.waiting_for, limit=120) if progress.waiting_for else "",
+        _refusal(progress.waiting_for) if progress.waiting_for else "",
     ]
     if why is not None and progress.oldest is not None:
         parts.append(f"waiting {format_age(progress.oldest.for_s)}: {sentence(why)}")
     return ", ".join(part for part in parts if part)
+
+
+def _refusal(message: str) -> str:
+    """What the server says against more pods; of a quota's words what they mean."""
+    from jobman.why import said
+    from jobman.why.diagnose import refused
+
+    return visible(refused(message).sentence if said.quota(message) else message, limit=160)
 
 
 def _time_left(items: int, per_second: float) -> str:

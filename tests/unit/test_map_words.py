@@ -156,6 +156,22 @@ def test_piped_it_is_told_why_pods_wait_now_and_then() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            'pods "x" is forbidden: exceeded quota: q, requested: a=1, used: a=5, limited: a=5',
+            "quota q of its namespace is used up: a: 5 of 5 used, 1 asked for",
+        ),
+        ("too many requests", "too many requests"),
+    ],
+)
+def test_what_the_server_says_against_more_pods(message: str, shown: str) -> None:
+    screen = Screen(terminal=False)
+    screen.show(0, waiting_for=message)
+    assert screen.said == f"0/100, 0 running, 0 pending, {shown}\n"
+
+
 def test_piped_nothing_is_told_again_of_pods_that_run() -> None:
     screen = Screen(terminal=False)
     for second in range(400):
@@ -177,14 +193,18 @@ def test_on_a_terminal_the_bar_makes_room_for_why_pods_wait() -> None:
     assert shown[-1] == "[....................] 0/100, 0 running, 3 pending"
 
 
+STEPS = (
+    "failed to create containerd task: OCI runtime create failed: runc create failed:"
+    " unable to start container process: error during container init:"
+)
+
+
 @pytest.mark.parametrize(
     ("reason", "line", "shown"),
     [
         (
             "StartError",
-            "failed to create containerd task: OCI runtime create failed: runc create failed:"
-            " unable to start container process: error during container init:"
-            ' exec: "process": executable file not found in $PATH: unknown',
+            f'{STEPS} exec: "process": executable file not found in $PATH: unknown',
             "process: executable file not found in $PATH",
         ),
         ("Error(exit 1)", 'exec: "x": said by itself', 'exec: "x": said by itself'),
