@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def sources(
         Source("site", site),
         Source("home", home),
     ]
-    if cwd is not None and (cwd / IN_DIRECTORY).resolve() != home.resolve():
+    if cwd is not None and realpath(cwd / IN_DIRECTORY) != realpath(home):
         found.append(Source("directory", cwd / IN_DIRECTORY, only="job"))
     if file is not None:
         found.append(Source("-s", file, required=True))

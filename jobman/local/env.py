@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,10 +157,20 @@ def _file_key(reference: Object, volumes: Mapping[str, Path]) -> str | None:
 
 
 def _check_inside(path: Path, volume: Path) -> None:
-    if not path.resolve().is_relative_to(volume.resolve()):
+    if not is_inside(path, volume):
         raise ValueError("it is not in the volume")
     if path.is_fifo():  # which would be waited for
         raise ValueError("it is no file")
+
+
+def is_inside(path: Path, volume: Path) -> bool:
+    """Whether `path`, through whatever links, leads to a place in the volume; a loop does not."""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(volume))
 
 
 def field_value(pod: Object, path: str) -> str:

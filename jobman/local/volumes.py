@@ -15,6 +15,7 @@ from jobman.local.env import (
     World,
     expand,
     field_value,
+    is_inside,
     resource_value,
 )
 
@@ -235,6 +236,6 @@ def _sub_path(mount: Object, variables: Mapping[str, str]) -> str:
 
 
 def _make_sub_path(source: Path, volume: Path) -> None:
-    if not source.resolve().is_relative_to(volume.resolve()):
+    if not is_inside(source, volume):
         raise ContainerConfigError(f"failed to prepare subPath for volumeMount: {source} leaves it")
     _make_directories(source, stat.S_IMODE(volume.stat().st_mode))

@@ -168,6 +168,9 @@ def test_what_is_no_plain_file_is_not_replaced_by_a_log(tmp_path: Path) -> None:
     assert target.finish(set(), True).files == [tmp_path / "target"]
     assert (tmp_path / "link").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "link", "target"]
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError, match="Too many levels of symbolic links"):
+        save_to(str(tmp_path / "loop"))
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])

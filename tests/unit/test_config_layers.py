@@ -173,6 +173,14 @@ def test_home_as_the_working_directory_is_home(places: Places) -> None:
     assert [source.name for source in loaded.layers] == ["template", "site", "home"]
 
 
+def test_links_that_lead_to_each_other_are_a_problem(places: Places, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    (here / ".jobman").mkdir(parents=True)
+    (here / ".jobman" / "settings.json").symlink_to("settings.json")
+    with pytest.raises(ConfigError, match="Too many levels of symbolic links"):
+        load(None, environ={"HOME": str(places.home)}, cwd=here, site=places.site)
+
+
 def test_a_deleted_working_directory_is_no_layer(tmp_path: Path) -> None:
     found = sources(None, environ={"HOME": str(tmp_path)}, cwd=None)
     assert [source.name for source in found] == ["template", "site", "home"]

@@ -164,6 +164,7 @@ def test_lines_that_no_env_file_has(line: str) -> None:
 def file_key(tmp_path: Path, *, volume: str = "v", path: str = "dir/env", **more: Any) -> Any:
     (tmp_path / "dir").mkdir()
     os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "dir/env").write_text("K='v'\nNONE=''\nodd")
     reference = {"volumeName": volume, "path": path, "key": "K", **more}
     container = {"env": [{"name": "X", "valueFrom": {"fileKeyRef": reference}}]}
@@ -189,6 +190,7 @@ def test_values_from_files(tmp_path: Path, reference: dict[str, Any], found: Any
         ({"path": "nope"}, "couldn't parse env file: {}/nope: No such file or directory"),
         ({"path": "../x"}, "couldn't parse env file: {}/../x: it is not in the volume"),
         ({"path": "fifo"}, "couldn't parse env file: {}/fifo: it is no file"),
+        ({"path": "loop"}, "couldn't parse env file: {}/loop: it is not in the volume"),
         ({"key": "NONE"}, 'environment variable key "NONE" not found in file "{}/dir/env"'),
         (
             {"key": "Z", "optional": True},
@@ -377,8 +379,9 @@ def test_what_the_cluster_gives_is_read_only(tmp_path: Path, kind: str, read_onl
     assert found == [(str(tmp_path), "/x", read_only)]
 
 
-def test_a_sub_path_stays_inside(tmp_path: Path) -> None:
-    (tmp_path / "out").symlink_to("/etc")
+@pytest.mark.parametrize("target", ["/etc", "out"])
+def test_a_sub_path_stays_inside(tmp_path: Path, target: str) -> None:
+    (tmp_path / "out").symlink_to(target)
     mount = {"name": "v", "mountPath": "/x", "subPath": "out/here"}
     with pytest.raises(ContainerConfigError, match="subPath"):
         volumes.mounts({"volumeMounts": [mount]}, {"v": tmp_path}, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -188,9 +189,16 @@ def save_to(place: str) -> OneFile | Directory:
                 f"--save {visible(place)}: is no plain file, which a log would replace",
                 hint="without --save the log goes to stdout, and a shell's > takes it anywhere",
             )
-        return OneFile(path.resolve() if path.is_symlink() else path)
+        return OneFile(_target(path) if path.is_symlink() else path)
     except OSError as error:
         raise UsageError(f"--save {visible(place)}: {error.strerror}") from error
+
+
+def _target(link: Path) -> Path:
+    found = Path(os.path.realpath(link))
+    if found.is_symlink():  # one of links that lead to each other
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return found
 
 
 def _open_aside(path: Path) -> tuple[Path, BinaryIO]:
