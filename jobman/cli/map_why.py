@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.kube.objects import Event, Pod
     from jobman.map.failures import Cause
+    from jobman.map.ledger import Ledger
 
 CAUSES = 4
 
 
 def diagnose(app: AppContext, run: Presence) -> Diagnosis:
     """The first that applies: it was cancelled; pods of it wait; how it goes on, or ended."""
-    causes = _causes(app, run)
+    disk = _disk(app, run)
+    causes = _causes(run, disk)
     found = _waiting(app, run) or _going(run) or _over(run, causes)
     return replace(
         found,
         evidence=(*found.evidence, *_also(run, causes)),
-        suggestions=(*found.suggestions, *_ways(run)),
+        suggestions=(*found.suggestions, *_ways(run, disk)),
     )
 
 
@@ -136,32 +138,43 @@ def _also(run: Presence, causes: Sequence[Cause]) -> Iterator[str]:
         yield f"the logs of all that failed, and failed.csv: {known.logs}"
 
 
-def _ways(run: Presence) -> Iterator[str]:
+def _ways(run: Presence, disk: Ledger | None) -> Iterator[str]:
     from jobman.map import record
 
     known = run.record
     if run.living or known is None or not (known.left or known.failed):
         return
-    if record.here(known.logs) is not None:
-        yield f"jobman retry {run.name} does what is left and what failed"
-    else:
-        host = known.logs.partition(":")[0]
-        yield f"jobman retry {run.name}, on {host}, does what is left and what failed"
+    rest = "does what is left and what failed"
+    if disk is not None and disk.file.retry:
+        yield f"jobman retry {run.name} {rest}"
+    elif disk is not None:
+        yield f"the same command with the same items on stdin and --retry-failed {rest}"
+    elif record.here(known.logs) is None:
+        yield f"jobman retry {run.name}, on {known.logs.partition(':')[0]}, {rest}"
 
 
-def _causes(app: AppContext, run: Presence) -> Sequence[Cause]:
-    """Of what its items failed, by its log directory, where that is mine and of this host."""
-    from jobman.map import failures, ledger, record
+def _disk(app: AppContext, run: Presence) -> Ledger | None:
+    """Its log directory, where that is mine and of this host."""
+    from jobman.map import ledger, record
     from jobman.values.files import read_own
 
-    known = run.record
-    directory = record.here(known.logs) if known and known.failed else None
+    directory = record.here(run.record.logs) if run.record else None
     if directory is None or run.user != app.user:
-        return ()
+        return None
     with suppress(OSError, ConfigError):
         file = ledger.read(directory, read_own)
-        if file.run == run.run:
-            return failures.by_cause(ledger.Ledger(directory, file).failures())
+        return ledger.Ledger(directory, file) if file.run == run.run else None
+    return None
+
+
+def _causes(run: Presence, disk: Ledger | None) -> Sequence[Cause]:
+    """Of what its items failed."""
+    from jobman.map import failures
+
+    if disk is None or run.record is None or not run.record.failed:
+        return ()
+    with suppress(OSError):
+        return failures.by_cause(disk.failures())
     return ()
 
 

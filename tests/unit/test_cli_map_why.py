@@ -18,6 +18,7 @@ from jobman.map.record import Record
 
 RUN = "bcdfghjk"
 NAME = f"map-{RUN}"
+REST = "does what is left and what failed"
 QUOTA = 'pods "x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2'
 FULL = "quota q of its namespace is used up: pods: 2 of 2 used, 1 asked for"
 UNSCHEDULED = {
@@ -129,8 +130,19 @@ def test_a_volume_that_does_not_come_is_told_by_an_event(run: Run, world: JobWor
     assert asked(run)["sentence"] == "1 pod of it waits: ConfigMap c is not there"
 
 
-def test_of_what_its_items_failed(run: Run, world: JobWorld, tmp_path: Path) -> None:
-    file = RunFile(run=RUN, source=Source(count=9, items="", template="", namespace="team"))
+@pytest.mark.parametrize(
+    ("retry", "way"),
+    [
+        (["jobman", "map"], f"jobman retry {NAME} {REST}"),
+        ([], f"the same command with the same items on stdin and --retry-failed {REST}"),
+    ],
+    ids=["a file", "stdin"],
+)
+def test_of_what_its_items_failed(
+    run: Run, world: JobWorld, tmp_path: Path, retry: list[str], way: str
+) -> None:
+    source = Source(count=9, items="", template="", namespace="team")
+    file = RunFile(run=RUN, source=source, retry=retry)
     ledger = Ledger.open(tmp_path / "logs", file)
     for index, reason in enumerate(("OOMKilled", "Error(exit 1)", "Error(exit 1)")):
         (ledger.directory / f"x-{index}.err").touch()
@@ -146,7 +158,13 @@ def test_of_what_its_items_failed(run: Run, world: JobWorld, tmp_path: Path) -> 
         "failed: 1 x OOMKilled",
         f"the logs of all that failed, and failed.csv: {place}",
     ]
-    assert found["suggestions"] == [f"jobman retry {NAME} does what is left and what failed"]
+    assert found["suggestions"] == [way]
+
+
+def test_a_log_directory_that_is_gone(run: Run, world: JobWorld, tmp_path: Path) -> None:
+    world.leases.put(lease(succeeded=6, failed=3, logs=f"{socket.gethostname()}:{tmp_path}/gone"))
+    found = asked(run)
+    assert (found["sentence"], found["suggestions"]) == ("3 of 9 items failed", [])
 
 
 def test_one_that_a_job_carries_out(run: Run, world: JobWorld, nobody_sees_nodes: None) -> None:
