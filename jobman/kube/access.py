@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -86,6 +86,9 @@ class _Source:
     def read(self) -> None:
         """Put address and credentials into the configuration."""
         with _reading(self.named):
+            for file in self._files:
+                with suppress(FileNotFoundError):
+                    Path(file).stat()  # the package passes over what may not be looked at
             merged = _Merger(":".join(self._files))  # type: ignore[no-untyped-call]
             self.context = self.context or _current_context(merged, self.named)
             self.entry = _context(merged, self.context, self.named)

@@ -338,3 +338,19 @@ def test_a_renewed_login_is_written_in_one_go(
     assert (kept["id-token"], kept["refresh-token"]) == (fresh, "r2")
     assert link.is_symlink()
     assert file.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_kubeconfig_that_may_not_be_looked_at(
+    write_kubeconfig: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = write_kubeconfig("https://c")
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    file.rename(closed / "config")
+    closed.chmod(0)
+    try:
+        with pytest.raises(ConfigError, match="closed/config: Permission denied"):
+            connected(tmp_path, environ={"KUBECONFIG": str(closed / "config")})
+    finally:
+        closed.chmod(0o700)
