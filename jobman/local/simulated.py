@@ -225,8 +225,8 @@ class Simulator:
     def _look(self, key: Key) -> None:
         """Do what is to be done with a pod now, and note when to look again."""
         pod = self._registry.find(*key)
-        if pod is None:
-            return
+        if pod is None or not pod["spec"].get("nodeName", "").startswith(PREFIX):
+            return  # of that name there may be another one by now
         metadata = pod["metadata"]
         if "deletionTimestamp" in metadata:
             self._remove(metadata)

@@ -216,6 +216,20 @@ def test_a_new_simulator_goes_on(registry: Registry) -> None:
     beside(Simulator(registry, "here", "1.0"), body)
 
 
+def test_a_pod_of_the_same_name_elsewhere_is_let_be(registry: Registry) -> None:
+    async def body() -> None:
+        pod(registry, "p", run_for="0.5s")
+        await until(lambda: status_of(registry, "p").get("phase") == "Running")
+        registry.delete("pods", "default", "p")
+        await until(lambda: registry.find("pods", "default", "p") is None)
+        pod(registry, "p", spec={"nodeName": "here"}, run_for="1h")
+        pod(registry, "after", run_for="0.6s")
+        await until(lambda: status_of(registry, "after").get("phase") == "Succeeded")
+
+    beside(Simulator(registry, "here", "1.0"), body)
+    assert "containerStatuses" not in status_of(registry, "p")
+
+
 def status_of(registry: Registry, name: str) -> dict[str, Any]:
     return dict(registry.get("pods", "default", name)["status"])
 
