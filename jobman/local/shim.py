@@ -7,7 +7,8 @@ container if it has one. All that a later daemon must know is in the container's
 
 ctl         a FIFO that the shim alone reads: that it can be opened for writing means alive, that
             it closes means the end, and a byte written is a command (T: SIGTERM to the process
-            group, K: kill all); a holder takes it along to its next container
+            group, K: kill all); a holder takes it along to its next container, unless
+            somebody still has it open
 claim       made by the first shim of this directory, which alone may start the process (record.py)
 log         the output in CRI's line format, from the first on
 exit        how it ended; whole when it is there
@@ -300,7 +301,21 @@ def _is_moved(fifo: str, path: str) -> bool:
         raise
     except OSError:  # deleted with its pod, or no links here
         return False
+    if _has_writer(path):  # a command in the last container, which is to see the end of that
+        os.unlink(path)
+        return False
     return True
+
+
+def _has_writer(fifo: str) -> bool:
+    """Whether somebody has a FIFO that nobody reads open for writing."""
+    fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 1) != b""
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
 
 
 def _make(directory: str, channel: socket.socket) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import shutil
 import signal
 import time
@@ -115,6 +116,28 @@ def test_the_next_container_takes_over_the_fifo(tmp_path: Path, is_deleted: bool
     fifo, taken, ended = supervised(tmp_path, body)
     assert not (tmp_path / "first" / layout.CTL).exists()
     assert is_deleted or taken == fifo
+    assert ended.code == 128 + signal.SIGTERM
+
+
+def test_a_fifo_that_is_open_is_not_taken_over(tmp_path: Path) -> None:
+    """A command in the container (kubectl exec) sees by it that the container has ended."""
+
+    async def body(found: Supervisor) -> tuple[list[tuple[bool, int]], Exit]:
+        first = await started(found, tmp_path / "first", shell("sleep 1000"))
+        beside = os.open(first.directory / layout.CTL, os.O_WRONLY | os.O_NONBLOCK)
+        poll = select.poll()
+        poll.register(beside, 0)
+        assert poll.poll(0) == []
+        first.kill()
+        await first.exit
+        second = await started(found, tmp_path / "second", shell("exec sleep 1000"))
+        seen = [(fd == beside, event) for fd, event in poll.poll(0)]
+        os.close(beside)
+        second.terminate()
+        return seen, await second.exit
+
+    seen, ended = supervised(tmp_path, body)
+    assert seen == [(True, select.POLLERR)]
     assert ended.code == 128 + signal.SIGTERM
 
 
