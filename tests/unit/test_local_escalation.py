@@ -10,6 +10,7 @@ import pytest
 from plugins.api_server import Answer, ApiServer
 
 from jobman.local.api import rule_cover
+from jobman.local.api.users import identified
 
 Object = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
@@ -162,3 +163,19 @@ def test_an_editor_speaks_for_the_accounts_of_his_namespace(served: ApiServer) -
     ]
     for other in ("system:serviceaccount:kube-system:runner", "bob"):
         assert who(other).code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("bob", "", "system:authenticated"),
+        ("bob", "team", "team system:authenticated"),
+        ("bob", "system:authenticated", "system:authenticated"),
+        ("bob", "system:unauthenticated", "system:unauthenticated"),
+        ("system:anonymous", "", "system:unauthenticated"),
+        ("system:anonymous", "system:unauthenticated", "system:unauthenticated"),
+        ("system:serviceaccount:a:b", "team", "team system:authenticated"),
+    ],
+)
+def test_which_groups_go_with_a_name(name: str, given: str, expected: str) -> None:
+    assert identified(name, given.split()).groups == tuple(expected.split())

@@ -35,8 +35,10 @@ def account_of(name: str) -> tuple[str, str] | None:
 
 
 def identified(name: str, groups: Sequence[str]) -> User:
-    """A user who has said who he is; a service account is in the groups of its kind."""
+    """The user of that name, with the groups that go with it, as Kubernetes has them."""
     account = account_of(name)
     if account is not None and not groups:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{account[0]}")
-    return User(name, (*groups, AUTHENTICATED))
+    if not {AUTHENTICATED, UNAUTHENTICATED}.isdisjoint(groups):
+        return User(name, tuple(groups))
+    return User(name, (*groups, UNAUTHENTICATED if name == ANONYMOUS.name else AUTHENTICATED))
