@@ -144,7 +144,7 @@ def resolve(text: str | None, settings: Settings, cwd: Path | None) -> Flavor:
 def _given(text: str, settings: Settings, cwd: Path | None) -> Flavor:
     if text.lstrip().startswith("{"):
         return _from_json(text, "the flavor given as JSON")
-    path = (cwd or Path("/")) / text
+    path = cwd / text if cwd else Path(text)
     if not _is_file(path):
         return named(text, settings)
     try:

@@ -342,6 +342,20 @@ def test_what_r_refuses(text: str, message: str, tmp_path: Path) -> None:
     assert raised.value.message.startswith(message)
 
 
+def test_in_a_deleted_directory_there_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    file = tmp_path / "f.json"
+    file.write_text(json.dumps(flavor(name="of-the-file")))
+    assert resolve(str(file), SETTINGS, None).name == "of-the-file"
+    with pytest.raises(UsageError, match="unknown flavor"):
+        resolve(str(file)[1:], SETTINGS, None)
+
+
 def test_a_deep_nest_is_no_crash(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"nested too deeply|is not JSON"):
         resolve('{"a":' * 100_000, SETTINGS, tmp_path)
