@@ -26,7 +26,7 @@ CAUSES = 4
 
 
 def diagnose(app: AppContext, run: Presence) -> Diagnosis:
-    """The first that applies: it was cancelled; pods of it wait; how it goes on, or ended."""
+    """The first that applies: pods of it wait; how it goes on; how it ended."""
     disk = _disk(app, run)
     causes = _causes(run, disk)
     found = _waiting(app, run) or _going(run) or _over(run, causes)
