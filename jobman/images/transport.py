@@ -135,7 +135,8 @@ class Transport:
         what = self._what(url)
         if "WRONG_VERSION_NUMBER" in str(error):
             return UnreachableError(
-                f"{what}: what answers does not speak TLS", hint="is it http:// in baseUrl?"
+                f"{what}: what answers does not speak TLS",
+                hint="if that is how it is meant, baseUrl begins with http://",
             )
         if isinstance(error, requests.exceptions.SSLError):
             trusted = f"caFile {self._verify}" if isinstance(self._verify, str) else "no caFile"
