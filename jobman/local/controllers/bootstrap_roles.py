@@ -59,6 +59,11 @@ _VIEW = (
     _may(_READ, "batch", "cronjobs cronjobs/status jobs jobs/status"),
     _may(_READ, "policy", "poddisruptionbudgets poddisruptionbudgets/status"),
     _may(_READ, "networking.k8s.io", "ingresses ingresses/status networkpolicies"),
+    _may(
+        _READ,
+        "resource.k8s.io",
+        "resourceclaims resourceclaims/status resourceclaimtemplates",
+    ),
 )
 _EDIT = (
     _may(
@@ -87,6 +92,7 @@ _EDIT = (
     _may(_WRITE, "policy", "poddisruptionbudgets"),
     _may(_WRITE, "networking.k8s.io", "ingresses networkpolicies"),
     _may(_ALL, "coordination.k8s.io", "leases"),
+    _may(_WRITE, "resource.k8s.io", "resourceclaims resourceclaimtemplates"),
     *_VIEW,
 )
 _ADMIN = (
