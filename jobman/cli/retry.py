@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from jobman.jobs.standing import Standing
     from jobman.kube.objects import Job
 
-_BAD = (State.FAILED, State.CANCELLED)
 _TRIES = 50
 
 
@@ -101,7 +100,7 @@ class _Again:
         meta, view = old.job.metadata, old.view
         indexes = retry.failed_indexes(old.job, view) if retry.is_array(old.job) else ()
         some = self._failed and retry.is_array(old.job)
-        self._check(old, bool(indexes) if some else view.state in _BAD)
+        self._check(old, bool(indexes) if some else view.state.ended_badly)
         whole = self._app.client.get_raw(JOBS, meta.name, namespace=meta.namespace)
         flavor = self._flavor(old)
         if not some:

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobman.values.enums import State
-
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
     from jobman.jobs.listing import JobRow
     from jobman.kube.objects import Job
 
-_BAD = frozenset({State.FAILED, State.CANCELLED})
 
 OlderThan = Annotated[
     str | None,
@@ -47,7 +44,7 @@ class Sweep:
         return [job for job in jobs if (job.metadata.namespace, job.metadata.name) in ended]
 
     def _means(self, app: AppContext, row: JobRow) -> bool:
-        if not row.state.finished or (self.failed and row.state not in _BAD):
+        if not row.state.finished or (self.failed and not row.state.ended_badly):
             return False
         if self.older_than_s is None:
             return True

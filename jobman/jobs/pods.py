@@ -48,9 +48,9 @@ _EPOCH_ENDS = datetime(1971, 1, 1, tzinfo=UTC)
 class PodView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one pod is doing.
 
-    `state` is Pending (no node yet), Starting, Running, Stuck, Succeeded or Failed; `reason` is
-    Kubernetes' own term; `exit_code` is that of the container that decided the outcome, or that
-    ended and will be started again.
+    `state` is Pending (no node yet), Starting, Running, Stuck, Succeeded or Failed, and as part of
+    a job (state.py) Cancelled where that ended it; `reason` is Kubernetes' own term; `exit_code` is
+    that of the container that decided the outcome, or that ended and will be started again.
     """
 
     name: str

@@ -35,10 +35,10 @@ _OF_ARRAYS = (
 
 
 def failed_indexes(job: Job, view: JobView) -> Sequence[int]:
-    """The indexes of an array that failed and did not succeed since."""
+    """The indexes of an array that failed, or were cancelled, and did not succeed since."""
     told = indexes.told(job.status.failed_indexes)
     good = indexes.told(job.status.completed_indexes)
-    bad = {pod.index for pod in view.pods if pod.state is State.FAILED and pod.index is not None}
+    bad = {pod.index for pod in view.pods if pod.state.ended_badly and pod.index is not None}
     well = {pod.index for pod in view.pods if pod.state is State.SUCCEEDED}
     under_way = {pod.index for pod in view.pods if not pod.finished}
     return sorted((told | bad) - good - well - under_way)

@@ -105,6 +105,8 @@ def derive(job: Job, pods: Iterable[PodView], events: Iterable[Event] = ()) -> J
     seen = _Seen(views, live, _succeeded(views), completions(job))
     verdict = _verdict(job, seen, events)
     status = job.status
+    told = [_as_cancelled(job, view) for view in views]
+    stopped = sum(view.state is State.CANCELLED for view in told)
     return JobView(
         state=verdict.state,
         reason=verdict.reason,
@@ -115,9 +117,9 @@ def derive(job: Job, pods: Iterable[PodView], events: Iterable[Event] = ()) -> J
         finished_at=_finished_at(job, views) if verdict.state.finished else None,
         completions=seen.total,
         succeeded=max(status.succeeded, seen.succeeded),
-        failed=max(status.failed, sum(view.state is State.FAILED for view in views)),
+        failed=max(status.failed - stopped, sum(view.state is State.FAILED for view in told)),
         active=len(live) if views else status.active,
-        pods=tuple(sorted(views, key=_by_index) if len(views) > 1 else views),
+        pods=tuple(sorted(told, key=_by_index) if len(told) > 1 else told),
     )
 
 
@@ -149,6 +151,16 @@ def _cancelled(job: Job) -> _Verdict | None:
     by = notes.get(labels.CANCELLED_BY)
     at = f"at {format_rfc3339(moment)}"
     return _Verdict(State.CANCELLED, message=f"by {by} {at}" if by else at)
+
+
+def _as_cancelled(job: Job, pod: PodView) -> PodView:
+    """The pod as the cancel of its job left it, where that ended it: by a deadline of its own."""
+    moment = labels.cancelled_at(job.metadata.annotations)
+    if moment is None or pod.state is not State.FAILED or pod.reason != "DeadlineExceeded":
+        return pod
+    if pod.finished_at is not None and pod.finished_at < moment.replace(microsecond=0):
+        return pod
+    return msgspec.structs.replace(pod, state=State.CANCELLED, reason="", message="")
 
 
 def _was_cut_short(job: Job) -> bool:

@@ -32,7 +32,12 @@ class State(StrEnum):
     @property
     def finished(self) -> bool:
         """Whether the job's own work is over, well or badly."""
-        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+        return self is State.SUCCEEDED or self.ended_badly
+
+    @property
+    def ended_badly(self) -> bool:
+        """Whether the job's own work is over without having been done."""
+        return self in (State.FAILED, State.CANCELLED)
 
 
 class QueueBy(StrEnum):

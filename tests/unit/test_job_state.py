@@ -312,6 +312,38 @@ def test_an_array_that_a_cancel_cut_short_has_its_size(done: int, expected: Stat
     assert (view.state, view.completions, view.succeeded) == (expected, 9, done)
 
 
+@pytest.mark.parametrize(
+    ("ended_at", "reason", "expected"),
+    [
+        (59, "DeadlineExceeded", (State.FAILED, "DeadlineExceeded")),
+        (60, "DeadlineExceeded", (State.CANCELLED, "")),
+        (90, "DeadlineExceeded", (State.CANCELLED, "")),
+        (90, "Evicted", (State.FAILED, "Evicted")),
+    ],
+    ids=["its own time limit", "the same second", "after it", "another end"],
+)
+def test_what_a_cancel_ended_is_cancelled(
+    ended_at: int, reason: str, expected: tuple[State, str]
+) -> None:
+    """A deadline is how a cancel ends a pod: its log stays."""
+    moment = stamp(AGO["started"] + timedelta(seconds=60, milliseconds=500))
+    pods = [
+        a_pod("a", **ended(143, at=ended_at) | {"phase": "Failed", "reason": reason}),
+        a_pod("b", **ended(3)),
+    ]
+    job = a_job(
+        {"annotations": {"jobman/cancelled-at": moment}},
+        status={"conditions": [BAD], "failed": 2},
+        completions=2,
+    )
+    view = state.of(job, pods, now=NOW)
+    first, other = view.pods
+    assert view.state is State.CANCELLED
+    assert (first.state, first.reason, first.exit_code) == (*expected, 143)
+    assert (other.state, other.reason) == (State.FAILED, "Error(exit 3)")
+    assert view.failed == 1 + (first.state is State.FAILED)
+
+
 def test_times_span_all_attempts() -> None:
     job = a_job(backoffLimit=1)
     pods = [a_pod("a", **ended(1, at=10)), a_pod("b", at=20, **ended(1, at=90))]
