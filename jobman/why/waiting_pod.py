@@ -101,7 +101,8 @@ def _by_message(pod: Pod, message: str) -> Diagnosis:
         for name, count in found.insufficient.items()
     )
     if found.full:
-        sentence = f"it would fit on {words.count(found.full, 'node')}, but they are busy"
+        busy = "that is busy" if found.full == 1 else "they are busy"
+        sentence = f"it would fit on {words.count(found.full, 'node')}, but {busy}"
         told = f"{sentence} (left: {short})" if short else sentence
         return Diagnosis(scheduling.BUSY, told, evidence)
     if found.insufficient:

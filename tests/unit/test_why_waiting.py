@@ -57,6 +57,11 @@ AFTER = " no new claims to deallocate, preemption: 0/5 nodes are available: "
             ),
         ),
         (
+            f"{SCHEDULER}1 Insufficient {GPU}.{AFTER}1 No preemption victims found.",
+            "busy",
+            f"it would fit on 1 node, but that is busy (left: less than 2 {GPU} on 1 node)",
+        ),
+        (
             (
                 f"{SCHEDULER}5 Insufficient nvidia.com/gpu.{AFTER}"
                 "5 Preemption is not helpful for scheduling."
@@ -79,7 +84,7 @@ AFTER = " no new claims to deallocate, preemption: 0/5 nodes are available: "
         ),
         ("something new", "unscheduled", "something new"),
     ],
-    ids=["busy", "insufficient", "selector", "claim", "unknown"],
+    ids=["busy", "one is busy", "insufficient", "selector", "claim", "unknown"],
 )
 def test_the_schedulers_words(message: str, kind: str, sentence: str) -> None:
     found = unscheduled(a_pod(condition=("Unschedulable", message)))
