@@ -248,7 +248,7 @@ def test_other_refusals_stop_it(
 def test_pods_that_go_on_when_another_is_refused_are_told(
     server: Server, carry_out: Callable[..., Result]
 ) -> None:
-    all_asked = Barrier(3)
+    all_asked = Barrier(3, timeout=60)
 
     def stays(pod: dict[str, Any]) -> Reply:
         made = {**pod, "metadata": {**pod["metadata"], "uid": "u", "namespace": "team"}}
