@@ -10,6 +10,7 @@ import typer
 
 from jobman.cli import completion
 from jobman.cli.submit_options import PodOptions
+from jobman.map.braces import MOST
 
 ITEMS = "Items"
 FLOW = "Flow"
@@ -65,7 +66,7 @@ class MapOptions(PodOptions):
         typer.Option(
             "--seq",
             min=1,
-            max=10_000_000,
+            max=MOST,
             metavar="N",
             help="0 to N-1; in words also {i}.",
             rich_help_panel=ITEMS,
