@@ -187,10 +187,10 @@ class Scheduler:
             if self._board.vacate(record.uid):
                 self._wake.set()
             return
+        self._nominated.pop(record.uid, None)
         if change.type == "MODIFIED" and self._board.is_bound(record.uid):
             return
         pod = _DECODER.decode(record.body)
-        self._nominated.pop(record.uid, None)
         if pod.status.nominatedNodeName and _is_ours(pod):
             self._nominated[record.uid] = record.key, pod.status.nominatedNodeName
         if pod.spec.nodeName:

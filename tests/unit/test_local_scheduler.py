@@ -287,6 +287,25 @@ def test_a_nomination_ends_with_its_node(registry: Registry) -> None:
     assert (seen, nominated(registry)) == ([{"big": "n"}], {})
 
 
+def test_the_nomination_of_a_pod_bound_by_hand_is_taken_off_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = [create(registry, node("n"), pod("first", {"cpu": "2"})), create(registry, full("big"))]
+    modify, written = registry.modify, []
+
+    def noted(plural: str, namespace: str, name: str, change: Callable[[Object], None]) -> Any:
+        written.append(name)
+        return modify(plural, namespace, name, change)
+
+    def bind() -> None:
+        modify("pods", "default", "big", lambda found: found["spec"].update(nodeName="n"))
+        monkeypatch.setattr(registry, "modify", noted)
+
+    scheduled(registry, *start, *passing(registry, 8), bind, *passing(registry, 3))
+    assert written.count("big") == 1
+    assert (where(registry)["big"], nominated(registry)) == ("n", {})
+
+
 def test_priority(registry: Registry) -> None:
     urgent = {
         "kind": "PriorityClass",
