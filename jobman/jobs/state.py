@@ -105,7 +105,8 @@ def derive(job: Job, pods: Iterable[PodView], events: Iterable[Event] = ()) -> J
     seen = _Seen(views, live, _succeeded(views), completions(job))
     verdict = _verdict(job, seen, events)
     status = job.status
-    told = [_as_cancelled(job, view) for view in views]
+    cancelled_at = labels.cancelled_at(job.metadata.annotations)
+    told = [_as_cancelled(view, cancelled_at) for view in views] if cancelled_at else views
     stopped = sum(view.state is State.CANCELLED for view in told)
     return JobView(
         state=verdict.state,
@@ -153,10 +154,9 @@ def _cancelled(job: Job) -> _Verdict | None:
     return _Verdict(State.CANCELLED, message=f"by {by} {at}" if by else at)
 
 
-def _as_cancelled(job: Job, pod: PodView) -> PodView:
-    """The pod as the cancel of its job left it, where that ended it: by a deadline of its own."""
-    moment = labels.cancelled_at(job.metadata.annotations)
-    if moment is None or pod.state is not State.FAILED or pod.reason != "DeadlineExceeded":
+def _as_cancelled(pod: PodView, moment: datetime) -> PodView:
+    """The pod as a cancel at that moment left it, where that ended it: by a deadline of its own."""
+    if pod.state is not State.FAILED or pod.reason != "DeadlineExceeded":
         return pod
     if pod.finished_at is not None and pod.finished_at < moment.replace(microsecond=0):
         return pod
