@@ -30,6 +30,12 @@ def _stamp(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+@lru_cache(maxsize=64)
+def seconds_of(text: str) -> float:
+    """The seconds since 1970 of a moment as objects carry it."""
+    return datetime.fromisoformat(text).timestamp()
+
+
 def micro_stamp(moment: datetime) -> str:
     """A moment to the microsecond: `2026-11-21T02:32:52.000000Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -195,7 +195,7 @@ class Board:
         if kind.head is pod:
             self._release(kind.reserved)
             kind.blocked = False
-        self._offer(kind)
+            self._offer(kind)
         return pod
 
     def waiting(self, uid: str) -> Waiting | None:

@@ -11,7 +11,6 @@ import logging
 import socket
 import time
 from collections.abc import Hashable
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from jobman.local.api.registry import Registry
 from jobman.local.api.status import ApiError
 from jobman.local.controllers.events import SchedulerRecorder
 from jobman.local.fit import Demand, NodeRoom
-from jobman.local.moments import now
+from jobman.local.moments import now, seconds_of
 from jobman.local.placement import OVERTAKEN_MOST, Board, Kind, Waiting
 from jobman.local.pod_phase import has_ended
 from jobman.local.stored import Change, Key, Record
@@ -222,7 +221,7 @@ class Scheduler:
             kind,
             priority=pod.spec.priority,
             created=created,
-            since=datetime.fromisoformat(created).timestamp(),
+            since=seconds_of(created),
             overtaken=OVERTAKEN_MOST if pod.status.nominatedNodeName else 0,
         )
         self._wake.set()

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from jobman.local.api import answers, authn, authz, discovery, handlers, openapi, pods, status
 from jobman.local.api.agent import NodeAgent
+from jobman.local.api.answers import WARNINGS
 from jobman.local.api.bodies import READ_S
 from jobman.local.api.call import Call, act_of
 from jobman.local.api.discovery import Document
@@ -60,7 +61,7 @@ class Server:
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; what goes wrong inside is a Status of its own."""
-        request[READ_S] = self._body_s
+        request[READ_S], request[WARNINGS] = self._body_s, []
         try:
             return await self._answer(request)
         except ApiError as error:

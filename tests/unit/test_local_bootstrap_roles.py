@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jobman.local.api import authz
 from jobman.local.api.authz import RBAC, Act
@@ -69,8 +70,7 @@ def bind(registry: Registry, role: str) -> None:
 
 
 def may(registry: Registry, act: Act, namespace: str) -> bool:
-    placed = Act(**{**vars(act), "namespace": namespace})
-    return authz.decide(registry, ALICE, placed) is not None
+    return authz.decide(registry, ALICE, replace(act, namespace=namespace)) is not None
 
 
 @pytest.mark.parametrize("role", PEOPLE)

@@ -20,7 +20,7 @@ from jobman.local.stored import Record
 JSON, YAML = "application/json", "application/yaml"
 _GZIP_FROM = 128 * 1024
 _PRETTY_AGENTS = ("curl/", "Wget/", "Mozilla/")
-_WARNINGS: web.RequestKey[list[str]] = web.RequestKey("warnings", list[str])
+WARNINGS: web.RequestKey[list[str]] = web.RequestKey("warnings", list[str])
 _FORMS = ("", "Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 _ANY = ("*/*", "application/*")
 _TEXT = "tag:yaml.org,2002:str"
@@ -75,7 +75,7 @@ def _accept(header: str) -> Accept:
 def warn(request: web.BaseRequest, *texts: str) -> None:
     """Send warnings with the answer, whatever it will be."""
     if texts:
-        request.setdefault(_WARNINGS, []).extend(texts)
+        request[WARNINGS].extend(texts)
 
 
 async def answer(
@@ -114,7 +114,7 @@ async def answer_bytes(
         body = await asyncio.get_running_loop().run_in_executor(None, _gzipped, body)
         own |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     response = web.Response(status=code, body=body, headers=own)
-    for warning in request.get(_WARNINGS, ()):
+    for warning in request[WARNINGS]:
         response.headers.add("Warning", f'299 - "{_quoted(warning)}"')
     return response
 
@@ -134,6 +134,11 @@ def encoded(request: web.BaseRequest, value: Any) -> bytes:
     """JSON in one line, or indented for people."""
     body = msgspec.json.encode(value)
     return (msgspec.json.format(body, indent=2) if is_pretty(request) else body) + b"\n"
+
+
+def is_as_kept(request: web.BaseRequest, accept: Accept) -> bool:
+    """Whether the caller takes objects in the bytes in which they are kept."""
+    return not accept.form and accept.type == JSON and not is_pretty(request)
 
 
 def is_pretty(request: web.BaseRequest) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from jobman.local.api import status
 from jobman.local.api.rule_cover import has, has_path, has_resource
 from jobman.local.api.users import User
@@ -19,8 +21,7 @@ ROLE_PLURALS = {"Role": "roles", "ClusterRole": "clusterroles"}
 _NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 
 
-@dataclass(frozen=True)
-class Act:
+class Act(msgspec.Struct, frozen=True):
     """What somebody wants to do to a resource; `namespace` empty: in none or in all."""
 
     verb: str

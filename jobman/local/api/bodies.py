@@ -32,7 +32,7 @@ async def read(request: web.BaseRequest) -> bytes:
         raise status.too_large()
     try:
         if request.content.is_eof():  # all of it is here: there is nothing to wait for
-            return await request.read()
+            return _checked(request.content.read_nowait())
         async with asyncio.timeout(request[READ_S]):
             return await request.read()
     except TimeoutError:
@@ -41,6 +41,12 @@ async def read(request: web.BaseRequest) -> bytes:
         raise status.too_large() from None
     except (web.RequestPayloadError, ValueError) as error:
         raise status.bad_request(f"the request's body cannot be read: {error}") from None
+
+
+def _checked(body: bytes) -> bytes:
+    if len(body) > BODY_MAX:
+        raise status.too_large()
+    return body
 
 
 async def decoded(request: web.BaseRequest, resource: Resource) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
+import msgspec
 from aiohttp import web
 
 from jobman.local.api import status
@@ -30,8 +30,7 @@ _OF_OBJECTS = {
 _ONE_NAME = re.compile(r"metadata\.name==?([^,=!\\]+)")
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request to the API: what it is about, who asks."""
 
     registry: Registry

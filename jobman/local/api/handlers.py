@@ -43,7 +43,7 @@ async def collection(call: Call) -> web.StreamResponse:
     resource, query = call.target.resource, call.request.query
     selection = Selection.of_query(resource, call.target.namespace, query)
     page = lists.page(call.registry.store, selection, query)
-    if not accept.form and accept.type == answers.JSON and not answers.is_pretty(call.request):
+    if answers.is_as_kept(call.request, accept):
         body = answers.list_body(resource, page.records, page.metadata)
         return await answers.answer_bytes(call.request, body, answers.JSON)
     objects = [record.object() for record in page.records]
@@ -126,10 +126,9 @@ def _finalized(call: Call, body: Any) -> Object:
 
 async def _answered(call: Call, written: Written) -> web.Response:
     warn(call.request, *written.warnings)
-    accept = accept_of(call.request)
-    return await answer(
-        call.request,
-        in_form(call, accept, written.object),
-        code=201 if written.created else 200,
-        kind=accept.type,
-    )
+    accept, code = accept_of(call.request), 201 if written.created else 200
+    if written.body and answers.is_as_kept(call.request, accept):
+        body = written.body + b"\n"
+        return await answers.answer_bytes(call.request, body, answers.JSON, code=code)
+    obj = in_form(call, accept, written.object)
+    return await answer(call.request, obj, code=code, kind=accept.type)

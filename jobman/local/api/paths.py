@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
+
+import msgspec
 
 from jobman.local.api import status
 from jobman.local.api.resources import Resource, groups, of_path
@@ -12,8 +13,7 @@ from jobman.local.api.resources import Resource, groups, of_path
 _OF_NAMESPACES = ("status", "finalize")
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """What a URL names, whether that is served or not.
 
     `namespace` None: of all namespaces, or without any; `name` None: the collection.
@@ -36,8 +36,7 @@ class Named:
         return self.namespace or ""
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What a URL is about, of what is served."""
 
     resource: Resource

@@ -57,11 +57,15 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What a write made, and the warnings that go with it."""
+    """What a write made, and the warnings that go with it.
+
+    `body` is the object as it was encoded to be kept; empty where it was not.
+    """
 
     object: Object
     warnings: tuple[str, ...] = ()
     created: bool = False
+    body: bytes = b""
 
 
 class Registry:
@@ -121,12 +125,13 @@ class Registry:
         if causes:
             raise status.invalid(resource.kind, resource.group, made["metadata"]["name"], causes)
         admission.validate(self, resource, made)
+        body = b""
         if not write.dry_run:
-            made = self._stored(resource, made)
+            body = self._stored(resource, made).body
         elif self.find(resource.name, namespace, made["metadata"]["name"]) is not None:
             raise status.already_exists(resource.plural, resource.group, made["metadata"]["name"])
         surprises = validation.warnings(resource.kind, made)
-        return Written(made, (*warnings, *surprises), created=True)
+        return Written(made, (*warnings, *surprises), created=True, body=body)
 
     def update(
         self,
@@ -306,12 +311,12 @@ class Registry:
             raise status.invalid(resource.kind, resource.group, old["metadata"]["name"], causes)
         return new if write.dry_run else self._keep(resource, new)
 
-    def _stored(self, resource: Resource, obj: Object) -> Object:
+    def _stored(self, resource: Resource, obj: Object) -> Record:
         about = obj["metadata"]
         # where it stands after every change, so that one that changes nothing finds the same bytes
         obj["metadata"] = metadata.in_order({**about, "resourceVersion": ""})
         try:
-            self.store.create(self._key(resource, obj), obj)
+            return self.store.create(self._key(resource, obj), obj)
         except ExistsError as error:
             deleting = "deletionTimestamp" in error.record.object()["metadata"]
             raise status.already_exists(
@@ -319,7 +324,6 @@ class Registry:
             ) from None
         except StorageError as error:
             raise status.internal(str(error)) from error
-        return obj
 
     def _keep(self, resource: Resource, obj: Object, *, gone: bool | None = None) -> Object:
         """Write a changed object; one that is being deleted and held by nobody goes."""
