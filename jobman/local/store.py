@@ -1,18 +1,19 @@
 """Where the objects are kept: SQLite on disk, a mirror of their bytes in memory.
 
-A write is with the system when the call returns, or the block of writes that belong together: a
-killed process loses nothing that it acknowledged. A machine that loses its power may lose the last
-moments before it, whole writes from the end: waiting for the disk at each would cost more than all
-else that a write takes. All calls are made from one thread. The recent changes are kept in memory
-alone, for watches; a watcher that comes back after a restart, or too late, is told to list again.
+A write is with the system when the call returns, or the block of writes that belong together, or
+the batch of those who write at the same moment: a killed process loses nothing that it
+acknowledged. A machine that loses its power may lose the last moments before it, whole writes from
+the end: waiting for the disk at each would cost more than all else that a write takes. All calls
+are made from one thread. The recent changes are kept in memory alone, for watches; a watcher that
+comes back after a restart, or too late, is told to list again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
-from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +21,9 @@ from typing import Any
 
 import msgspec
 
+from jobman.local.mirror import Mirror
 from jobman.local.stored import Change, Changes, Key, Place, Record, Records
 
-CHANGES_KEPT = 10_000
 # resourceVersions are handed out from blocks that are reserved on disk ahead of their use.
 _BLOCK = 10_000
 # 64 MB of writes go to the log before the main file takes them up, which waits for the disk.
@@ -51,62 +52,33 @@ class StaleError(Exception):
     """The object is not at the expected resourceVersion."""
 
 
-class CompactedError(Exception):
-    """The changes since a resourceVersion are not kept any more; `oldest` is still served."""
-
-    def __init__(self, oldest: int) -> None:
-        super().__init__(f"the oldest kept is {oldest}")
-        self.oldest = oldest
-
-
 class StorageError(Exception):
     """The disk refused the write; nothing changed."""
 
 
-class _Kind:
-    """The objects of one resource, in their order, and their recent changes."""
+@dataclass
+class _Block:
+    """What is written together; `problem` is why none of it can be kept.
 
-    def __init__(self) -> None:
-        self.records: dict[Place, Record] = {}
-        self.order: list[Place] = []
-        self.changes: deque[Change] = deque()
-        self.compacted = 0
-        self.subscribers: list[Callable[[Change], None]] = []
+    `before` are the store's numbers at its beginning.
+    """
 
-    def put(self, record: Record) -> None:
-        place = (record.key.namespace, record.key.name)
-        if place not in self.records:
-            insort(self.order, place)
-        self.records[place] = record
-
-    def drop(self, key: Key) -> None:
-        place = (key.namespace, key.name)
-        del self.records[place]
-        del self.order[bisect_left(self.order, place)]
-
-    def take(self, change: Change) -> None:
-        if change.type == "DELETED":
-            self.drop(change.record.key)
-        else:
-            self.put(change.record)
-        self.changes.append(change)
-        if len(self.changes) > CHANGES_KEPT:
-            self.compacted = self.changes.popleft().rv
-
-    def take_back(self, change: Change) -> None:
-        if change.previous is None:
-            self.drop(change.record.key)
-        else:
-            self.put(change.previous)
-        self.changes.pop()
+    before: tuple[int, int, int]
+    changes: Changes = field(default_factory=list)
+    problem: StorageError | None = None
 
 
 @dataclass
-class _Block:
-    """What is written together; `problem` is why none of it can be kept."""
+class Batch(_Block):
+    """A block that ends when everybody has written who could in this pass of the event loop."""
 
-    changes: Changes = field(default_factory=list)
-    problem: StorageError | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def kept(self) -> None:
+        """Until it is with the system. Raises StorageError."""
+        await self.over.wait()
+        if self.problem is not None:
+            raise StorageError(str(self.problem))
 
 
 class Store:
@@ -128,20 +100,22 @@ class Store:
         self._reserved = self._rv_at_start = self.rv
         self._last_number = 0
         self._block: _Block | None = None
-        self._kinds: defaultdict[str, _Kind] = defaultdict(self._new_kind)
+        self._batch: Batch | None = None
+        self._mirrors: defaultdict[str, Mirror] = defaultdict(self._new_mirror)
         self._load()
 
     def close(self) -> None:
         """Write everything to the main file and let it go."""
+        self.settle()
         self._db.close()
 
     def get(self, key: Key) -> Record | None:
         """The object, or None."""
-        return self._kinds[key.resource].records.get((key.namespace, key.name))
+        return self._mirrors[key.resource].records.get((key.namespace, key.name))
 
     def count(self, resource: str) -> int:
         """How many objects there are."""
-        return len(self._kinds[resource].records)
+        return len(self._mirrors[resource].records)
 
     def list(
         self,
@@ -152,13 +126,7 @@ class Store:
         limit: int | None = None,
     ) -> Records:
         """The objects by namespace and name, those behind `after` alone, at most `limit`."""
-        kind = self._kinds[resource]
-        if not kind.order:
-            return []
-        start, stop = _span(kind.order, namespace, after)
-        if limit is not None:
-            stop = min(stop, start + limit)
-        return [kind.records[place] for place in kind.order[start:stop]]
+        return self._mirrors[resource].list(namespace, after, limit)
 
     def list_at(self, resource: str, rv: int, namespace: str | None = None) -> Records:
         """The objects as they were at `rv`. Raises CompactedError where that is forgotten."""
@@ -174,6 +142,7 @@ class Store:
 
     def create(self, key: Key, obj: dict[str, Any]) -> Record:
         """Keep a new object; its resourceVersion is set. Raises ExistsError, StorageError."""
+        self.settle()
         there = self.get(key)
         if there is not None:
             raise ExistsError(there)
@@ -189,6 +158,7 @@ class Store:
 
         Raises MissingError, StaleError, StorageError.
         """
+        self.settle()
         there = self._there(key, expected_rv)
         record = self._stamped(key, there.number, obj, self._next_rv())
         if _is_same(record, there):
@@ -205,6 +175,7 @@ class Store:
 
         Raises MissingError, StaleError, StorageError.
         """
+        self.settle()
         there = self._there(key, expected_rv)
         record = self._stamped(key, there.number, last or there.object(), self._next_rv())
         self._write("delete from objects where number = ?", (there.number,))
@@ -218,37 +189,55 @@ class Store:
         Inside it is seen at once; subscribers hear of it at the end. Nothing may be awaited
         inside. Raises StorageError, at the end too.
         """
+        self.settle()
         assert self._block is None, "one block at a time"
-        numbers = self.rv, self._reserved, self._last_number
-        self._block = block = _Block()
+        self._block = block = _Block(self._numbers)
         try:
             self._write("begin", ())
             yield
             self._write("commit", ())
         except BaseException:
-            for change in reversed(block.changes):
-                self._kinds[change.record.key.resource].take_back(change)
-            self.rv, self._reserved, self._last_number = numbers
-            if self._db.in_transaction:
-                self._db.rollback()
+            self._undo(block)
             raise
         finally:
             self._block = None
-        for change in block.changes:
-            self._tell(change)
+        self._tell_all(block)
+
+    @contextlib.contextmanager
+    def soon(self) -> Iterator[Batch]:
+        """One write to the disk of all that is written so in one pass of the event loop.
+
+        Subscribers hear of it when it is kept, which is before anything else is written.
+        """
+        assert self._block is None, "one block at a time"
+        batch = self._block = self._batch or Batch(self._numbers)
+        try:
+            if self._batch is None:
+                self._batch = batch
+                asyncio.get_running_loop().call_soon(self.settle)
+                self._write("begin", ())
+            yield batch
+        finally:
+            self._block = None
+
+    def settle(self) -> None:
+        """Keep now what was to be kept soon."""
+        batch = self._batch
+        if batch is None or self._block is batch:
+            return
+        self._batch, self._block = None, batch
+        try:
+            self._write("commit", ())
+        except StorageError:
+            self._undo(batch)
+        finally:
+            self._block = None
+        batch.over.set()
+        self._tell_all(batch)
 
     def since(self, resource: str, rv: int) -> Changes:
         """The changes after `rv`, oldest first. Raises CompactedError where some are forgotten."""
-        kind = self._kinds[resource]
-        if rv < kind.compacted:
-            raise CompactedError(kind.compacted)
-        # Most askers want the newest few: go backwards.
-        found: Changes = []
-        for change in reversed(kind.changes):
-            if change.rv <= rv:
-                break
-            found.append(change)
-        return found[::-1]
+        return self._mirrors[resource].since(rv)
 
     def subscribe(self, callback: Callable[[Change], None], *resources: str) -> Callable[[], None]:
         """Call `callback` after each change of the resources; returns how to end that.
@@ -256,26 +245,24 @@ class Store:
         It is called before the writer's call returns, so it must neither block nor raise.
         """
         for resource in resources:
-            self._kinds[resource].subscribers.append(callback)
+            self._mirrors[resource].subscribers.append(callback)
 
         def unsubscribe() -> None:
             for resource in resources:
-                self._kinds[resource].subscribers.remove(callback)
+                self._mirrors[resource].subscribers.remove(callback)
 
         return unsubscribe
 
-    def _new_kind(self) -> _Kind:
-        kind = _Kind()
-        kind.compacted = self._rv_at_start
-        return kind
+    def _new_mirror(self) -> Mirror:
+        return Mirror(self._rv_at_start)
 
     def _load(self) -> None:
         for number, resource, body in self._db.execute("select * from objects order by number"):
             record = Record.of(resource, number, body)
-            self._kinds[resource].records[record.key.namespace, record.key.name] = record
+            self._mirrors[resource].records[record.key.namespace, record.key.name] = record
             self._last_number = number
-        for kind in self._kinds.values():
-            kind.order = sorted(kind.records)
+        for mirror in self._mirrors.values():
+            mirror.order = sorted(mirror.records)
 
     def _there(self, key: Key, expected_rv: int | None) -> Record:
         there = self.get(key)
@@ -299,26 +286,45 @@ class Store:
         return self.rv + 1
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
-        block = self._block or _Block()
-        if block.problem is not None:  # SQLite may have let go of the whole block
-            raise block.problem
+        block = self._block
+        if block is not None and block.problem is not None:
+            raise block.problem  # SQLite may have let go of the whole block
         try:
             self._db.execute(statement, values)
         except sqlite3.Error as error:
-            block.problem = StorageError(str(error))
-            raise block.problem from error
+            problem = StorageError(str(error))
+            if block is not None:
+                block.problem = problem
+            raise problem from error
 
     def _commit(self, change: Change) -> None:
         """The write is on disk, or in the block that will be: now memory, then the subscribers."""
-        self._kinds[change.record.key.resource].take(change)
+        self._mirrors[change.record.key.resource].take(change)
         self.rv = change.rv
         if self._block is None:
             self._tell(change)
         else:
             self._block.changes.append(change)
 
+    @property
+    def _numbers(self) -> tuple[int, int, int]:
+        return self.rv, self._reserved, self._last_number
+
+    def _undo(self, block: _Block) -> None:
+        """Nothing of the block is kept."""
+        for change in reversed(block.changes):
+            self._mirrors[change.record.key.resource].take_back(change)
+        block.changes.clear()
+        self.rv, self._reserved, self._last_number = block.before
+        if self._db.in_transaction:
+            self._db.rollback()
+
+    def _tell_all(self, block: _Block) -> None:
+        for change in block.changes:
+            self._tell(change)
+
     def _tell(self, change: Change) -> None:
-        for callback in tuple(self._kinds[change.record.key.resource].subscribers):
+        for callback in tuple(self._mirrors[change.record.key.resource].subscribers):
             callback(change)
 
 
@@ -328,14 +334,3 @@ def _is_same(record: Record, there: Record) -> bool:
         return False
     version = b'"resourceVersion":"%d"'
     return record.body.replace(version % record.rv, version % there.rv, 1) == there.body
-
-
-def _span(order: list[Place], namespace: str | None, after: Place | None) -> tuple[int, int]:
-    """Where in the order a namespace's places behind `after` lie."""
-    start = bisect_right(order, after) if after is not None else 0
-    if namespace is None:
-        return start, len(order)
-    return (
-        max(start, bisect_left(order, (namespace, ""))),
-        bisect_left(order, (namespace + "\0", "")),
-    )

@@ -24,7 +24,8 @@ from plugins.replay_recordings import (
 )
 
 from jobman.local.controllers import basics
-from jobman.local.store import CHANGES_KEPT, Store
+from jobman.local.mirror import CHANGES_KEPT
+from jobman.local.store import Store
 from jobman.local.stored import Key
 
 _FULL_QUOTA = (

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobman.local.mirror import CompactedError
 from jobman.local.store import (
-    CompactedError,
     ExistsError,
     MissingError,
     StaleError,

@@ -61,7 +61,7 @@ async def create(call: Call) -> web.StreamResponse:
         made, warnings = reviews.review(call.registry, resource, body, call.user, write.mode)
         warn(call.request, *warnings)
         return await answer(call.request, made, code=201)
-    written = call.registry.create_as(resource, call.target.home, body, write)
+    written = await call.registry.create_soon(resource, call.target.home, body, write)
     return await _answered(call, written)
 
 

@@ -15,7 +15,8 @@ from jobman.local.api import decode, selectors, status
 from jobman.local.api.cause import Cause
 from jobman.local.api.query import integer
 from jobman.local.api.resources import Resource
-from jobman.local.store import CompactedError, Store
+from jobman.local.mirror import CompactedError
+from jobman.local.store import Store
 from jobman.local.stored import Key, Record
 
 _TOO_OLD = (

@@ -133,6 +133,18 @@ class Registry:
         surprises = validation.warnings(resource.kind, made)
         return Written(made, (*warnings, *surprises), created=True, body=body)
 
+    async def create_soon(
+        self, resource: Resource, namespace: str, obj: Any, write: Write
+    ) -> Written:
+        """Like `create_as`; many who create at once share a write to the disk."""
+        with self.store.soon() as batch:
+            written = self.create_as(resource, namespace, obj, write)
+        try:
+            await batch.kept()
+        except StorageError as error:
+            raise status.internal(str(error)) from error
+        return written
+
     def update(
         self,
         resource: str,

@@ -12,7 +12,8 @@ import msgspec
 
 from jobman.local.api.lists import Selection
 from jobman.local.api.status import expired
-from jobman.local.store import CompactedError, Store
+from jobman.local.mirror import CompactedError
+from jobman.local.store import Store
 from jobman.local.stored import Change, ChangeType, Record
 
 BOOKMARK_S = 60.0
