@@ -29,10 +29,14 @@ class Draft:
 
     def refused(self, error: JobmanError) -> JobmanError:
         """The error, with the place of what it is about."""
-        if self.where:
-            named = f" ({self.name})" if self.name else ""
-            error.message = f"{self.where}{named}: {error.message}"
+        error.message = f"{self.place}{error.message}"
         return error
+
+    @property
+    def place(self) -> str:
+        """Where in its file it is and how it is called, to begin a sentence with."""
+        named = f" ({self.name})" if self.name else ""
+        return f"{self.where}{named}: " if self.where else ""
 
     def manifest(self, stamp: Stamp, *, namespace: str | None = None) -> dict[str, Any]:
         """The manifest, in `namespace` where it names none itself.

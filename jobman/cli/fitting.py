@@ -1,10 +1,10 @@
-"""At submit: can the job ever fit, and does it start now?"""
+"""Before a job is made: can it ever fit? And after: does it start now?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jobman.errors import JobmanError, UsageError
@@ -20,41 +20,48 @@ PATIENCE_S = 5.0
 """How long the cluster's verdict is waited for; nearly always it takes some milliseconds."""
 
 
-def check(
-    app: AppContext, manifests: Sequence[dict[str, Any]], *, force: bool = False, way: str = ""
-) -> None:
-    """Warn of jobs that no node could ever take; refuse them where no node will ever be added.
+class FitCheck:
+    """Warns of jobs that no node could ever take; refuses them where no node will ever be added.
 
-    That is the embedded cluster, and where the settings say `cluster.fixedNodes`. Raises
-    UsageError, `way` says how to have it done all the same. Where nodes may not be read nothing
-    is said.
+    That is the embedded cluster, and where the settings say `cluster.fixedNodes`; `way` says how
+    to have it done all the same. Where nodes may not be read nothing is said.
     """
-    embedded = app.client.connection.embedded
-    fixed = embedded or app.settings.values.cluster.fixed_nodes
-    if not (fixed or app.err_is_terminal) or (force and fixed):
-        return
-    nodes = _empty_nodes(app)
-    if not nodes:
-        return
-    for manifest in manifests:
-        wanted = _wanted(manifest, tolerations_final=embedded)
+
+    def __init__(self, app: AppContext, *, force: bool = False, way: str = "") -> None:
+        self._app = app
+        self._force = force
+        self._way = way
+
+    def check(self, manifest: dict[str, Any], place: str = "") -> None:
+        """Raise UsageError for a job that is refused; `place` tells it from others ("job a: ")."""
+        if not self._nodes:
+            return
+        wanted = _wanted(manifest, tolerations_final=self._app.client.connection.embedded)
         if wanted is not None:
-            _check_one(app, wanted, nodes, refuse=fixed, way=way)
+            self._judge(wanted, place)
 
+    def _judge(self, wanted: Wanted, place: str) -> None:
+        from jobman.why import scheduling
 
-def _check_one(
-    app: AppContext, wanted: Wanted, nodes: Sequence[NodeView], *, refuse: bool, way: str
-) -> None:
-    from jobman.why import scheduling
+        found = scheduling.diagnose(wanted, self._nodes)
+        sentence = visible(f"{place}{found.sentence}")
+        if found.kind == scheduling.NEVER and self._fixed:
+            hint = f"ask for less (jobman nodes shows what there is){self._way}"
+            raise UsageError(sentence, hint=hint)
+        if found.kind in (scheduling.NEVER, scheduling.RULES):
+            self._app.warn(sentence)
 
-    found = scheduling.diagnose(wanted, nodes)
-    if found.kind == scheduling.NEVER and refuse:
-        raise UsageError(
-            visible(found.sentence),
-            hint=f"ask for less (jobman nodes shows what there is){way}",
-        )
-    if found.kind in (scheduling.NEVER, scheduling.RULES):
-        app.warn(visible(found.sentence))
+    @cached_property
+    def _fixed(self) -> bool:
+        app = self._app
+        return app.client.connection.embedded or app.settings.values.cluster.fixed_nodes
+
+    @cached_property
+    def _nodes(self) -> list[NodeView]:
+        """The nodes, asked for once; none where there is nothing to say about them."""
+        if not (self._fixed or self._app.err_is_terminal) or (self._force and self._fixed):
+            return []
+        return _empty_nodes(self._app)
 
 
 def _empty_nodes(app: AppContext) -> list[NodeView]:
@@ -77,10 +84,23 @@ def _wanted(manifest: dict[str, Any], *, tolerations_final: bool) -> Wanted | No
     from jobman.queue.rules import Wanted
 
     try:
-        job = decode.one(msgspec.json.encode(manifest), Job, "Job")
+        job = decode.one(msgspec.json.encode(_with_amounts_as_text(manifest)), Job, "Job")
     except (JobmanError, msgspec.MsgspecError, TypeError):
         return None
     return Wanted.of(job.spec.template.spec, tolerations_final=tolerations_final)
+
+
+def _with_amounts_as_text(value: Any, *, amounts: bool = False) -> Any:
+    """A manifest may write amounts as numbers, a server never does."""
+    match value:
+        case dict():
+            return {
+                key: _with_amounts_as_text(part, amounts=amounts or key == "resources")
+                for key, part in value.items()
+            }
+        case list():
+            return [_with_amounts_as_text(part, amounts=amounts) for part in value]
+    return str(value) if amounts and type(value) in (int, float) else value
 
 
 def say_start(app: AppContext, job: Submitted) -> None:

@@ -214,9 +214,9 @@ def _check_fit(app: AppContext, items: Items, template: Template) -> None:
     from jobman.map.run_names import job_name
 
     head = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": job_name(template.run)}}
-    pods = (template.expand(item) for item in first(items, 1))
-    jobs = [head | {"spec": {"template": pod}} for pod in pods]
-    fitting.check(app, jobs)
+    fits = fitting.FitCheck(app)
+    for item in first(items, 1):
+        fits.check(head | {"spec": {"template": template.expand(item)}})
 
 
 def _print(app: AppContext, items: Items, template: Template) -> None:

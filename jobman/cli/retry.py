@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobman.cli import each, map_one, map_retry, submission
+from jobman.cli import each, fitting, map_one, map_retry, submission
 from jobman.cli.command import app_context, command
 from jobman.cli.named import Changed
 from jobman.cli.options import takes
@@ -25,14 +26,26 @@ if TYPE_CHECKING:
 _TRIES = 50
 
 
+@dataclass(frozen=True, kw_only=True)
+class RetryOptions(Changed):
+    """Which jobs are meant; what is forced is more than with others."""
+
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Also jobs that are not mine, where I may, and what no node can take."
+        ),
+    ] = False
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "retry")(takes(Changed)(retry))
+    command(app, "retry")(takes(RetryOptions)(retry))
 
 
 def retry(
     ctx: typer.Context,
-    options: Changed,
+    options: RetryOptions,
     flavor: FlavorOption = None,
     set_resource: SetResource = None,
     failed: Annotated[
@@ -61,7 +74,8 @@ def retry(
             raise UsageError("a run of jobman map is done over as it was: no -r, no --set-resource")
         map_retry.carry_out_again(app, found)
     each.confirm(app, asked, found.jobs, "retry")
-    again = _Again(app, flavor, changes, failed)
+    fits = fitting.FitCheck(app, force=options.force, way="; --force submits it all the same")
+    again = _Again(app, flavor, changes, failed, fits)
 
     def act(job: Job) -> str:
         return "\n".join(again.retry(standing.read(app.client, job)))
@@ -80,7 +94,12 @@ class _Again:
     """Submits jobs anew."""
 
     def __init__(
-        self, app: AppContext, flavor: str | None, changes: dict[str, str], failed: bool
+        self,
+        app: AppContext,
+        flavor: str | None,
+        changes: dict[str, str],
+        failed: bool,
+        fits: fitting.FitCheck,
     ) -> None:
         from jobman.cli.submit import stamper
         from jobman.config.flavors import resolve
@@ -90,6 +109,7 @@ class _Again:
         self._chosen = resolve(flavor, app.settings.values, working_directory()) if flavor else None
         self._changes = changes
         self._failed = failed
+        self._fits = fits
         self._stamp = stamper(app, app.user)
 
     def retry(self, old: Standing) -> Iterator[str]:
@@ -103,6 +123,8 @@ class _Again:
         self._check(old, bool(indexes) if some else view.state.ended_badly)
         whole = self._app.client.get_raw(JOBS, meta.name, namespace=meta.namespace)
         flavor = self._flavor(old)
+        again = retry.job(whole, meta.name, self._stamp(), flavor=flavor)
+        self._fits.check(again, f"job {meta.name}: ")
         if not some:
             yield self._submit(whole, lambda n: retry.next_name(meta.name, n), None, flavor)
             return

@@ -65,12 +65,9 @@ def submit(
     else:
         stamp = stamper(app, app.user)
         _check_all(app, made)
-        fitting.check(
-            app,
-            [draft.manifest(stamp()) for draft in made],
-            force=options.force,
-            way="; --force submits it all the same",
-        )
+        fits = fitting.FitCheck(app, force=options.force, way="; --force submits it all the same")
+        for draft in made:
+            fits.check(draft.manifest(stamp()), draft.place)
         if code := _submit(app, made, options, timeout_s):
             raise typer.Exit(code)
 

@@ -22,6 +22,7 @@ from plugins.job_world import (
     exited,
     running,
 )
+from plugins.queue_world import NODES, listed, machine
 from plugins.scripted_server import Asked, Reply
 
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -88,6 +89,50 @@ def test_nobody_is_asked_who_chose(run: Run, oom: list[str], created: list[dict[
     done = run("retry", "train", "-r", "huge", *oom, terminal=True)
     assert "OOMKilled" not in done.talk
     assert [memory(job) for job in created] == ["64Gi"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "fixed", "code", "said"),
+    [
+        (["-r", "huge"], True, 2, "error: "),
+        (["-r", "huge", "--force"], True, 0, ""),
+        (["--set-resource", "memory=65Gi"], True, 2, "error: "),
+        ([], True, 0, ""),
+        (["-r", "huge"], False, 0, "warning: "),
+    ],
+)
+def test_what_can_never_fit_is_not_done_over(
+    run: Run,
+    world: JobWorld,
+    oom: list[str],
+    created: list[dict[str, Any]],
+    flags: list[str],
+    fixed: bool,
+    code: int,
+    said: str,
+) -> None:
+    settings = json.loads(Path(oom[1]).read_text()) | {"cluster": {"fixedNodes": fixed}}
+    Path(oom[1]).write_text(json.dumps(settings))
+    small = machine("n1")
+    small["status"]["allocatable"] |= {"memory": "32Gi"}
+    world.server.script("GET", NODES, listed(small))
+    done = run("retry", "train", *oom, *flags, terminal=not fixed)
+    assert (done.code, len(created)) == (code, int(code == 0))
+    never = "job train: it can never fit: it asks for 6"
+    assert (never in done.talk) == bool(said)
+    assert f"{said}{never}" in done.talk or not said
+
+
+def test_nodes_are_read_once_for_all_that_is_done_over(
+    run: Run, world: JobWorld, created: list[dict[str, Any]]
+) -> None:
+    resources = {"requests": {"memory": "1Ti"}}
+    for name in ("a", "b"):
+        world.jobs.put(a_job(name, container={"resources": resources}, status=OVER))
+    world.server.script("GET", NODES, listed(machine("n1")))
+    done = run("retry", "a", "b", terminal=True)
+    assert (done.code, len(created), done.talk.count("can never fit")) == (0, 2, 2)
+    assert len(world.server.asked("GET", NODES)) == 1
 
 
 def test_retry_of_a_foreign_job(run: Run, world: JobWorld, created: list[dict[str, Any]]) -> None:

@@ -638,3 +638,17 @@ def test_several_waited_for(submit: Submit, world: JobWorld, tmp_path: Path) -> 
     done = submit("-f", str(file), "--wait")
     assert (done.code, done.out) == (1, "p\nq\n")
     assert "job q: Failed" in done.talk
+
+
+def test_of_several_jobs_the_one_that_never_fits_is_named(
+    submit: Submit, world: JobWorld, tmp_path: Path
+) -> None:
+    world.server.script("GET", NODES, listed(machine("n1")))
+    asks = "image: i, resources: {requests: {cpu: 100}}"
+    big = MANIFEST.replace("generateName: train-", "name: big").replace("image: i", asks)
+    file = tmp_path / "two.yaml"
+    file.write_text(f"{MANIFEST}---\n{big}")
+    done = submit("-f", str(file), terminal=True)
+    assert len(created(world)) == 2
+    assert done.talk.startswith("warning: ")
+    assert "two.yaml, document 2 (big): it can never fit: it asks for 100 cpu" in done.talk
