@@ -86,8 +86,6 @@ class Server:
         authz.check(self._registry, user, act_of(request, found))
         call = Call(self._registry, request, target(found), user)
         call.check_method()
-        if request.method != "POST":
-            self._registry.store.settle()  # what is shown, or changed, is kept
         handler = self._handler(call.target, request.method)
         return await handler(call)
 

@@ -96,8 +96,8 @@ class Store:
             self._db.execute(f"pragma {pragma}").fetchall()
         self._db.executescript(_SCHEMA)
         found = self._db.execute("select value from meta where key = 'reserved'").fetchone()
-        self.rv: int = found[0] if found else 0
-        self._reserved = self._rv_at_start = self.rv
+        self._rv: int = found[0] if found else 0
+        self._reserved = self._rv_at_start = self._rv
         self._last_number = 0
         self._block: _Block | None = None
         self._batch: Batch | None = None
@@ -109,12 +109,20 @@ class Store:
         self.settle()
         self._db.close()
 
+    @property
+    def rv(self) -> int:
+        """The resourceVersion of the last change."""
+        self.settle()
+        return self._rv
+
     def get(self, key: Key) -> Record | None:
         """The object, or None."""
+        self.settle()
         return self._mirrors[key.resource].records.get((key.namespace, key.name))
 
     def count(self, resource: str) -> int:
         """How many objects there are."""
+        self.settle()
         return len(self._mirrors[resource].records)
 
     def list(
@@ -126,6 +134,7 @@ class Store:
         limit: int | None = None,
     ) -> Records:
         """The objects by namespace and name, those behind `after` alone, at most `limit`."""
+        self.settle()
         return self._mirrors[resource].list(namespace, after, limit)
 
     def list_at(self, resource: str, rv: int, namespace: str | None = None) -> Records:
@@ -207,7 +216,8 @@ class Store:
     def soon(self) -> Iterator[Batch]:
         """One write to the disk of all that is written so in one pass of the event loop.
 
-        Subscribers hear of it when it is kept, which is before anything else is written.
+        Others read of it when it is kept, and subscribers hear of it then, which is before anything
+        else is written.
         """
         assert self._block is None, "one block at a time"
         batch = self._block = self._batch or Batch(self._numbers)
@@ -215,7 +225,8 @@ class Store:
             if self._batch is None:
                 self._batch = batch
                 asyncio.get_running_loop().call_soon(self.settle)
-                self._write("begin", ())
+                with contextlib.suppress(StorageError):  # which the first write raises
+                    self._write("begin", ())
             yield batch
         finally:
             self._block = None
@@ -232,11 +243,12 @@ class Store:
             self._undo(batch)
         finally:
             self._block = None
-        batch.over.set()
+            batch.over.set()
         self._tell_all(batch)
 
     def since(self, resource: str, rv: int) -> Changes:
         """The changes after `rv`, oldest first. Raises CompactedError where some are forgotten."""
+        self.settle()
         return self._mirrors[resource].since(rv)
 
     def subscribe(self, callback: Callable[[Change], None], *resources: str) -> Callable[[], None]:
@@ -279,11 +291,11 @@ class Store:
         return Record(key, number, rv, about.get("uid", ""), labels, msgspec.json.encode(obj))
 
     def _next_rv(self) -> int:
-        if self.rv >= self._reserved:
-            reserved = self.rv + _BLOCK
+        if self._rv >= self._reserved:
+            reserved = self._rv + _BLOCK
             self._write("insert or replace into meta values ('reserved', ?)", (reserved,))
             self._reserved = reserved
-        return self.rv + 1
+        return self._rv + 1
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         block = self._block
@@ -300,7 +312,7 @@ class Store:
     def _commit(self, change: Change) -> None:
         """The write is on disk, or in the block that will be: now memory, then the subscribers."""
         self._mirrors[change.record.key.resource].take(change)
-        self.rv = change.rv
+        self._rv = change.rv
         if self._block is None:
             self._tell(change)
         else:
@@ -308,14 +320,14 @@ class Store:
 
     @property
     def _numbers(self) -> tuple[int, int, int]:
-        return self.rv, self._reserved, self._last_number
+        return self._rv, self._reserved, self._last_number
 
     def _undo(self, block: _Block) -> None:
         """Nothing of the block is kept."""
         for change in reversed(block.changes):
             self._mirrors[change.record.key.resource].take_back(change)
         block.changes.clear()
-        self.rv, self._reserved, self._last_number = block.before
+        self._rv, self._reserved, self._last_number = block.before
         if self._db.in_transaction:
             self._db.rollback()
 

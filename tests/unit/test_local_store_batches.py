@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Coroutine, Iterator
+import json
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,10 +18,12 @@ from hypothesis import strategies as st
 from plugins.api_server import ScriptedAgent
 from plugins.local_registry import pod
 
+from jobman.local.api.lists import Selection
 from jobman.local.api.registry import Registry, Write
 from jobman.local.api.resources import resource_of
 from jobman.local.api.status import ApiError
 from jobman.local.api.users import SYSTEM
+from jobman.local.api.watch import Watch
 from jobman.local.server import Server
 from jobman.local.store import StorageError, Store
 from jobman.local.stored import Change, Key
@@ -69,7 +72,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["create soon", "create", "update", "delete", "block", "pass", "reopen"]),
+        st.sampled_from(
+            ["create soon", "create", "update", "delete", "block", "read", "pass", "reopen"]
+        ),
         st.sampled_from(NAMES),
         st.integers(0, 3),
     ),
@@ -109,7 +114,8 @@ async def _walk(path: Path, steps: list[tuple[str, str, int]]) -> None:
             with around() if around else contextlib.nullcontext():
                 store.create(at, obj(at, value))
             model[at] = value
-        assert values(store) == model
+        if step == "read":
+            assert values(store) == model
         assert [change.rv for change in told] == sorted({change.rv for change in told})
     store.settle()
     seen = dict[Key, int]()
@@ -200,6 +206,75 @@ async def test_a_refused_creation_leaves_the_others_be(registry: Registry) -> No
     assert isinstance(created[1], ApiError)
     assert created[1].code == 409
     assert [each["metadata"]["name"] for each in registry.list("pods")] == ["a", "b"]
+
+
+@in_a_loop
+async def test_who_reads_settles_it_first(store: Store) -> None:
+    reads: list[Callable[[], object]] = [
+        lambda: store.rv,
+        lambda: store.get(key("a")),
+        lambda: store.list("pods"),
+        lambda: store.count("pods"),
+        lambda: store.since("pods", 0),
+    ]
+    for number, read in enumerate(reads):
+        with store.soon() as batch:
+            store.create(key(f"p{number}"), obj(key(f"p{number}")))
+            store.get(key("a"))
+            assert not batch.over.is_set(), "one of its own reads"
+        read()
+        assert batch.over.is_set()
+
+
+@in_a_loop
+async def test_a_watch_begun_in_the_same_moment_tells_of_each_once(registry: Registry) -> None:
+    selection = Selection(PODS, "default")
+    for version in (None, registry.store.rv):
+        name = "first" if version is None else "second"
+        made = asyncio.create_task(registry.create_soon(PODS, "default", pod(name), Write()))
+        lines = Watch(registry.store, selection).lines(version, timeout_s=0.05)
+        told = asyncio.create_task(_names(lines))
+        await made
+        assert (await told).count(name) == 1
+
+
+async def _names(lines: AsyncGenerator[bytes]) -> list[str]:
+    return [
+        json.loads(line)["object"]["metadata"]["name"]
+        async for batch in lines
+        for line in batch.splitlines()
+    ]
+
+
+def too_big(registry: Registry) -> dict[str, Any]:
+    """A pod that the disk has no room for from now on."""
+    (pages,) = registry.store._db.execute("pragma page_count").fetchone()
+    registry.store._db.execute(f"pragma max_page_count = {pages + 10}")
+    return {**pod("big"), "metadata": {"name": "big", "annotations": {"x": "y" * 200_000}}}
+
+
+@in_a_loop
+async def test_what_was_in_the_way_and_was_not_kept_refuses_nobody(registry: Registry) -> None:
+    pods = pod("a"), too_big(registry), pod("a")
+    created = await asyncio.gather(
+        *(registry.create_soon(PODS, "default", each, Write()) for each in pods),
+        return_exceptions=True,
+    )
+    assert [error.code for error in created if isinstance(error, ApiError)] == [500] * 3
+
+
+@in_a_loop
+async def test_what_was_not_kept_is_not_there_to_be_changed(registry: Registry) -> None:
+    made = [
+        asyncio.create_task(registry.create_soon(PODS, "default", each, Write()))
+        for each in (pod("a"), too_big(registry))
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(ApiError) as refused:
+        registry.delete("pods", "default", "a")
+    assert refused.value.code == 404
+    ended = await asyncio.gather(*made, return_exceptions=True)
+    assert [error.code for error in ended if isinstance(error, ApiError)] == [500] * 2
 
 
 @in_a_loop

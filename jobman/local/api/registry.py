@@ -136,14 +136,18 @@ class Registry:
     async def create_soon(
         self, resource: Resource, namespace: str, obj: Any, write: Write
     ) -> Written:
-        """Like `create_as`; many who create at once share a write to the disk."""
-        with self.store.soon() as batch:
-            written = self.create_as(resource, namespace, obj, write)
+        """Like `create_as`; many who create at once share a write to the disk.
+
+        A refusal waits for it too: what is in the way may be of the same moment.
+        """
         try:
-            await batch.kept()
-        except StorageError as error:
-            raise status.internal(str(error)) from error
-        return written
+            with self.store.soon() as batch:
+                return self.create_as(resource, namespace, obj, write)
+        finally:
+            try:
+                await batch.kept()
+            except StorageError as error:
+                raise status.internal(str(error)) from error
 
     def update(
         self,
