@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobman.cli import each
 from jobman.cli.command import app_context, command
-from jobman.cli.map_one import counted
+from jobman.cli.map_one import carries_run, counted
 from jobman.errors import (
     ApiNotFoundError,
     JobmanError,
@@ -18,6 +19,7 @@ from jobman.errors import (
     UsageError,
 )
 from jobman.values.enums import Output
+from jobman.values.names import LAST
 from jobman.values.text import visible
 
 if TYPE_CHECKING:
@@ -27,7 +29,12 @@ if TYPE_CHECKING:
     from jobman.map.status import RunStatus
 
 FORMS = (Output.TABLE, Output.JSON, Output.YAML)
-_Run = Annotated[str, typer.Argument(metavar="RUN|DIR", help="The run's id, or its log directory.")]
+_Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|DIR", help="The run's id, its log directory, or LAST: mine begun last."
+    ),
+]
 
 
 def register(family: typer.Typer) -> None:
@@ -49,7 +56,7 @@ def status(ctx: typer.Context, run: _Run) -> None:
     if standing.is_directory(run):
         found, said = _of_directory(app, Path(run)), ""
     else:
-        thing = _found(app, run)
+        thing = _found(app, _id(app, run))
         found, said = _status(app, thing), _last_words(app, thing)
     match app.output():
         case Output.JSON:
@@ -129,7 +136,7 @@ def logs(
     from jobman.map.presence import Presence
 
     app = app_context(ctx)
-    job = _found(app, _id(run))
+    job = _found(app, _id(app, run))
     if isinstance(job, Presence):
         where = f": {job.record.logs}" if job.record else ""
         raise UsageError(
@@ -146,7 +153,8 @@ def cancel(ctx: typer.Context, run: _Run) -> None:
     from jobman.map.presence import Presence
 
     app = app_context(ctx)
-    thing = _found(app, _id(run))
+    meant = _id(app, run)
+    thing = _found(app, meant)
     _refuse_other(app, thing)
     if isinstance(thing, Presence) and thing.is_over:
         done, gone = "over already", 0
@@ -155,7 +163,7 @@ def cancel(ctx: typer.Context, run: _Run) -> None:
         gone = reach.cancel(app.client, thing, user=app.user, now=app.now())
     else:
         done, gone = reach.cancel_carried(app.client, thing, user=app.user, now=app.now())
-    app.write(run)
+    app.write(meant if run == LAST else run)
     app.say(f"{done}; {gone} pods deleted")
 
 
@@ -173,15 +181,28 @@ def _refuse_other(app: AppContext, thing: Job | Presence) -> None:
         )
 
 
-def _id(text: str) -> str:
+def _id(app: AppContext, text: str) -> str:
     """The id of the run that is named, or that the directory holds."""
     from jobman.map import ledger, status
 
     if not status.is_directory(text):
-        return text
+        return _last(app) if text == LAST else text
     if found := ledger.known_run(Path(text)):
         return found
     raise NotFoundError(f"{text} holds no run: there is no run.json")
+
+
+def _last(app: AppContext) -> str:
+    """The id of my run that was begun last, whoever carries it out."""
+    from jobman.jobs.find import jobs_of, last_of
+    from jobman.map.run_names import run_of
+
+    job = last_of(job for job in jobs_of(app.client, app.user) if carries_run(job))
+    if run := each.last_run(app, job):
+        return run.run
+    if job and (carried := run_of(job.metadata.name)):
+        return carried
+    raise NotFoundError(f"you have no run of jobman map in namespace {app.client.namespace}")
 
 
 def _found(app: AppContext, run: str) -> Job | Presence:

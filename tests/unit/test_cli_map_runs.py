@@ -16,6 +16,7 @@ from plugins.scripted_server import Reply
 
 from jobman.cli import map_retry
 from jobman.cli.context import GlobalOptions
+from jobman.map.detached import MAP
 from jobman.map.ledger import Ledger, RunFile, Source, Totals
 from jobman.map.outcome import Outcome
 from jobman.map.record import Record
@@ -264,6 +265,22 @@ def test_the_last_one_where_there_is_no_job(run: Run, world: JobWorld) -> None:
     world.leases.put(begun_at(10.5))
     assert run("list", "LAST", "-o", "name").lines == [NAME]
     assert run("delete", "-y", "LAST").lines == [NAME]
+
+
+@pytest.mark.parametrize(("age_s", "expected"), [(300.5, "zzzzzzzz"), (10.5, RUN)])
+def test_the_last_run(run: Run, world: JobWorld, age_s: float, expected: str) -> None:
+    """Whoever carries it out, and whatever jobs were submitted since."""
+    nothing = run("map", "status", "LAST")
+    assert (nothing.code, "you have no run of jobman map" in nothing.talk) == (3, True)
+    carrier = a_job("map-zzzzzzzz", age_s=100)
+    carrier["metadata"]["labels"] |= {MAP: "runner"}
+    world.jobs.put(carrier)
+    world.jobs.put(a_job("train", age_s=1))
+    world.leases.put(begun_at(age_s, succeeded=9))
+    assert json.loads(run("map", "status", "LAST", "-o", "json").out)["run"] == expected
+    assert (run("map", "logs", "LAST").code == 2) == (expected == RUN)
+    if expected == RUN:
+        assert run("map", "cancel", "LAST").lines == [RUN]
 
 
 def test_its_pods_are_its_tasks(run: Run, world: JobWorld) -> None:
