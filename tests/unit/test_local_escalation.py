@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from plugins.api_server import Answer, ApiServer
 
 from jobman.local.api import rule_cover
@@ -53,13 +56,95 @@ def urls(*paths: str) -> Object:
             [rule("get", "pods", names="a b")],
             [rule("get", "pods", names="b")],
         ),
+        (
+            [rule("get", "pods", names="a")],
+            [rule("get list", "pods", names="a b")],
+            [
+                rule("get", "pods", names="b"),
+                rule("list", "pods", names="a"),
+                rule("list", "pods", names="b"),
+            ],
+        ),
+        (
+            [rule("get", "pods"), rule("list", "secrets")],
+            [rule("list get watch", "pods"), rule("patch", "pods")],
+            [rule("list watch patch", "pods")],
+        ),
         ([urls("/api/*")], [urls("/api/v1", "/apis")], [urls("/apis")]),
         ([urls("/api")], [urls("/api/*")], [urls("/api/*")]),
         ([urls("*")], [urls("/a", "/b/*")], []),
     ],
 )
 def test_what_rules_lack(held: list[Object], asked: list[Object], lacking: list[Object]) -> None:
-    assert rule_cover.missing(held, asked) == lacking
+    found = rule_cover.missing(held, asked)
+    assert sorted(found, key=str) == sorted(lacking, key=str)
+
+
+def multiplied(rules: list[Object]) -> list[Object]:
+    """The rules as many of one verb, and one resource or path, each."""
+    parts: list[Object] = []
+    for each in rules:
+        keys = ["nonResourceURLs"] if "nonResourceURLs" in each else ["apiGroups", "resources"]
+        keys += ["verbs"] + (["resourceNames"] if each.get("resourceNames") else [])
+        parts += (
+            {key: [word] for key, word in zip(keys, words, strict=True)}
+            for words in product(*(each[key] for key in keys))
+        )
+    return sorted(parts, key=str)
+
+
+def gives(held: Object, part: Object) -> bool:
+    """As Kubernetes decides on one such part."""
+    if not rule_cover.has(held["verbs"], part["verbs"][0]):
+        return False
+    if "nonResourceURLs" in part:
+        return rule_cover.has_path(held.get("nonResourceURLs", []), part["nonResourceURLs"][0])
+    names, wanted = held.get("resourceNames"), part.get("resourceNames", [None])[0]
+    return (
+        rule_cover.has(held.get("apiGroups"), part["apiGroups"][0])
+        and rule_cover.has_resource(held.get("resources", []), part["resources"][0])
+        and (not names or wanted in names)
+    )
+
+
+def any_rule() -> st.SearchStrategy[Object]:
+    def some(*words: str, least: int = 1) -> st.SearchStrategy[list[str]]:
+        return st.lists(st.sampled_from(words), min_size=least, max_size=3)
+
+    verbs = some("*", "get", "list", "watch")
+    of_resources = {
+        "verbs": verbs,
+        "apiGroups": some("*", "", "batch"),
+        "resources": some("*", "pods", "pods/log", "*/log", "jobs"),
+    }
+    return st.one_of(
+        st.fixed_dictionaries(of_resources, optional={"resourceNames": some("", "a", "b")}),
+        st.fixed_dictionaries({"verbs": verbs, "nonResourceURLs": some("*", "/a", "/a/*", "/a/b")}),
+    )
+
+
+@given(held=st.lists(any_rule(), max_size=5), asked=st.lists(any_rule(), max_size=3))
+def test_what_rules_lack_is_what_none_gives(held: list[Object], asked: list[Object]) -> None:
+    parts = [part for part in multiplied(asked) if not any(gives(each, part) for each in held)]
+    assert multiplied(rule_cover.missing(held, asked)) == parts
+
+
+def words(name: str, count: int) -> str:
+    return " ".join(f"{name}{number}" for number in range(count))
+
+
+def cube(side: int) -> Object:
+    return rule(words("v", side), words("r", side), words("g", side))
+
+
+def test_a_rule_is_not_multiplied_out() -> None:
+    huge = cube(9000)  # its parts would take days
+    assert rule_cover.missing([rule("*", "*", "*")], [huge]) == []
+    assert rule_cover.missing([], [huge])
+    but_one = rule(huge["verbs"][0], "*", "*"), rule(" ".join(huge["verbs"][2:]), "*", "*")
+    assert rule_cover.missing(but_one, [huge])[0]["verbs"] == ["v1"]
+    long = {**huge, "apiGroups": ["g" * 100_000]}
+    assert len(str(rule_cover.missing([], [long]))) < 40_000_000
 
 
 def role(*rules: Object, kind: str = "Role", name: str = "r") -> Object:
@@ -127,6 +212,18 @@ def test_an_admin_does_not_give_more_than_he_has(served: ApiServer) -> None:
     named = served.ask("PATCH", f"{IN_DEFAULT}/roles/r", body=patch, headers=merge, user="alice")
     assert named.code == 403
     assert bound(served, "r", kind="Role").code == 403
+
+
+def test_a_refusal_tells_all_that_a_big_rule_lacks(served: ApiServer) -> None:
+    asked = role(cube(100))
+    refused = served.ask("POST", f"{IN_DEFAULT}/roles", body=asked, user="alice")
+    assert refused.code == 403
+    verbs = " ".join(f'"v{number}"' for number in range(100))
+    told = refused.json["message"].split("\n")[1:]
+    assert told == sorted(
+        f'{{APIGroups:["g{g}"], Resources:["r{r}"], Verbs:[{verbs}]}}'
+        for g, r in product(range(100), repeat=2)
+    )
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def _told(obj: Object) -> Object:
 
 
 def _why(user: User, lacking: Rules) -> str:
-    rules = "\n".join(sorted({rule_cover.text(rule) for rule in lacking}))
+    rules = "\n".join(rule_cover.texts(lacking))
     groups = rule_cover.quoted(user.groups)
     return (
         f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not'
