@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobman.cli.command import Group, app_context, command
-from jobman.errors import UsageError
+from jobman.errors import ConfigError, UsageError
 from jobman.values.enums import Output
 
 if TYPE_CHECKING:
     from jobman.cli.context import AppContext
-    from jobman.config.layers import Source
+    from jobman.config.layers import LoadedSettings, Source
 
 _HELP = "The settings: what is in force, where it comes from, whether it is right."
 SHOW_FORMS = (Output.TABLE, Output.JSON, Output.YAML)
@@ -82,18 +83,33 @@ def validate(
 
     Exit code 2 when something is wrong. Warnings alone leave it at 0.
     """
-    from jobman.config.layers import default_problem, load, refused
+    from jobman.config.layers import load, refused
 
     app = app_context(ctx)
     loaded = load(file or app.options.settings, environ=app.environ)
     for warning in loaded.warnings:
         app.warn(warning)
-    problem = default_problem(loaded.values)
-    if problem:
-        raise refused([problem])
+    if problems := [*_doubtful(loaded)]:
+        raise refused(problems)
     for source in loaded.layers:
         if source.exists:
             app.write(f"{source.path}: ok")
+
+
+def _doubtful(loaded: LoadedSettings) -> Iterator[str]:
+    """What does not keep jobman from working until it is needed."""
+    from jobman.config.layers import default_problem
+    from jobman.config.merge import entry_path
+    from jobman.images import address, projects
+
+    if problem := default_problem(loaded.values):
+        yield f"{loaded.place(problem.path)}{problem}"
+    for project in projects.configured(loaded.values):
+        own = loaded.place(entry_path("harborProjects", project.name))
+        try:
+            address.base_url(project)
+        except ConfigError as error:
+            yield f"{own or loaded.place('harbor.url')}{error.message}"
 
 
 def schema(ctx: typer.Context) -> None:

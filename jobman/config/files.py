@@ -62,12 +62,12 @@ def of_values(values: Mapping[str, Any], name: str) -> Layer:
     return layer
 
 
-def check(values: Mapping[str, Any], *, whole: bool = False) -> list[str]:
-    """What is wrong with settings, each problem with its JSON path; `whole`: with all layers."""
+def check(values: Mapping[str, Any], *, whole: bool = False) -> list[Problem]:
+    """What is wrong with settings; `whole`: with all layers."""
     try:
         Settings.model_validate(values, context=WHOLE if whole else None)
     except ValidationError as error:
-        return [str(problem) for problem in problems_of(error, Settings)]
+        return problems_of(error, Settings)
     return []
 
 

@@ -6,7 +6,7 @@ template (shipped) < /etc/jobman/settings.json < ~/.jobman/settings.json
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os.path import realpath
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import jobman
 from jobman.config import files
 from jobman.config.merge import Merged
+from jobman.config.problems import Problem
 from jobman.config.settings import WHOLE, Settings
 from jobman.errors import ConfigError
 from jobman.values.names import nearest
@@ -72,6 +73,17 @@ class LoadedSettings:
     layers: tuple[Source, ...]
     raw: Mapping[str, Any]
 
+    def place(self, path: str) -> str:
+        """The file or variable that a value came from, to begin what is said of it with."""
+        return place(path, self.provenance, self.layers)
+
+
+def place(path: str, origin: Mapping[str, str], layers: Sequence[Source]) -> str:
+    """Where the value at a JSON path came from ("FILE: "); empty where no layer set it."""
+    layer = origin.get(path, "")
+    files = {source.name: str(source.path) for source in layers}
+    return f"{files.get(layer, layer)}: " if layer else ""
+
 
 def shipped(name: str, package: Path | None = None) -> Path:
     """A file of `settings/`: in the wheel, or beside the package in a checkout."""
@@ -128,7 +140,10 @@ def load(
         if not layer.problems:
             merged.put_over(layer.values, name)
     problems = [problem for _, layer in layers for problem in layer.problems]
-    problems = problems or files.check(merged.value, whole=True)
+    problems = problems or [
+        f"{place(problem.path, merged.origin, found)}{problem}"
+        for problem in files.check(merged.value, whole=True)
+    ]
     warnings = [warning for _, layer in layers for warning in layer.warnings]
     if problems:
         raise refused([*problems, *(f"warning: {warning}" for warning in warnings)])
@@ -151,7 +166,7 @@ def refused(problems: list[str]) -> ConfigError:
     )
 
 
-def default_problem(settings: Settings) -> str | None:
+def default_problem(settings: Settings) -> Problem | None:
     """Why the default flavor is none of the flavors, or None. JSON and files are not looked at."""
     default = settings.job.resources.default
     names = [flavor.name for flavor in settings.job.resources.predefined]
@@ -159,7 +174,8 @@ def default_problem(settings: Settings) -> str | None:
         return None
     close = nearest(default, names)
     known = f"did you mean '{close}'?" if close else f"flavors: {', '.join(names) or 'none'}"
-    return f"job.resources.default: no flavor is called '{default}'; {known}"
+    at = ("job", "resources", "default")
+    return Problem(at, f"no flavor is called '{default}'; {known}")
 
 
 def _of_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, files.Layer]]:

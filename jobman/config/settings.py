@@ -26,6 +26,8 @@ WHOLE = {"whole": True}
 
 
 Id = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
+Flag = Annotated[bool, Field(strict=True)]
+"""`true` or `false`: "no" and 0 are mistakes, not a false."""
 
 
 class Part(BaseModel):
@@ -60,7 +62,7 @@ class SecurityContext(Part):
 
     run_as_user: Id | None = Field(default=None, description="The user id that containers run as.")
     run_as_group: Id | None = Field(default=None, description="Their primary group id.")
-    run_as_non_root: bool | None = Field(
+    run_as_non_root: Flag | None = Field(
         default=None, description="Whether an image that runs as root is refused."
     )
     fs_group: Id | None = Field(default=None, description="The group id that volumes are given to.")
@@ -171,7 +173,7 @@ class KubeConfig(Part):
     @model_validator(mode="after")
     def _file_is_named(self, info: ValidationInfo) -> KubeConfig:
         if info.context == WHOLE and self.type is ClusterType.FILE and not self.file:
-            raise several([(("file",), "is needed with type 'file'")])
+            raise several([(("type",), "'file' needs a kubeConfig.file besides")])
         return self
 
 
@@ -197,7 +199,7 @@ class HarborProject(Part):
     ca_file: str | None = Field(
         default=None, description="The CA of a registry with a private one."
     )
-    insecure: bool = Field(
+    insecure: Flag = Field(
         default=False, description="Do not verify certificates; warned of at each use."
     )
     pull_secret: ObjectName | None = Field(
@@ -217,7 +219,7 @@ class NewVersion(Part):
 class Local(Part):
     """The embedded cluster."""
 
-    enabled: bool = Field(
+    enabled: Flag = Field(
         default=True,
         description="Whether jobs may run on this machine when no cluster is configured.",
     )
@@ -226,7 +228,7 @@ class Local(Part):
 class ClusterFacts(Part):
     """What the site knows of its cluster."""
 
-    fixed_nodes: bool = Field(
+    fixed_nodes: Flag = Field(
         default=False, description="No autoscaler adds nodes: what fits on none can never run."
     )
 

@@ -108,10 +108,7 @@ def test_validate_says_all_that_is_wrong(run: Run, mine: Path, tmp_path: Path) -
     assert (done.code, done.out) == (2, "")
     assert done.talk.splitlines() == [
         "error: the settings are wrong",
-        (
-            f"  {mine}: local.enabled: found 7: "
-            "input should be a valid boolean, unable to interpret input"
-        ),
+        (f"  {mine}: local.enabled: found 7: input should be a valid boolean"),
         f"  {given}: job.defaultImage: found 7: input should be a valid string",
         "hint: jobman settings path shows the files, jobman settings schema what is allowed",
     ]
@@ -122,7 +119,25 @@ def test_validate_knows_the_flavors(run: Run, mine: Path) -> None:
     done = run("settings", "validate")
     assert done.code == 2
     problem = "job.resources.default: no flavor is called 'smal'; did you mean 'small'?"
-    assert done.talk.splitlines()[1] == f"  {problem}"
+    assert done.talk.splitlines()[1] == f"  {mine}: {problem}"
+    done = run("settings", "validate", env={"JOBMAN_FLAVOR": "smal"})
+    assert done.talk.splitlines()[1] == f"  JOBMAN_FLAVOR: {problem}"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"harborProjects": [{"name": "p", "baseUrl": "nope"}]},
+        {"harbor": {"url": "nope", "project": "p"}},
+    ],
+)
+def test_validate_knows_addresses(run: Run, mine: Path, settings: dict[str, Any]) -> None:
+    write(mine, settings)
+    assert run("settings", "show").code == 0
+    done = run("settings", "validate")
+    assert (done.code, done.out) == (2, "")
+    problem = "harborProjects 'p': baseUrl must be http(s)://HOST"
+    assert done.talk.splitlines()[1] == f"  {mine}: {problem}"
 
 
 def test_schema(run: Run) -> None:

@@ -258,6 +258,16 @@ def test_all_problems_of_all_files(places: Places) -> None:
             id="a user id in quotes",
         ),
         pytest.param(
+            '{"local": {"enabled": "no"}}',
+            'local.enabled: found "no": input should be a valid boolean',
+            id="a word for no",
+        ),
+        pytest.param(
+            '{"cluster": {"fixedNodes": 1}}',
+            "cluster.fixedNodes: found 1: input should be a valid boolean",
+            id="a number for yes",
+        ),
+        pytest.param(
             '{"job": {"annotations": [{"key": "a"}]}}',
             "job.annotations[0].value: is missing",
             id="an annotation without a value",
@@ -275,8 +285,10 @@ def test_a_problem(places: Places, content: str, problem: str) -> None:
 
 
 def test_what_only_all_layers_can_tell(places: Places) -> None:
-    places.write("home", {"kubeConfig": {"type": "file"}})
-    assert places.problems() == ["kubeConfig.file: is needed with type 'file'"]
+    path = places.write("home", {"kubeConfig": {"type": "file"}})
+    places.write("site", {"kubeConfig": {"context": "c"}})
+    told = "kubeConfig.type: 'file' needs a kubeConfig.file besides"
+    assert places.problems() == [f"{path}: {told}"]
     places.write("site", {"kubeConfig": {"file": "/etc/kubeconfig"}})
     assert places.load().values.kube_config.file == "/etc/kubeconfig"
 
@@ -444,7 +456,8 @@ def test_a_default_that_is_no_flavor(
 ) -> None:
     places.write("home", {"job": {"resources": {"default": default}}})
     expected = problem and f"job.resources.default: {problem}"
-    assert default_problem(places.load().values) == expected
+    found = default_problem(places.load().values)
+    assert (found and str(found)) == expected
 
 
 def test_shipped_files_of_a_checkout_and_of_a_wheel(tmp_path: Path) -> None:
