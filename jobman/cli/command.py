@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from jobman.cli import completion
 from jobman.cli.boundary import error_boundary
@@ -129,15 +129,22 @@ def _plainly() -> Iterator[None]:
 
 
 def _note_empty(command: Any, ctx: Any, args: list[str]) -> None:
-    """Keep in mind which options have an empty text: "$IMAGE" of a script, unset by mistake."""
+    """Keep in mind what has an empty text: "$IMAGE" of a script, unset by mistake.
+
+    That is options, and arguments that are one word; of several a command knows what each means.
+    """
     if ctx.resilient_parsing:
         return
     given, _, _ = command.make_parser(ctx).parse_args(list(args))
     ctx.meta.setdefault(_EMPTY, []).extend(
-        param.opts[0]
+        param.opts[0] if isinstance(param, TyperOption) else param.metavar or param.name
         for param in command.get_params(ctx)
-        if isinstance(param, TyperOption) and "" in _texts(given.get(param.name))
+        if _is_named(param) and "" in _texts(given.get(param.name))
     )
+
+
+def _is_named(param: Any) -> bool:
+    return isinstance(param, TyperOption) or (isinstance(param, TyperArgument) and param.nargs == 1)
 
 
 def _texts(value: Any) -> list[Any]:

@@ -30,6 +30,8 @@ __all__ = ["DaemonFacts", "ensure_started", "find", "reset", "state_dir", "statu
 
 READY = b"ready"
 STOP_TIMEOUT_S = 20
+USER_NAME_MAX = 100
+"""Bytes: the name is written in hex in that of the kubeconfig's file."""
 _LOG_TAIL_LINES = 15
 _KEPT_VARIABLES = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
@@ -273,8 +275,10 @@ def _kill(containers: list[int]) -> int:
 def make_user(state: Path, name: str, groups: Sequence[str]) -> Path:
     """Make a user of the running cluster; the path of the kubeconfig it has then.
 
-    Raises NotFoundError when no daemon runs.
+    Raises NotFoundError when no daemon runs, UsageError for a name that cannot be one.
     """
+    if len(name.encode()) > USER_NAME_MAX:
+        raise UsageError(f"the name of a user is at most {USER_NAME_MAX} bytes long")
     running = _running(_trusted(state))
     if running is None:
         raise NotFoundError("the embedded cluster is not running")

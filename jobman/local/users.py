@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -81,7 +82,11 @@ class Tokens(Mapping[str, User]):
         self._users[token] = identified(name, groups)
         text = kubeconfig.text(address=self.address, ca=self.ca, user=name, token=token)
         path = self.directory / f"{secret['metadata']['name']}.kubeconfig"
-        replace_file(path, text.encode())
+        try:
+            replace_file(path, text.encode())
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:  # of a Secret that somebody made by hand
+                raise
 
     def _drop(self, name: str) -> None:
         token = self._token_of.pop(name, None)

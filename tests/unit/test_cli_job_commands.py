@@ -43,7 +43,6 @@ FAILED = {
         ["list", "--tasks"],
         *([verb] for verb in ("details", "logs", "why", "wait", "delete", "cancel", "hold")),
         *([verb] for verb in ("release", "retry")),
-        ["exec", "", "--", "id"],
         ["scale", "", "4"],
     ],
     ids=" ".join,
@@ -69,6 +68,10 @@ def test_an_empty_name(run: Run, world: JobWorld, words: list[str]) -> None:
         (["submit", "-f", ""], "-f"),
         (["submit", "--env-file", "", "--", "x"], "--env-file"),
         (["map", "--log-dir", "", "--", "x"], "--log-dir"),
+        (["map", "status", ""], "RUN|DIR"),
+        (["exec", "", "--", "x"], "NAME"),
+        (["image-details", ""], "NAME[:TAG]"),
+        (["settings", "validate", ""], "FILE"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -77,6 +77,17 @@ def test_a_user(local: Local) -> None:
     assert b"no boundary" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("", b"NAME: its value is empty"), ("\xe9" * 51, b"a user is at most 100 bytes long")],
+    ids=["empty", "long"],
+)
+def test_a_user_that_cannot_be_one(local: Local, name: str, said: bytes) -> None:
+    done = local("user", name)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert said in done.stderr
+
+
 def test_simulated_nodes_are_there_when_the_command_returns(local: Local) -> None:
     local("start", "--simulate-nodes", "3", "--cpu", "8")
     status = local("status")

@@ -328,3 +328,11 @@ def test_tokens_follow_the_users(registry: Registry, tmp_path: Path) -> None:
     assert token in (tmp_path / "users" / "user-a.kubeconfig").read_text()
     registry.delete("secrets", "kube-system", "user-a")
     assert set(tokens) == {"owner-token"}
+
+
+def test_a_user_whose_name_is_too_long_for_a_file(registry: Registry, tmp_path: Path) -> None:
+    for name in ("a" * 250, "user-b"):
+        secret = named(name, kind="Secret", type=SECRET_TYPE)
+        registry.create("secrets", "kube-system", {**secret, "data": {"name": "Ym9i"}})
+    Tokens(registry, tmp_path, "owner", "owner-token", b"CA", "https://x").follow()
+    assert [path.name for path in tmp_path.glob("*.kubeconfig")] == ["user-b.kubeconfig"]
