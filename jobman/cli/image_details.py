@@ -27,14 +27,16 @@ def image_details(
     ctx: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME[:TAG]", help="The image.", autocompletion=completion.images),
+        typer.Argument(
+            metavar="NAME[:TAG][@DIGEST]", help="The image.", autocompletion=completion.images
+        ),
     ] = None,
     image: Annotated[
         str | None,
         typer.Option(
             "-i",
             "--image",
-            metavar="NAME[:TAG]",
+            metavar="NAME[:TAG][@DIGEST]",
             help="The image, as an option.",
             autocompletion=completion.images,
         ),
@@ -61,7 +63,7 @@ def _found(app: AppContext, text: str, project: str | None) -> Image:
     """The image with the tags asked for. What could not be asked is said."""
     from jobman.cli.image_choice import cache_directory
     from jobman.cli.images import say_security_warnings
-    from jobman.images.find import find, tagged
+    from jobman.images.find import find, narrowed
     from jobman.images.projects import chosen, configured
     from jobman.images.reference import Reference
 
@@ -71,7 +73,7 @@ def _found(app: AppContext, text: str, project: str | None) -> Image:
     image, failed = find(reference, projects, app.environ, cache_directory())
     for error in failed:
         app.warn(error.message)
-    return tagged(image, reference.tag) if reference.tag else image
+    return narrowed(image, reference)
 
 
 def _show(app: AppContext, image: Image) -> None:

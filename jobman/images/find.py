@@ -83,6 +83,25 @@ def _names(projects: Sequence[Project]) -> Iterator[str]:
         yield from (image.name for image in images)
 
 
+def narrowed(image: Image, reference: Reference) -> Image:
+    """The image with the tags that the reference means. Raises NotFoundError where it has none."""
+    if reference.tag is not None:
+        image = tagged(image, reference.tag)
+    if reference.digest is None:
+        return image
+    import msgspec
+
+    found = [tag for tag in image.tags if tag.digest == reference.digest]
+    if not found:
+        which = f"tag '{reference.tag}'" if reference.tag else "no tag"
+        verb = "does not have" if reference.tag else "has"
+        raise NotFoundError(
+            f"{which} of image {image.reference} {verb} the digest {reference.digest}",
+            hint=f"all its tags: jobman image-details {image.name}",
+        )
+    return msgspec.structs.replace(image, tags=found)
+
+
 def tagged(image: Image, tag: str) -> Image:
     """The image with this tag alone. Raises NotFoundError."""
     import msgspec

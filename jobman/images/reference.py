@@ -13,6 +13,7 @@ _HOST = re.compile(
     r"(?:[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 )
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_DIGITS = {"sha256": 64, "sha512": 128}
 _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
 
 
@@ -67,6 +68,13 @@ def _problem(host: str | None, name: str, tag: str | None, digest: str | None) -
         return f"'{name}' is no repository name{hint}"
     if tag is not None and not _TAG.fullmatch(tag):
         return f"'{tag}' is no tag (letters, digits, '_', '.', '-', at most 128)"
-    if digest is not None and not _DIGEST.fullmatch(digest):
-        return f"'{digest}' is no digest"
-    return None
+    return None if digest is None else _digest_problem(digest)
+
+
+def _digest_problem(digest: str) -> str | None:
+    algorithm, _, value = digest.partition(":")
+    digits = _DIGITS.get(algorithm, len(value))
+    if _DIGEST.fullmatch(digest) and len(value) == digits:
+        return None
+    known = f" ({algorithm} has {digits} digits)" if algorithm in _DIGITS else ""
+    return f"'{digest}' is no digest{known}"

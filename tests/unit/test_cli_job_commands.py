@@ -70,7 +70,7 @@ def test_an_empty_name(run: Run, world: JobWorld, words: list[str]) -> None:
         (["map", "--log-dir", "", "--", "x"], "--log-dir"),
         (["map", "status", ""], "RUN|DIR"),
         (["exec", "", "--", "x"], "NAME"),
-        (["image-details", ""], "NAME[:TAG]"),
+        (["image-details", ""], "NAME[:TAG][@DIGEST]"),
         (["settings", "validate", ""], "FILE"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -221,9 +221,27 @@ def test_details_of_one_tag(run: Run, settle: Settle, harbor: StandIn, asked: st
     assert json.loads(run("image-details", by_host, "-o", "json").out) == whole
 
 
+def test_details_of_one_digest(run: Run, settle: Settle, harbor: StandIn) -> None:
+    settle(project(harbor))
+    whole = json.loads(run("image-details", "ml/pytorch", "-o", "json").out)
+    digest = whole["tags"][-1]["digest"]
+    same = [tag["name"] for tag in whole["tags"] if tag["digest"] == digest]
+    assert 0 < len(same) < len(whole["tags"])
+    for asked in (f"ml/pytorch@{digest}", f"ml/pytorch:{same[0]}@{digest}"):
+        found = json.loads(run("image-details", asked, "-o", "json").out)
+        assert [tag["digest"] for tag in found["tags"]] == [digest] * len(found["tags"])
+        assert found["tags"][0]["name"] == same[0]
+
+
+NOWHERE = "sha256:" + "0" * 64
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        ([f"ml/pytorch@{NOWHERE}"], 3, f"ml/pytorch has the digest {NOWHERE}"),
+        ([f"ml/pytorch:latest@{NOWHERE}"], 3, f"does not have the digest {NOWHERE}"),
+        (["ml/pytorch@sha256:"], 2, "'sha256:' is no digest"),
         (["ml/pytroch"], 3, "hint: did you mean ml/pytorch?"),
         (["ml/pytorch:latst"], 3, "has no tag 'latst'; it has latest, 2.7-cuda12, 2.6-multi"),
         (["elsewhere.example/x"], 2, "is in none of the configured Harbor projects"),
