@@ -38,6 +38,26 @@ def test_a_member_has_no_rights_elsewhere(member: Any, namespace: str) -> None:
     assert member("-n", "default", "submit", "--", "true").code == 4
 
 
+def test_rights_added_to_a_role_that_gathers_others(
+    kubectl: Any, as_account: As, namespace: str
+) -> None:
+    label, gathering, gathered = f"example.com/for-{namespace}", f"{namespace}-all", namespace
+    kubectl("create", "serviceaccount", "watcher").ok()
+    watcher = as_account("watcher")
+    role, account = f"--clusterrole={gathering}", f"--serviceaccount={namespace}:watcher"
+    kubectl("create", "rolebinding", "watcher", role, account).ok()
+    kubectl("create", "clusterrole", gathering, f"--aggregation-rule={label}=yes").ok()
+    try:
+        kubectl("create", "clusterrole", gathered, "--verb=list", "--resource=configmaps").ok()
+        kubectl("label", "clusterrole", gathered, f"{label}=yes").ok()
+        found = "jsonpath={.rules[0].resources[0]}=configmaps"
+        kubectl("wait", "clusterrole", gathering, f"--for={found}", "--timeout=50s").ok()
+        asked = ("--kubeconfig", watcher.env["KUBECONFIG"], "get", "configmaps", "-o", "name")
+        assert "kube-root-ca.crt" in kubectl(*asked).ok().text
+    finally:
+        kubectl("delete", "clusterrole", gathering, gathered, "--ignore-not-found").ok()
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [

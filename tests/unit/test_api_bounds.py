@@ -151,6 +151,40 @@ def test_cluster_roles_have_urls_and_roles_none() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("selectors", "refusals"),
+    [
+        ([{}], []),
+        ([{"matchLabels": {"a": "b"}}], []),
+        (
+            [],
+            [
+                (
+                    "aggregationRule.clusterRoleSelectors: Required value: at least one"
+                    " clusterRoleSelector required if aggregationRule is non-nil"
+                )
+            ],
+        ),
+        (
+            [{}, {"matchExpressions": [{"key": "a", "operator": "In"}]}],
+            [
+                (
+                    "aggregationRule.clusterRoleSelectors[1].matchExpressions[0].values: Required"
+                    " value: must be specified when `operator` is 'In' or 'NotIn'"
+                ),
+                (
+                    "aggregationRule.clusterRoleSelectors[1]: Invalid value: null: invalid label"
+                    " selector."
+                ),
+            ],
+        ),
+    ],
+)
+def test_a_cluster_role_selects_others(selectors: list[Any], refusals: list[str]) -> None:
+    given = {"clusterRoleSelectors": selectors}
+    assert told(made("ClusterRole", aggregationRule=given)) == refusals
+
+
 def test_a_token_of_a_service_account_names_it() -> None:
     kind = "kubernetes.io/service-account-token"
     named = {"annotations": {"kubernetes.io/service-account.name": "builder"}}

@@ -13,7 +13,8 @@ from jobman.local.api.authz import RBAC, Act
 from jobman.local.api.registry import Registry
 from jobman.local.api.users import ANONYMOUS, User
 from jobman.local.controllers import bootstrap_roles
-from jobman.local.controllers.bootstrap_roles import BINDINGS, ROLES
+from jobman.local.controllers.bootstrap_roles import BINDINGS
+from jobman.local.controllers.role_aggregation import ROLES
 
 Object = dict[str, Any]
 ALICE = User("alice")
@@ -122,19 +123,53 @@ def test_an_edited_role_gets_back_what_it_lacks(
         said = {"rbac.authorization.kubernetes.io/autoupdate": autoupdate} if autoupdate else {}
         role["metadata"]["annotations"] = said
 
-    bind(registry, "view")
-    registry.modify(ROLES, "", "view", change)
+    name = "system:aggregate-to-view"
+    bind(registry, name)
+    registry.modify(ROLES, "", name, change)
     restart(registry)
     assert may(registry, Act("get", "", "nodes"), "default")
     assert may(registry, Act("get", "batch", "jobs"), "default")
     assert may(registry, Act("list", "batch", "jobs"), "default") is kept
     assert may(registry, Act("get", "", "pods", "log"), "default") is kept
-    about = registry.get(ROLES, "", "view")["metadata"]
+    about = registry.get(ROLES, "", name)["metadata"]
     assert about["labels"]["mine"] == "too"
     assert ("kubernetes.io/bootstrapping" in about["labels"]) is kept
     version = registry.store.rv
     restart(registry)
     assert registry.store.rv == version
+
+
+def gather_more(role: Object) -> None:
+    role["aggregationRule"]["clusterRoleSelectors"] = [{"matchLabels": {"mine": "too"}}]
+
+
+def gather_nothing(role: Object) -> None:
+    del role["aggregationRule"]
+
+
+@pytest.mark.parametrize("change", [gather_more, gather_nothing])
+def test_a_role_gathers_again_what_it_has_to(
+    registry: Registry, change: Callable[[Object], None]
+) -> None:
+    before = registry.get(ROLES, "", "edit")
+    registry.modify(ROLES, "", "edit", change)
+    registry.modify(ROLES, "", "edit", lambda role: role.update(rules=[]))
+    restart(registry)
+    after = registry.get(ROLES, "", "edit")
+    assert after["rules"] == before["rules"]
+    selected = after["aggregationRule"]["clusterRoleSelectors"]
+    own = {"matchLabels": {f"{RBAC}/aggregate-to-edit": "true"}}
+    more = [{"matchLabels": {"mine": "too"}}] if change is gather_more else []
+    assert selected == [*more, own]
+
+
+def test_one_that_is_to_have_rules_of_its_own_gathers_none(registry: Registry) -> None:
+    gathers = {"clusterRoleSelectors": [{"matchLabels": {"mine": "too"}}]}
+    registry.modify(
+        ROLES, "", "system:basic-user", lambda role: role.update(aggregationRule=gathers)
+    )
+    restart(registry)
+    assert "aggregationRule" not in registry.get(ROLES, "", "system:basic-user")
 
 
 def lose_subjects(binding: Object) -> None:

@@ -226,6 +226,37 @@ def test_a_refusal_tells_all_that_a_big_rule_lacks(served: ApiServer) -> None:
     )
 
 
+def test_only_who_may_all_gathers_the_rules_of_roles(served: ApiServer) -> None:
+    def tried(method: str, body: Object, name: str = "") -> str:
+        answer = served.ask(method, f"{URL}/clusterroles{name}", body=body, user="alice")
+        return str(answer.json["message"]) if answer.code == 403 else str(answer.code)
+
+    def more(*rules: Object) -> None:
+        given = role(*rules, kind="ClusterRole", name="more")
+        served.ask("DELETE", f"{URL}/clusterroles/more")
+        assert served.ask("POST", f"{URL}/clusterroles", body=given).code == 201
+
+    bound = {**binding("more", "alice"), "kind": "ClusterRoleBinding"}
+    assert served.ask("POST", f"{URL}/clusterrolebindings", body=bound).code == 201
+    gathers = {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}
+    plain = role(kind="ClusterRole")
+    gathering = {**plain, "aggregationRule": gathers}
+    refusal = (
+        f'clusterroles.{RBAC} "r" is forbidden: must have cluster-admin privileges to use the'
+        " aggregationRule"
+    )
+    all_resources, all_paths = rule("*", "*", "*"), {"verbs": ["*"], "nonResourceURLs": ["*"]}
+    more(rule("create update delete", "clusterroles", RBAC))
+    assert tried("POST", gathering) == refusal
+    assert served.ask("POST", f"{URL}/clusterroles", body=gathering).code == 201
+    assert tried("PUT", {**plain, "metadata": {"name": "r"}}, "/r") == refusal
+    more(all_resources, all_paths)
+    assert tried("PUT", gathering, "/r") == "200"
+    more(rule("create update escalate", "clusterroles", RBAC))
+    assert tried("PUT", {**plain, "metadata": {"name": "r"}}, "/r") == "200"
+    assert tried("PUT", gathering, "/r") == "200"
+
+
 @pytest.mark.parametrize(
     ("verb", "resource", "asked"),
     [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import authz, rule_cover, status
-from jobman.local.api.authz import Act
+from jobman.local.api.authz import RBAC, Act
 from jobman.local.api.resources import Resource
 from jobman.local.api.rule_cover import Rules
 from jobman.local.api.users import User
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from jobman.local.api.registry import Registry
 
 Object = dict[str, Any]
+_ALL_RIGHTS: Rules = (
+    {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+    {"verbs": ["*"], "nonResourceURLs": ["*"]},
+)
 _HOUSEKEEPING = frozenset({"ownerReferences", "finalizers", "managedFields", "resourceVersion"})
 
 
@@ -24,7 +28,7 @@ def check(
     registry: Registry, resource: Resource, new: Object, user: User, old: Object | None = None
 ) -> None:
     """Raise the 403 of a role or a binding that gives more than its writer has."""
-    if resource.group != authz.RBAC or user.may_all:
+    if resource.group != RBAC or user.may_all:
         return
     if old is not None and _told(old) == _told(new):
         return
@@ -32,15 +36,25 @@ def check(
     namespace = about.get("namespace", "")
     if resource.kind.endswith("Binding"):
         given = _bound(registry, user, new.get("roleRef") or {}, namespace)
+        gathers = False
     else:
         named = about["name"] if old is not None else ""
-        may = Act("escalate", resource.group, resource.plural, namespace=namespace, name=named)
-        given = [] if _may(registry, user, may) else new.get("rules") or []
+        if _may(registry, user, Act("escalate", RBAC, resource.plural, "", namespace, named)):
+            return
+        given = new.get("rules") or []
+        gathers = _gathers(new) or _gathers(old or {})
     held = [grant.rule for grant in authz.grants(registry, user, namespace)]
-    lacking = rule_cover.missing(held, given)
-    if lacking:
+    why = ""
+    if lacking := rule_cover.missing(held, given):
         why = _why(user, lacking)
+    elif gathers and rule_cover.missing(held, _ALL_RIGHTS):
+        why = "must have cluster-admin privileges to use the aggregationRule"
+    if why:
         raise status.forbidden(resource.plural, resource.group, about["name"], why)
+
+
+def _gathers(role: Object) -> bool:
+    return bool((role.get("aggregationRule") or {}).get("clusterRoleSelectors"))
 
 
 def _bound(registry: Registry, user: User, reference: Object, namespace: str) -> Rules:
@@ -48,11 +62,11 @@ def _bound(registry: Registry, user: User, reference: Object, namespace: str) ->
     if reference.get("kind") not in authz.ROLE_PLURALS:
         return []  # validation has its own word for that
     plural, name = authz.ROLE_PLURALS[reference["kind"]], reference.get("name", "")
-    if _may(registry, user, Act("bind", authz.RBAC, plural, namespace=namespace, name=name)):
+    if _may(registry, user, Act("bind", RBAC, plural, namespace=namespace, name=name)):
         return []
     role = authz.role_of(registry, reference, namespace)
     if role is None:
-        raise status.not_found(plural, authz.RBAC, name)
+        raise status.not_found(plural, RBAC, name)
     return role.get("rules") or []
 
 

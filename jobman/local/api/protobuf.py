@@ -134,6 +134,12 @@ _RULE: Message = {
     4: Field("resourceNames", many=True),
     5: Field("nonResourceURLs", many=True),
 }
+_REQUIREMENT: Message = {1: Field("key"), 2: Field("operator"), 3: Field("values", many=True)}
+_LABEL_SELECTOR: Message = {
+    1: Field("matchLabels", _TEXTS),
+    2: Field("matchExpressions", _REQUIREMENT, many=True),
+}
+_AGGREGATION: Message = {1: Field("clusterRoleSelectors", _LABEL_SELECTOR, many=True)}
 _SUBJECT: Message = {
     1: Field("kind"),
     2: Field("apiGroup"),
@@ -190,7 +196,11 @@ _KINDS: dict[str, Message] = {
         5: Field("preemptionPolicy"),
     },
     "Role": {1: Field("metadata", _METADATA), 2: Field("rules", _RULE, many=True)},
-    "ClusterRole": {1: Field("metadata", _METADATA), 2: Field("rules", _RULE, many=True)},
+    "ClusterRole": {
+        1: Field("metadata", _METADATA),
+        2: Field("rules", _RULE, many=True),
+        3: Field("aggregationRule", _AGGREGATION),
+    },
     "RoleBinding": _BINDING,
     "ClusterRoleBinding": _BINDING,
 }

@@ -17,6 +17,7 @@ from jobman.local.api import (
     quota_rules,
     resource_rules,
     rules,
+    selector_rules,
 )
 from jobman.local.api.cause import (
     Cause,
@@ -236,6 +237,17 @@ def _role(role: Object) -> Iterator[Cause]:
 
 def _cluster_role(role: Object) -> Iterator[Cause]:
     yield from _policy_rules(role, namespaced=False)
+    if "aggregationRule" not in role:
+        return
+    path, given = "aggregationRule.clusterRoleSelectors", role["aggregationRule"]
+    if not given.get("clusterRoleSelectors"):
+        text = "at least one clusterRoleSelector required if aggregationRule is non-nil"
+        yield required(path, text)
+    for index, selector in enumerate(given.get("clusterRoleSelectors") or []):
+        problems = list(selector_rules.label_selector(selector, f"{path}[{index}]"))
+        yield from problems
+        if problems:
+            yield wrong(f"{path}[{index}]", None, "invalid label selector.")
 
 
 def _policy_rules(role: Object, *, namespaced: bool) -> Iterator[Cause]:

@@ -12,6 +12,7 @@ from jobman.local.controllers.namespaces import NamespaceController
 from jobman.local.controllers.nodes import NodeController
 from jobman.local.controllers.podgc import PodsOnNodes
 from jobman.local.controllers.quota import QuotaController
+from jobman.local.controllers.role_aggregation import RoleAggregation
 from jobman.local.controllers.serviceaccounts import NamespaceDefaults
 from jobman.local.controllers.ttl import TtlController
 
@@ -31,6 +32,7 @@ def all_controllers(registry: Registry, *, ca: str = "") -> list[Runs]:
         NamespaceController(registry),
         NamespaceDefaults(registry, ca),
         QuotaController(registry),
+        RoleAggregation(registry),
         NodeController(registry),
         PodsOnNodes(registry),
         TtlController(registry),

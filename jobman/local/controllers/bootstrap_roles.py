@@ -1,7 +1,7 @@
 """The roles that every cluster has: those for people, and what everybody may ask of the server.
 
-They are as in Kubernetes 1.36, with the rules of kinds that are not served here. Its `admin`,
-`edit` and `view` gather the rules of roles with certain labels; here they hold them themselves.
+They are as in Kubernetes 1.36, with the rules of kinds that are not served here. `admin`, `edit`
+and `view` gather the rules of roles with a certain label; the cluster's own are among these.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from jobman.local.api import rule_cover
 from jobman.local.api.authz import RBAC
 from jobman.local.api.registry import Registry
 from jobman.local.api.users import AUTHENTICATED, MASTERS, UNAUTHENTICATED
+from jobman.local.controllers.role_aggregation import ROLES, gather
 
 Object = dict[str, Any]
 
-ROLES, BINDINGS = f"clusterroles.{RBAC}", f"clusterrolebindings.{RBAC}"
+BINDINGS = f"clusterrolebindings.{RBAC}"
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
 _LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 _READ = ("get", "list", "watch")
@@ -93,19 +94,17 @@ _EDIT = (
     _may(_WRITE, "networking.k8s.io", "ingresses networkpolicies"),
     _may(_ALL, "coordination.k8s.io", "leases"),
     _may(_WRITE, "resource.k8s.io", "resourceclaims resourceclaimtemplates"),
-    *_VIEW,
 )
 _ADMIN = (
     _may(("create",), "authorization.k8s.io", "localsubjectaccessreviews"),
     _may(_ALL, RBAC, "rolebindings roles"),
-    *_EDIT,
 )
 _HEALTH, _VERSION = ("/healthz", "/livez", "/readyz"), ("/version", "/version/")
 _RULES: Mapping[str, Sequence[Object]] = {
     "cluster-admin": (_may("*", "*", "*"), {"verbs": ["*"], "nonResourceURLs": ["*"]}),
-    "admin": _ADMIN,
-    "edit": _EDIT,
-    "view": _VIEW,
+    "system:aggregate-to-admin": _ADMIN,
+    "system:aggregate-to-edit": _EDIT,
+    "system:aggregate-to-view": _VIEW,
     "system:basic-user": (
         _may(
             ("create",),
@@ -123,6 +122,8 @@ _RULES: Mapping[str, Sequence[Object]] = {
     "system:public-info-viewer": (_get(*_HEALTH, *_VERSION),),
     "system:service-account-issuer-discovery": (_get("/.well-known", "/.well-known/*"),),
 }
+# Each gathers what is labelled for it, and is so labelled for the next.
+_GATHERING = ("view", "edit", "admin")
 # Role -> the groups that it is bound to.
 _BOUND = {
     "cluster-admin": (MASTERS,),
@@ -136,16 +137,28 @@ _BOUND = {
 def ensure(registry: Registry) -> None:
     """Make the roles and bindings that are not there, and give the others what they lack."""
     for name, rules in _RULES.items():
-        _reconcile(registry, ROLES, _object("ClusterRole", name, rules=list(rules)))
+        purpose = name.removeprefix("system:aggregate-to-")
+        labels = _label(purpose) if purpose in _GATHERING else {}
+        _reconcile(registry, ROLES, _object("ClusterRole", name, labels, rules=list(rules)))
+    for name, feeds in zip(_GATHERING, (*_GATHERING[1:], None), strict=True):
+        gathers = {"clusterRoleSelectors": [{"matchLabels": _label(name)}]}
+        labels = _label(feeds) if feeds else {}
+        made = _object("ClusterRole", name, labels, rules=[], aggregationRule=gathers)
+        _reconcile(registry, ROLES, made)
+        gather(registry, name)  # so that it is whole at once
     for name, groups in _BOUND.items():
         reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": name}
         subjects = [{"kind": "Group", "apiGroup": RBAC, "name": group} for group in groups]
-        made = _object("ClusterRoleBinding", name, subjects=subjects, roleRef=reference)
+        made = _object("ClusterRoleBinding", name, {}, subjects=subjects, roleRef=reference)
         _reconcile(registry, BINDINGS, made)
 
 
-def _object(kind: str, name: str, **fields: Any) -> Object:
-    about = {"name": name, "labels": dict(_LABELS), "annotations": {_AUTOUPDATE: "true"}}
+def _label(purpose: str) -> dict[str, str]:
+    return {f"{RBAC}/aggregate-to-{purpose}": "true"}
+
+
+def _object(kind: str, name: str, labels: Mapping[str, str], **fields: Any) -> Object:
+    about = {"name": name, "labels": {**_LABELS, **labels}, "annotations": {_AUTOUPDATE: "true"}}
     return {"kind": kind, "apiVersion": f"{RBAC}/v1", "metadata": about, **fields}
 
 
@@ -168,7 +181,13 @@ def _complete(found: Object, wanted: Object) -> None:
     about = found["metadata"]
     for key in ("labels", "annotations"):
         about[key] = {**wanted["metadata"][key], **(about.get(key) or {})}
-    if "rules" in wanted:
+    if "aggregationRule" in wanted:
+        wanted_selectors = wanted["aggregationRule"]["clusterRoleSelectors"]
+        selectors = (found.get("aggregationRule") or {}).get("clusterRoleSelectors") or []
+        more = [selector for selector in wanted_selectors if selector not in selectors]
+        found["aggregationRule"] = {"clusterRoleSelectors": selectors + more}
+    elif "rules" in wanted:
+        found.pop("aggregationRule", None)
         rules = found.get("rules") or []
         unknown = [rule for rule in wanted["rules"] if rule not in rules]
         found["rules"] = rules + rule_cover.missing(rules, unknown)
