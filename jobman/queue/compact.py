@@ -1,7 +1,7 @@
 """jobman's own form of a published queue: groups and capacity, no names. Pure.
 
-Nodes that are alike are one entry, with what is free on each kind of them; labels that would
-tell a single node are left out.
+Nodes that are alike are one entry, with what is free on each kind of them, less what is kept for
+pods that wait; labels that would tell a single node are left out.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from jobman.queue import amounts
 from jobman.queue.amounts import ONE_POD, Amounts
 from jobman.queue.claims import Shapes
 from jobman.queue.group import Counts, Group, Key
-from jobman.queue.nodes import NodeView
+from jobman.queue.nodes import NodeView, counted_for
 from jobman.queue.rules import Wanted
 from jobman.values.duration import format_rfc3339
 from jobman.values.quantity import Quantity
 from jobman.values.quantity import parse as parse_quantity
 
 FORMAT = "jobman-queue/1"
+USUAL_PRIORITY = 0
 MOST_VALUES = 40
 """Different values of a label that nodes may have for it to be published."""
 
@@ -188,7 +189,7 @@ def _telling_labels(nodes: Sequence[NodeView]) -> frozenset[str]:
 
 def _class(nodes: Sequence[NodeView], kept: frozenset[str], *, coarse: bool) -> PublishedNodes:
     one = nodes[0]
-    free = Counter(_frozen(node.free, coarse=coarse) for node in nodes)
+    free = Counter(_frozen(_unreserved(node), coarse=coarse) for node in nodes)
     return PublishedNodes(
         labels={key: value for key, value in one.labels.items() if key in kept},
         taints=[(taint.key, taint.value, taint.effect) for taint in one.taints],
@@ -198,6 +199,15 @@ def _class(nodes: Sequence[NodeView], kept: frozenset[str], *, coarse: bool) -> 
         capacity={} if one.capacity == one.allocatable else quantities(one.capacity),
         free=[(count, quantities(dict(left))) for left, count in sorted(free.items())],
     )
+
+
+def _unreserved(node: NodeView) -> Amounts:
+    """What is free and kept for no pod that waits, as it is to pods of the usual priority."""
+    if not node.nominated:
+        return node.free
+    (counted,) = counted_for(USUAL_PRIORITY, [node])
+    # what is kept may still be in use by those who are to make way
+    return {name: max(left, min(node.free[name], 0)) for name, left in counted.free.items()}
 
 
 _STEPS = {"cpu": 1000, "memory": 1000 * 2**30, "ephemeral-storage": 1000 * 2**30}

@@ -18,7 +18,7 @@ from jobman.kube.objects import ConfigMap, Taint
 from jobman.queue import capacity, compact, group, published, sources
 from jobman.queue.claims import Claim, Shapes
 from jobman.queue.group import Group
-from jobman.queue.nodes import NodeView
+from jobman.queue.nodes import NodeView, Nominated
 from jobman.queue.rules import Wanted
 from jobman.values.enums import QueueBy, State
 
@@ -144,6 +144,21 @@ def test_as_much_fits_on_published_nodes_as_on_the_nodes(
 
     assert back is not None
     assert capacity.how_many(wanted, back) == capacity.how_many(wanted, nodes)
+
+
+@pytest.mark.parametrize(
+    ("held", "kept", "priority", "free"),
+    [(4, 3, 0, 1), (4, 3, -1, 4), (8, 3, 10, 0), (6, 3, 10, 0), (9, 3, 10, -1)],
+    ids=["free", "of less than the usual priority", "in use", "in part", "more than there is"],
+)
+def test_what_is_kept_for_a_pod_that_waits_is_not_published_as_free(
+    held: int, kept: int, priority: int, free: int
+) -> None:
+    waits = Nominated("team", "big", priority, {GPU: kept * 1000})
+    (back,) = read(written([], [node("n1", held, nominated=(waits,))])).nodes or ()
+
+    assert back.free[GPU] == free * 1000
+    assert back.free["cpu"] == 64_000 - held * 100
 
 
 def test_too_much_is_told_more_coarsely() -> None:
