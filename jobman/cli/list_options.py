@@ -73,7 +73,11 @@ class ListOptions:
     ] = False
     watch: Annotated[
         bool,
-        typer.Option("--watch", "-w", help="Go on: redrawn in place; piped, a line per change."),
+        typer.Option(
+            "--watch",
+            "-w",
+            help="Go on until Ctrl-C: redrawn in place (q ends, too); piped, a line per change.",
+        ),
     ] = False
     interval: Annotated[
         str, typer.Option(metavar="DURATION", help="How often --watch redraws at most.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from jobman.cli import screen
@@ -29,7 +29,10 @@ LOOK_AGAIN_S = 5.0
 
 
 def watch(app: AppContext, query: ListQuery, *, most: int | None, interval_s: float) -> None:
-    """Show the jobs as they change, until Ctrl-C; on a terminal also until q."""
+    """Show the jobs as they change, until Ctrl-C; on a terminal also until q.
+
+    That is how it ends, and no failure.
+    """
     if app.output() is Output.YAML:
         raise UsageError("--watch takes -o table, wide, json, csv or name")
     from jobman.jobs.live import LiveJobs
@@ -53,7 +56,8 @@ def watch(app: AppContext, query: ListQuery, *, most: int | None, interval_s: fl
 
             screen.watch(app, draw, interval_s=interval_s)
         else:
-            _lines(app, query, live, lambda now: rows.at(now)[:most], interval_s)
+            with suppress(KeyboardInterrupt):
+                _lines(app, query, live, lambda now: rows.at(now)[:most], interval_s)
 
 
 def _runs(
