@@ -49,9 +49,33 @@ class Devices:
 
 def gpu_count(pod: Object) -> int:
     """How many GPUs the pod's containers ask for; init containers reuse those of the others."""
-    spec = pod["spec"]
-    main = sum(_count(c) for c in spec["containers"])
-    return max([main, *(_count(c) for c in spec.get("initContainers") or [])])
+    return max(start + count for start, count in _shares(pod).values())
+
+
+def gpu_environment(pod: Object, container: Object, indices: Sequence[int]) -> dict[str, str]:
+    """What tells CUDA which of the pod's devices are the container's; none for one without."""
+    start, count = _shares(pod)[container["name"]]
+    return {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, indices[start : start + count])),
+    }
+
+
+def _shares(pod: Object) -> dict[str, tuple[int, int]]:
+    """By container: the first of the pod's GPUs that is its own, and how many are.
+
+    Sidecars have theirs for as long as the pod runs, init containers only until the next begins.
+    """
+    shares: dict[str, tuple[int, int]] = {}
+    start = 0
+    for container in pod["spec"].get("initContainers") or []:
+        shares[container["name"]] = start, _count(container)
+        if container.get("restartPolicy") == "Always":
+            start += _count(container)
+    for container in pod["spec"]["containers"]:
+        shares[container["name"]] = start, _count(container)
+        start += _count(container)
+    return shares
 
 
 def _count(container: Object) -> int:
@@ -60,22 +84,3 @@ def _count(container: Object) -> int:
         if GPU_RESOURCE in (resources.get(kind) or {}):
             return int(resources[kind][GPU_RESOURCE])
     return 0
-
-
-def gpu_environment(pod: Object, container: Object, indices: Sequence[int]) -> dict[str, str]:
-    """What tells CUDA which of the pod's devices are the container's; none for one without."""
-    start = 0 if _is_init(pod, container) else _count_before(pod, container)
-    mine = indices[start : start + _count(container)]
-    return {
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": ",".join(map(str, mine)),
-    }
-
-
-def _is_init(pod: Object, container: Object) -> bool:
-    return any(c["name"] == container["name"] for c in pod["spec"].get("initContainers") or [])
-
-
-def _count_before(pod: Object, container: Object) -> int:
-    names = [c["name"] for c in pod["spec"]["containers"]]
-    return sum(_count(c) for c in pod["spec"]["containers"][: names.index(container["name"])])

@@ -119,7 +119,7 @@ class Kubelet:
         active = [p for p in mine if not is_final(p)]
         for pod in active:
             annotation = pod["metadata"].get("annotations", {}).get(GPU_ANNOTATION)
-            if annotation is not None:
+            if annotation is not None and gpu_count(pod):
                 self._devices.restore(pod["metadata"]["uid"], annotation)
             if pod.get("status", {}).get("startTime"):
                 self.room.keep(pod)

@@ -326,6 +326,26 @@ def test_gpus_by_index(tmp_path: Path) -> None:
     assert refused["status"]["reason"] == "UnexpectedAdmissionError"
 
 
+def test_a_pod_without_gpus_keeps_none_from_others_whatever_its_annotation_says(
+    tmp_path: Path,
+) -> None:
+    wanted = {"resources": {"limits": {"nvidia.com/gpu": "2"}}}
+
+    async def all_of_it() -> str:
+        async with kubelet(tmp_path, gpus=(3, 5)) as world:
+            world.create(spec("sleep 1000"), "copy", annotations={"local.jobman/gpus": "3,5"})
+            await world.until(lambda pod: pod["status"]["phase"] == "Running", "copy")
+        async with kubelet(tmp_path, gpus=(3, 5)) as world:
+            world.create(spec("echo $CUDA_VISIBLE_DEVICES", **wanted))
+            pod = await world.finished()
+            world.delete("copy", grace_s=0)
+            while world.supervisor.running:
+                await asyncio.sleep(0.01)
+            return written(world, pod) or str(pod["status"])
+
+    assert asyncio.run(asyncio.wait_for(all_of_it(), 60)) == "3,5\n"
+
+
 def test_a_new_kubelet_goes_on_where_the_old_one_stopped(tmp_path: Path) -> None:
     """Containers that run on, that ended meanwhile, that wait for their next turn."""
     go = tmp_path / "go"

@@ -122,6 +122,20 @@ def test_gpus_are_shared_out_among_the_containers_of_a_pod() -> None:
     assert devices.gpu_environment(whole, one, (4,))["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
+def test_a_sidecar_has_gpus_of_its_own_and_init_containers_reuse_those_of_the_others() -> None:
+    always = {"restartPolicy": "Always"}
+    first, last = container("first", gpus=1) | always, container("last", gpus=1) | always
+    init, main = container("init", gpus=2), container("main", gpus=1)
+    whole = pod(main, initContainers=[first, init, last])
+    assert devices.gpu_count(whole) == 3
+    seen = [
+        devices.gpu_environment(whole, c, (4, 5, 7))["CUDA_VISIBLE_DEVICES"]
+        for c in (first, init, last, main)
+    ]
+    assert seen == ["4", "5,7", "5", "7"]
+    assert devices.gpu_count(pod(main, initContainers=[container("wide", gpus=4)])) == 4
+
+
 def test_what_a_pod_takes() -> None:
     sidecar = container("side", cpu="1") | {"restartPolicy": "Always"}
     whole = pod(
