@@ -25,7 +25,10 @@ from jobman.values.duration import parse_rfc3339
 log = logging.getLogger(__name__)
 
 _LOST_CODE = 137
-_FORCED_GRACE_S = 2.0
+# As a kubelet has it: a container may always say its last words.
+_LEAST_GRACE_S = 2.0
+# The time of a deletion is told in whole seconds, cut: nobody gets less than he was granted.
+_CUT_S = 1.0
 
 
 class PodWorker:
@@ -128,7 +131,7 @@ class PodWorker:
     async def _sync(self) -> float | None:
         """Do what is to be done now; seconds until it must be looked at again, if ever."""
         if self._gone_at is not None:
-            return self._stop.bring_down(self._gone_at + _FORCED_GRACE_S, silent=True)
+            return self._stop.bring_down(self._gone_at + _LEAST_GRACE_S, silent=True)
         if "deletionTimestamp" in self.state.pod["metadata"]:
             return self._delete()
         if self.state.final:
@@ -148,15 +151,17 @@ class PodWorker:
         return None if at is None or self.state.final else at - time.time()
 
     def _grace_s(self) -> float:
-        return float(self.state.pod["spec"].get("terminationGracePeriodSeconds", 30))
+        given = float(self.state.pod["spec"].get("terminationGracePeriodSeconds", 30))
+        return max(given, _LEAST_GRACE_S)
 
     def _delete(self) -> float | None:
         """The pod is deleted: end it within its grace period, then take it out of the API."""
         metadata = self.state.pod["metadata"]
         if self.state.anything_runs:
             self._report.publish()
-        kill_at = parse_rfc3339(metadata["deletionTimestamp"]).timestamp()
-        left_s = self._stop.bring_down(kill_at)
+        granted_s = metadata.get("deletionGracePeriodSeconds", 0)
+        begun_at = parse_rfc3339(metadata["deletionTimestamp"]).timestamp() - granted_s
+        left_s = self._stop.bring_down(begun_at + max(granted_s, _LEAST_GRACE_S) + _CUT_S)
         if left_s is None:
             self._report.publish(Moment(stopped=True, deleted=True))
             self._host.pods.remove(self.state.pod)

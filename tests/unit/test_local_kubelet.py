@@ -270,6 +270,48 @@ def test_the_grace_period_ends_in_a_kill(tmp_path: Path) -> None:
     assert told["state"]["terminated"]["exitCode"] == 137
 
 
+LAST_WORDS = "trap 'sleep 1.2; echo bye; exit 0' TERM; echo up; while :; do sleep 0.02; done"
+
+
+def test_a_short_grace_period_is_enough_for_last_words(tmp_path: Path) -> None:
+    """A kubelet gives two seconds at least; and none of them is lost to cut timestamps."""
+
+    async def body(world: World) -> dict[str, Any]:
+        pod = world.create(spec(LAST_WORDS))
+        while "up" not in written(world, pod):
+            await asyncio.sleep(0.01)
+        world.delete(grace_s=1)
+        await world.until_gone()
+        return world.seen[-1][1]
+
+    (told,) = run_kubelet(tmp_path, body)["status"]["containerStatuses"]
+    assert told["state"]["terminated"]["exitCode"] == 0
+
+
+def test_without_a_grace_period_a_deadline_asks_before_it_kills(tmp_path: Path) -> None:
+    async def body(world: World) -> tuple[dict[str, Any], str]:
+        limits = {"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 0}
+        world.create(spec(LAST_WORDS) | limits)
+        pod = await world.finished()
+        return pod, written(world, pod)
+
+    pod, text = run_kubelet(tmp_path, body)
+    assert (pod["status"]["reason"], text[-5:]) == ("DeadlineExceeded", "\nbye\n")
+
+
+def test_a_negative_grace_period_is_one_of_a_second(tmp_path: Path) -> None:
+    async def body(world: World) -> dict[str, Any]:
+        world.create(spec("sleep 1000") | {"terminationGracePeriodSeconds": -1})
+        await world.until(lambda p: p["status"]["phase"] == "Running")
+        world.delete()
+        await world.until_gone()
+        return world.seen[-1][1]
+
+    last = run_kubelet(tmp_path, body)
+    (told,) = last["status"]["containerStatuses"]
+    assert told["state"]["terminated"]["exitCode"] == 143
+
+
 def test_a_pod_deleted_by_force_leaves_no_process_and_no_files(tmp_path: Path) -> None:
     async def body(world: World) -> bool:
         pod = world.create(spec("sleep 1000"))

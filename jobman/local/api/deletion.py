@@ -82,7 +82,7 @@ def _marked_pod(pod: Object, options: DeleteOptions) -> Object:
     grace = options.grace_s
     if grace is None:
         grace = spec.get("terminationGracePeriodSeconds", _GRACE_S)
-    elif grace < 0:
+    if grace < 0:
         grace = _GRACE_FOR_NEGATIVE_S
     if not spec.get("nodeName") or is_final(pod):
         grace = 0
