@@ -7,7 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from jobman.local.api import answers, authn, authz, discovery, handlers, openapi, pods, status
+from jobman.local.api import (
+    answers,
+    authn,
+    authz,
+    discovery,
+    handlers,
+    impersonation,
+    openapi,
+    pods,
+    status,
+)
 from jobman.local.api.agent import NodeAgent
 from jobman.local.api.answers import WARNINGS
 from jobman.local.api.bodies import READ_S
@@ -80,7 +90,7 @@ class Server:
         self._registry.turns.request()
         found = named(request.rel_url.raw_path)
         user = authn.caller(request, self._tokens)
-        user = authn.speaker(self._registry, request, found, user)
+        user = impersonation.speaker(self._registry, request, found, user)
         if found is None:
             return await self._document(request, user)
         authz.check(self._registry, user, act_of(request, found))

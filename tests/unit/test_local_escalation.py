@@ -1,4 +1,4 @@
-"""Nobody gives what he has not, and who may speak for whom."""
+"""Nobody gives what he has not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from plugins.api_server import Answer, ApiServer
 
 from jobman.local.api import rule_cover
-from jobman.local.api.users import identified
 
 Object = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
@@ -274,36 +273,3 @@ def test_who_may_give_more_is_not_asked(
     given = binding("more", "alice", "Role")
     assert served.ask("POST", f"{IN_DEFAULT}/rolebindings", body=given).code == 201
     assert served.ask("POST", f"{IN_DEFAULT}/{asked}", body=body, user="alice").code == 201
-
-
-def test_an_editor_speaks_for_the_accounts_of_his_namespace(served: ApiServer) -> None:
-    def who(account: str) -> Answer:
-        head = {"Impersonate-User": account}
-        review = {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}
-        url = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-        return served.ask("POST", url, body=review, headers=head, user="alice")
-
-    said = who("system:serviceaccount:default:runner").json["status"]["userInfo"]
-    assert said["groups"] == [
-        "system:serviceaccounts",
-        "system:serviceaccounts:default",
-        "system:authenticated",
-    ]
-    for other in ("system:serviceaccount:kube-system:runner", "bob"):
-        assert who(other).code == 403
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "expected"),
-    [
-        ("bob", "", "system:authenticated"),
-        ("bob", "team", "team system:authenticated"),
-        ("bob", "system:authenticated", "system:authenticated"),
-        ("bob", "system:unauthenticated", "system:unauthenticated"),
-        ("system:anonymous", "", "system:unauthenticated"),
-        ("system:anonymous", "system:unauthenticated", "system:unauthenticated"),
-        ("system:serviceaccount:a:b", "team", "team system:authenticated"),
-    ],
-)
-def test_which_groups_go_with_a_name(name: str, given: str, expected: str) -> None:
-    assert identified(name, given.split()).groups == tuple(expected.split())

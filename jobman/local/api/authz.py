@@ -61,15 +61,15 @@ def check(registry: Registry, user: User, act: Act) -> None:
         raise refused(user, act)
 
 
-def refused(user: User, act: Act) -> status.ApiError:
-    """The 403 of an act."""
+def refused(user: User, act: Act, why: str = "") -> status.ApiError:
+    """The 403 of an act; `why`: what is against it beside a lack of rights."""
     where = f'in the namespace "{act.namespace}"' if act.namespace else "at the cluster scope"
     error = status.forbidden(
         act.resource,
         act.group,
         act.name,
         f'User "{user.name}" cannot {act.verb} resource "{act.full_resource}"'
-        f' in API group "{act.group}" {where}',
+        f' in API group "{act.group}" {where}{f": {why}" if why else ""}',
     )
     error.headers |= _NOSNIFF
     return error

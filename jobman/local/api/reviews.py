@@ -31,7 +31,9 @@ def review(
 
 def _who(registry: Registry, asked: Object, user: User, head: Object) -> Object:  # noqa: ARG001
     head["metadata"]["creationTimestamp"] = now()
-    return {"status": {"userInfo": {"username": user.name, "groups": list(user.groups)}}}
+    told: Object = {"username": user.name, "uid": user.uid, "groups": list(user.groups)}
+    told["extra"] = {key: list(user.extra[key]) for key in sorted(user.extra)}
+    return {"status": {"userInfo": {key: value for key, value in told.items() if value}}}
 
 
 def _may(registry: Registry, asked: Object, user: User, head: Object) -> Object:  # noqa: ARG001

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 MASTERS = "system:masters"
 AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"
+NODES = "system:nodes"
 _ACCOUNT = ["system", "serviceaccount"]
 
 
 @dataclass(frozen=True)
 class User:
-    """An authenticated user and the groups that roles may be bound to."""
+    """An authenticated user, and the groups that roles may be bound to."""
 
     name: str
     groups: tuple[str, ...] = (AUTHENTICATED,)
+    uid: str = ""
+    extra: Mapping[str, Sequence[str]] = field(default_factory=dict, hash=False)
 
     @property
     def may_all(self) -> bool:
@@ -34,11 +37,18 @@ def account_of(name: str) -> tuple[str, str] | None:
     return (words[2], words[3]) if words[:2] == _ACCOUNT and len(words) == 4 else None
 
 
-def identified(name: str, groups: Sequence[str]) -> User:
+def identified(
+    name: str,
+    groups: Sequence[str],
+    *,
+    uid: str = "",
+    extra: Mapping[str, Sequence[str]] | None = None,
+) -> User:
     """The user of that name, with the groups that go with it, as Kubernetes has them."""
     account = account_of(name)
     if account is not None and not groups:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{account[0]}")
-    if not {AUTHENTICATED, UNAUTHENTICATED}.isdisjoint(groups):
-        return User(name, tuple(groups))
-    return User(name, (*groups, UNAUTHENTICATED if name == ANONYMOUS.name else AUTHENTICATED))
+    needed = UNAUTHENTICATED if name == ANONYMOUS.name else AUTHENTICATED
+    if {needed, UNAUTHENTICATED}.isdisjoint(groups):
+        groups = (*groups, needed)
+    return User(name, tuple(groups), uid, extra or {})
