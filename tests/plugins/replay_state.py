@@ -91,9 +91,9 @@ def arrange(server: ApiServer, recording: Recording) -> None:
     for key, obj in sorted(there.items(), key=lambda pair: version(pair[1])):
         if store.get(key) is not None:
             store.delete(key)
-        store.rv = max(store.rv, version(obj) - 1)
+        store._rv = max(store.rv, version(obj) - 1)
         store.create(key, copy.deepcopy(obj))
-    store.rv = max(store.rv, _moment(recording))
+    store._rv = max(store.rv, _moment(recording))
 
 
 def feed(store: Store, recording: Recording) -> None:
@@ -102,7 +102,7 @@ def feed(store: Store, recording: Recording) -> None:
         if kind == "ADDED" and _is_initial(recording, obj):
             continue
         key = key_of(KINDS[kind_of(obj)], obj)
-        store.rv = max(store.rv, version(obj) - 1)
+        store._rv = max(store.rv, version(obj) - 1)
         if kind == "DELETED":
             store.delete(key, copy.deepcopy(obj))
         elif store.get(key) is not None:
@@ -127,7 +127,7 @@ def _forget(store: Store, recording: Recording) -> None:
     key = Key(recording.resource.name, "busy", "busy")
     said = " ".join(line["object"].get("message", "") for line in recording.lines or ())
     oldest = _OLDEST.search(said)
-    store.rv = (int(oldest[1]) if oldest else 10_000) - 1
+    store._rv = (int(oldest[1]) if oldest else 10_000) - 1
     obj: Object = {"metadata": {"name": "busy", "namespace": "busy"}}
     store.create(key, obj)
     for count in range(CHANGES_KEPT - 1):
