@@ -58,12 +58,13 @@ def decide(registry: Registry, user: User, act: Act) -> str | None:
 def check(registry: Registry, user: User, act: Act) -> None:
     """Raise the 403 of an act that is not allowed."""
     if decide(registry, user, act) is None:
-        raise refused(user, act)
+        raise refused(registry, user, act)
 
 
-def refused(user: User, act: Act, why: str = "") -> status.ApiError:
+def refused(registry: Registry, user: User, act: Act, why: str = "") -> status.ApiError:
     """The 403 of an act; `why`: what is against it beside a lack of rights."""
     where = f'in the namespace "{act.namespace}"' if act.namespace else "at the cluster scope"
+    why = why or why_not(registry, user, act.namespace)
     error = status.forbidden(
         act.resource,
         act.group,
@@ -75,45 +76,58 @@ def refused(user: User, act: Act, why: str = "") -> status.ApiError:
     return error
 
 
-def refused_path(user: User, verb: str, path: str) -> status.ApiError:
+def refused_path(registry: Registry, user: User, verb: str, path: str) -> status.ApiError:
     """The 403 of a path that is no resource's."""
-    text = f'forbidden: User "{user.name}" cannot {verb} path "{path}"'
+    why = why_not(registry, user)
+    text = f'forbidden: User "{user.name}" cannot {verb} path "{path}"{f": {why}" if why else ""}'
     return status.ApiError(403, "Forbidden", text, details={}, headers=_NOSNIFF)
+
+
+def why_not(registry: Registry, user: User, namespace: str = "") -> str:
+    """Why somebody may have fewer rights than was meant, if that is to be seen."""
+    found = lost_roles(registry, user, namespace)
+    return f"RBAC: {found}" if found else ""
 
 
 def check_path(registry: Registry, user: User, verb: str, path: str) -> None:
     """Raise the 403 of a path that is no resource's."""
-    if not may_path(registry, user, verb, path):
-        raise refused_path(user, verb, path)
+    if decide_path(registry, user, verb, path) is None:
+        raise refused_path(registry, user, verb, path)
 
 
-def may_path(registry: Registry, user: User, verb: str, path: str) -> bool:
-    """Whether somebody may do something with a path that is no resource's."""
-    return user.may_all or any(
-        has(rule.get("verbs"), verb) and has_path(rule["nonResourceURLs"], path)
-        for rule in non_resource_rules(registry, user)
-    )
+def decide_path(registry: Registry, user: User, verb: str, path: str) -> str | None:
+    """Why a path that is no resource's is allowed (maybe the empty string), or None."""
+    if user.may_all:
+        return ""
+    for grant in grants(registry, user, ""):
+        rule = grant.rule
+        if has(rule.get("verbs"), verb) and has_path(rule.get("nonResourceURLs") or [], path):
+            return grant.reason
+    return None
 
 
 def grants(registry: Registry, user: User, namespace: str) -> Iterator[Grant]:
     """All rules that apply to a user in a namespace (empty: cluster-wide alone)."""
-    for binding in registry.list(f"clusterrolebindings.{RBAC}"):
-        yield from _of_binding(registry, user, binding, "ClusterRoleBinding")
-    if namespace:
-        for binding in registry.list(f"rolebindings.{RBAC}", namespace):
-            yield from _of_binding(registry, user, binding, "RoleBinding")
+    for kind, binding, subject in _bindings(registry, user, namespace):
+        about, reference = binding["metadata"], binding["roleRef"]
+        role = role_of(registry, reference, about.get("namespace", ""))
+        reason = (
+            f'RBAC: allowed by {kind} "{_placed(about["name"], about)}" of {reference["kind"]}'
+            f' "{reference["name"]}" to {subject["kind"]} "{_described(subject, about)}"'
+        )
+        for rule in (role or {}).get("rules") or []:
+            yield Grant(rule, reason)
 
 
-def rules(registry: Registry, user: User, namespace: str) -> list[Object]:
-    """What somebody may do in a namespace, as SelfSubjectRulesReview tells it."""
-    granted = (grant.rule for grant in grants(registry, user, namespace))
-    return [rule for rule in granted if rule.get("resources")]
-
-
-def non_resource_rules(registry: Registry, user: User) -> list[Object]:
-    """The paths that somebody may read."""
-    granted = (grant.rule for grant in grants(registry, user, ""))
-    return [rule for rule in granted if rule.get("nonResourceURLs")]
+def lost_roles(registry: Registry, user: User, namespace: str, *, plural: bool = False) -> str:
+    """Which roles are not there that bindings give to a user, as Kubernetes tells it."""
+    found: dict[str, None] = {}
+    for _, binding, _ in _bindings(registry, user, namespace):
+        reference = binding["roleRef"]
+        if role_of(registry, reference, binding["metadata"].get("namespace", "")) is None:
+            kind = ROLE_PLURALS[reference["kind"]] if plural else reference["kind"].lower()
+            found[f'{kind}.{RBAC} "{reference["name"]}" not found'] = None
+    return next(iter(found)) if len(found) == 1 else f"[{', '.join(found)}]" if found else ""
 
 
 def role_of(registry: Registry, reference: Object, namespace: str) -> Object | None:
@@ -124,20 +138,27 @@ def role_of(registry: Registry, reference: Object, namespace: str) -> Object | N
     return registry.find(plural, where, reference.get("name", ""))
 
 
-def _of_binding(registry: Registry, user: User, binding: Object, kind: str) -> Iterator[Grant]:
-    about = binding["metadata"]
-    subject = next((s for s in binding.get("subjects", []) if _is(s, user, about)), None)
-    if subject is None:
-        return
-    reference = binding.get("roleRef", {})
-    role = role_of(registry, reference, about.get("namespace", ""))
-    where = f"/{about['namespace']}" if about.get("namespace") else ""
-    reason = (
-        f'RBAC: allowed by {kind} "{about["name"]}{where}" of {reference.get("kind")}'
-        f' "{reference.get("name")}" to {subject["kind"]} "{subject["name"]}"'
-    )
-    for rule in (role or {}).get("rules") or []:
-        yield Grant(rule, reason)
+def _bindings(
+    registry: Registry, user: User, namespace: str
+) -> Iterator[tuple[str, Object, Object]]:
+    """The bindings that apply to a user: the kind, the binding, and the subject that he is."""
+    for kind, where in (("ClusterRoleBinding", None), ("RoleBinding", namespace)):
+        bindings = registry.list(f"{kind.lower()}s.{RBAC}", where) if where != "" else []
+        for binding in bindings:
+            subjects = binding.get("subjects", [])
+            subject = next((s for s in subjects if _is(s, user, binding["metadata"])), None)
+            if subject is not None:
+                yield kind, binding, subject
+
+
+def _described(subject: Object, about: Object) -> str:
+    name = str(subject["name"])
+    return _placed(name, {**about, **subject}) if subject["kind"] == "ServiceAccount" else name
+
+
+def _placed(name: str, about: Object) -> str:
+    namespace = about.get("namespace")
+    return f"{name}/{namespace}" if namespace else name
 
 
 def _is(subject: Object, user: User, about: Object) -> bool:

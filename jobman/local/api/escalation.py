@@ -46,7 +46,8 @@ def check(
     held = [grant.rule for grant in authz.grants(registry, user, namespace)]
     why = ""
     if lacking := rule_cover.missing(held, given):
-        why = _why(user, lacking)
+        lost = authz.lost_roles(registry, user, namespace, plural=True)
+        why = _why(user, lacking) + (f"; resolution errors: [{lost}]" if lost else "")
     elif gathers and rule_cover.missing(held, _ALL_RIGHTS):
         why = "must have cluster-admin privileges to use the aggregationRule"
     if why:

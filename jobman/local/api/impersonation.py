@@ -106,11 +106,11 @@ def _refusals(
 
     def missing(act: Act) -> Iterator[ApiError]:
         if authz.decide(registry, user, act) is None:
-            yield authz.refused(user, act)
+            yield authz.refused(registry, user, act)
 
     def never(resource: str, why: str, *, of: str = group, name: str = "") -> Iterator[ApiError]:
         if why and mode != _LEGACY:
-            yield authz.refused(user, Act(verb, of, resource, name=name), why)
+            yield authz.refused(registry, user, Act(verb, of, resource, name=name), why)
 
     yield from missing(_of_name(verb, group, wanted.name, mode))
     if wanted.uid:
@@ -135,13 +135,13 @@ def _refused_on(
     """The 403 of what is asked, unless it may be done in somebody else's name."""
     if found is None:
         verb, path = f"{prefix}{request.method.lower()}", request.rel_url.raw_path
-        if not authz.may_path(registry, user, verb, path):
-            yield authz.refused_path(user, verb, path)
+        if authz.decide_path(registry, user, verb, path) is None:
+            yield authz.refused_path(registry, user, verb, path)
         return
     asked = act_of(request, found)
     act = replace(asked, verb=prefix + asked.verb)
     if authz.decide(registry, user, act) is None:
-        yield authz.refused(user, act)
+        yield authz.refused(registry, user, act)
 
 
 def _of_name(verb: str, group: str, name: str, mode: str) -> Act:

@@ -42,12 +42,13 @@ def _may(registry: Registry, asked: Object, user: User, head: Object) -> Object:
     if (of_resource is None) == (of_path is None):
         raise _not_one_of_both(spec)
     if of_path is not None:
-        verb, path = of_path.get("verb", ""), of_path.get("path", "")
-        allowed = authz.may_path(registry, user, verb, path)
-        return {"spec": spec, "status": {"allowed": allowed}}
-    reason = authz.decide(registry, user, _act(of_resource))
-    answer: Object = {"allowed": reason is not None}
-    if reason:
+        namespace, verb, path = "", of_path.get("verb", ""), of_path.get("path", "")
+        allowed = authz.decide_path(registry, user, verb, path)
+    else:
+        namespace = of_resource.get("namespace", "")
+        allowed = authz.decide(registry, user, _act(of_resource))
+    answer: Object = {"allowed": allowed is not None}
+    if reason := authz.why_not(registry, user, namespace) if allowed is None else allowed:
         answer["reason"] = reason
     return {"spec": spec, "status": answer}
 
@@ -78,14 +79,15 @@ def _rules(registry: Registry, asked: Object, user: User, head: Object) -> Objec
     namespace = asked.get("spec", {}).get("namespace", "")
     if not namespace:
         raise status.bad_request("no namespace on request")
-    return {
-        "spec": {},
-        "status": {
-            "resourceRules": authz.rules(registry, user, namespace),
-            "nonResourceRules": authz.non_resource_rules(registry, user),
-            "incomplete": False,
-        },
+    held = [grant.rule for grant in authz.grants(registry, user, namespace)]
+    told: Object = {
+        "resourceRules": [rule for rule in held if rule.get("resources")],
+        "nonResourceRules": [rule for rule in held if rule.get("nonResourceURLs")],
+        "incomplete": False,
     }
+    if lost := authz.lost_roles(registry, user, namespace):
+        told["evaluationError"] = lost
+    return {"spec": {}, "status": told}
 
 
 _REVIEWS: dict[str, Callable[[Registry, Object, User, Object], Object]] = {
