@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -56,6 +57,27 @@ def test_rights_added_to_a_role_that_gathers_others(
         assert "kube-root-ca.crt" in kubectl(*asked).ok().text
     finally:
         kubectl("delete", "clusterrole", gathering, gathered, "--ignore-not-found").ok()
+
+
+def test_who_may_all_speaks_for_somebody_else(kubectl: Any, member: Any, namespace: str) -> None:
+    somebody = ("--as", "somebody", "--as-uid", "7", "--as-group", "a", "--as-group", "b")
+    told = json.loads(kubectl("auth", "whoami", *somebody, "-o", "json").ok().text)
+    groups = ["a", "b", "system:authenticated"]
+    assert told["status"]["userInfo"] == {"username": "somebody", "uid": "7", "groups": groups}
+    of_member = ("--kubeconfig", member.env["KUBECONFIG"], "get", "pods")
+    account = f"system:serviceaccount:{namespace}:default"
+    assert f'User "{account}" cannot list' in kubectl(*of_member, "--as", account).talk
+    for more in (somebody[:2], ("--as", account, "--as-uid", "7")):
+        assert "cannot impersonate" in kubectl(*of_member, *more).talk
+
+
+def test_a_member_is_told_of_a_role_that_is_not_there(
+    kubectl: Any, member: Any, namespace: str
+) -> None:
+    account = f"--serviceaccount={namespace}:member"
+    kubectl("create", "rolebinding", "lost", "--role=lost", account).ok()
+    talk = kubectl("--kubeconfig", member.env["KUBECONFIG"], "get", "roles").talk
+    assert 'RBAC: role.rbac.authorization.k8s.io "lost" not found' in talk
 
 
 @pytest.mark.parametrize(

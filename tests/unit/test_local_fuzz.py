@@ -551,6 +551,8 @@ def wrong_targets(draw: st.DrawFn) -> Sent:
                 [
                     ("Impersonate-User", "é"),
                     ("Impersonate-Group", "x"),
+                    ("Impersonate-Uid", "é"),
+                    ("Impersonate-Extra-%zz%ff", "é"),
                     ("If-None-Match", '"'),
                     ("Upgrade", "websocket"),
                     ("Sec-WebSocket-Protocol", "x"),
