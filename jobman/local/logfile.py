@@ -211,7 +211,7 @@ async def read(directory: Path, wanted: Wanted, watcher: DirectoryWatcher) -> As
     with watcher.changes(directory) as changed:
         reader, decoder = _open(directory, wanted)
         try:
-            while not decoder.is_full():
+            while True:
                 changed.clear()
                 ended = (directory / layout.EXIT).exists() or not directory.exists()
                 while not decoder.is_full() and (lines := reader.lines()):
@@ -225,6 +225,8 @@ async def read(directory: Path, wanted: Wanted, watcher: DirectoryWatcher) -> As
                     changed.set()
                 elif ended:
                     return
+                if decoder.is_full():
+                    return  # whether or not more ever comes
                 await changed.wait()
         finally:
             reader.close()

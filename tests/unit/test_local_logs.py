@@ -233,6 +233,11 @@ def _write(writer: LogWriter, lines: list[bytes]) -> None:
         writer.feed(line)
 
 
+def test_follow_of_a_silent_container_ends_at_its_limit(tmp_path: Path) -> None:
+    (tmp_path / layout.LOG).write_bytes(encoded(b"all that there is\n"))
+    assert reading(tmp_path, Wanted(follow=True, limit_bytes=3)) == b"all"
+
+
 def test_follow_of_what_has_ended_ends(tmp_path: Path) -> None:
     LogWriter(str(tmp_path / layout.LOG), max_bytes=500, max_files=2).feed(b"done\n")
     ended(tmp_path)
