@@ -299,6 +299,14 @@ def test_an_editor_speaks_for_the_accounts_of_his_namespace(served: ApiServer) -
         ("system:anonymous", "", "system:unauthenticated"),
         ("system:anonymous", "system:unauthenticated", "system:unauthenticated"),
         ("system:serviceaccount:a:b", "team", "team system:authenticated"),
+        (
+            "system:serviceaccount:a:b",
+            "",
+            "system:serviceaccounts system:serviceaccounts:a system:authenticated",
+        ),
+        ("system:serviceaccount:a.b:c", "", "system:authenticated"),
+        ("system:serviceaccount:a:", "", "system:authenticated"),
+        ("system:serviceaccount:a:b:c", "", "system:authenticated"),
     ],
 )
 def test_which_groups_go_with_a_name(name: str, given: str, expected: str) -> None:

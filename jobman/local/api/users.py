@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jobman.local.api import rules
+
 MASTERS = "system:masters"
 AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"
@@ -34,7 +36,11 @@ ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
 def account_of(name: str) -> tuple[str, str] | None:
     """The namespace and name of the service account that a user's name stands for."""
     words = name.split(":")
-    return (words[2], words[3]) if words[:2] == _ACCOUNT and len(words) == 4 else None
+    if words[:2] != _ACCOUNT or len(words) != 4:
+        return None
+    namespace, account = words[2:]
+    misnamed = rules.dns_label(namespace) or rules.dns_subdomain(account)
+    return None if misnamed else (namespace, account)
 
 
 def identified(
