@@ -12,6 +12,7 @@ from jobman.cli import each
 from jobman.cli.command import app_context, command
 from jobman.cli.list_options import SORTS, TERMINAL_LIMIT, ListOptions
 from jobman.cli.options import takes
+from jobman.cli.screen import seconds_of
 from jobman.errors import NotFoundError, UsageError
 from jobman.values import names, selectors
 from jobman.values.duration import parse_duration
@@ -42,7 +43,7 @@ def register(app: typer.Typer) -> None:
 def list_jobs(ctx: typer.Context, options: ListOptions) -> None:
     """List jobs, newest first: mine, unless told otherwise."""
     app = app_context(ctx)
-    interval_s = _seconds("--interval", options.interval)
+    interval_s = seconds_of(options.interval)
     if options.watch and options.tasks:
         raise UsageError("--watch shows jobs, not --tasks")
     query = _query(app, options)
@@ -68,7 +69,7 @@ def _query(app: AppContext, options: ListOptions) -> ListQuery:
         JOBS.check_name(word)
     words, since = tuple(_word(app, word) for word in options.patterns or ()), options.since
     states = parse_states(options.state or [])
-    ago = None if since is None else timedelta(seconds=_seconds("--since", since))
+    ago = None if since is None else timedelta(seconds=_since_s(since))
     gpus = app.settings.values.jobs_queue.gpu_resources
     return ListQuery(
         user="" if options.all_users and names.LAST not in words else app.user,
@@ -206,11 +207,11 @@ def _write_tasks(app: AppContext, found: list[TaskRow]) -> None:
             write_table(app, jobs.TASKS, [jobs.task_cells(row) for row in found])
 
 
-def _seconds(option: str, text: str) -> float:
+def _since_s(text: str) -> float:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise UsageError(f"{option} {text}: {error}") from error
+        raise UsageError(f"--since {text}: {error}") from error
 
 
 def _sort(word: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jobman.cli import completion
+from jobman.cli.screen import Interval
 from jobman.values.enums import State
 
 TERMINAL_LIMIT = 50
@@ -79,6 +80,4 @@ class ListOptions:
             help="Go on until Ctrl-C: redrawn in place (q ends, too); piped, a line per change.",
         ),
     ] = False
-    interval: Annotated[
-        str, typer.Option(metavar="DURATION", help="How often --watch redraws at most.")
-    ] = "1s"
+    interval: Interval = "1s"

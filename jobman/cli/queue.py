@@ -10,6 +10,7 @@ import typer
 
 from jobman.cli import queue_publish
 from jobman.cli.command import Group, app_context, command
+from jobman.cli.screen import Interval, seconds_of
 from jobman.errors import UsageError
 from jobman.values import names
 from jobman.values.enums import Output, QueueBy
@@ -55,10 +56,7 @@ def queue(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Keep showing it as it changes; q ends.")
     ] = False,
-    interval: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", min=0.5, help="With --watch: between two drawings."),
-    ] = 2.0,
+    interval: Interval = "2s",
 ) -> None:
     """Show the queue: who waits for what, what runs, what is mine, what is free."""
     if ctx.invoked_subcommand is not None:
@@ -66,12 +64,12 @@ def queue(
     app = app_context(ctx)
     if app.options.output is not None and app.options.output not in FORMS:
         raise UsageError(f"'jobman queue' takes -o {'|'.join(FORMS)}, not {app.options.output}")
-    rows = parse_by(by)
+    rows, interval_s = parse_by(by), seconds_of(interval)
     if all_flavors and rows is not QueueBy.FLAVOR:
         raise UsageError("--all-flavors goes with --by flavor alone")
     if watch:
         choice = _choice(app, rows, mine_only, gpu_only, all_flavors)
-        _watch(app, query(app, rows), choice, interval)
+        _watch(app, query(app, rows), choice, interval_s)
         return
     asked, reading = _begin(app, rows)
     _show(app, asked, _choice(app, rows, mine_only, gpu_only, all_flavors), reading)

@@ -11,13 +11,23 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobman.errors import UsageError
+from jobman.values.duration import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobman.cli.context import AppContext
 
+Interval = Annotated[
+    str,
+    typer.Option(metavar="DURATION", help="With --watch: between two drawings, at least 0.1s."),
+]
+SHORTEST_S = 0.1
 _ENTER = "\x1b[?1049h\x1b[?25l"
 _LEAVE = "\x1b[?25h\x1b[?1049l"
 _HOME, _REST_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -38,6 +48,17 @@ class _Page(io.TextIOWrapper):
     def text(self) -> str:
         """What was written."""
         return self.buffer.getvalue().decode()  # type: ignore[attr-defined, no-any-return]
+
+
+def seconds_of(interval: str) -> float:
+    """The seconds of --interval. Raises UsageError."""
+    try:
+        seconds = parse_duration(interval)
+    except ValueError as error:
+        raise UsageError(f"--interval {interval}: {error}") from error
+    if seconds < SHORTEST_S:
+        raise UsageError(f"--interval {interval}: is too short; at least {SHORTEST_S:g}s")
+    return seconds
 
 
 def watch(app: AppContext, draw: Callable[[AppContext], object], *, interval_s: float) -> None:

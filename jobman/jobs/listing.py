@@ -91,6 +91,14 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
         only = self.words[0] if len(self.words) == 1 else names.LAST
         return None if only == names.LAST or names.is_glob(only) else only
 
+    @property
+    def pods_selector(self) -> str:
+        """The label selector of the pods of the jobs, besides whose they are."""
+        name = self.one_name
+        # a server refuses to look for a value that no label can have
+        only = name is not None and not names.label_value_problem(name)
+        return f"{labels.JOB_NAME}={name}" if only else labels.JOB_NAME
+
 
 class _Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is kept of a Job: what its row says, and as much of the Job as its state needs."""
@@ -227,12 +235,11 @@ def _pods_by_job(client: Client, query: ListQuery, now: datetime) -> PodsByJob:
     """Views of the pods by their Job's uid; of a page only these are kept."""
     views: PodsByJob = defaultdict(list)
     slow: list[tuple[str, PodBrief]] = []
-    of_a_job = f"{labels.JOB_NAME}={query.one_name}" if query.one_name else labels.JOB_NAME
     for page in client.pages(
         POD_BRIEFS,
         namespace=query.namespace,
         all_namespaces=query.namespace is None,
-        labels=_selectors(query, of_a_job),
+        labels=_selectors(query, query.pods_selector),
     ):
         for pod in page.items:
             owner = pod.metadata.controller

@@ -261,6 +261,33 @@ def test_one_name_is_looked_up_by_the_server(run: Run, world: JobWorld) -> None:
     assert jobs.query["fieldSelector"] == "metadata.name=busy"
 
 
+@pytest.mark.parametrize("name", ["-x", "a" * 64, "A B"])
+def test_what_can_be_no_label_is_no_job(run: Run, world: JobWorld, name: str) -> None:
+    """A server refuses to look for the pods of a job that is called so."""
+    fill(world)
+    done = run("list", "--", name)
+    assert (done.code, done.talk[:7]) == (3, "error: ")
+    (pods,) = world.server.asked("GET", f"{CORE}/pods")
+    assert name not in pods.query["labelSelector"]
+
+
+@pytest.mark.parametrize("words", [("list", "--watch"), ("queue", "--watch")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ("inf", "'inf' is no duration"),
+        ("nan", "'nan' is no duration"),
+        ("0", "is too short; at least 0.1s"),
+        ("50000d", "is longer than a hundred years"),
+    ],
+)
+def test_how_often_it_is_drawn(run: Run, words: tuple[str, ...], interval: str, said: str) -> None:
+    done = run(*words, "--interval", interval)
+    assert (done.code, done.out) == (2, "")
+    assert done.talk.startswith(f"error: --interval {interval}: ")
+    assert said in done.talk
+
+
 def test_several_completions_are_counted(run: Run, world: JobWorld) -> None:
     world.jobs.put(
         a_job("many", spec={"completions": 10, "parallelism": 2}, status={"succeeded": 3})
