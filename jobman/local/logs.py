@@ -91,7 +91,7 @@ def wanted(options: LogOptions) -> Wanted:
     return Wanted(
         follow=options.follow and not options.previous,
         tail=options.tail_lines,
-        since_ns=since_ns,
+        since_ns=since_ns if since_ns is None else max(since_ns, 0),  # no log is older
         timestamps=options.timestamps,
         limit_bytes=options.limit_bytes,
     )

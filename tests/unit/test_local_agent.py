@@ -14,7 +14,7 @@ from plugins.kubelet import World, run_kubelet
 from jobman.local import logs
 from jobman.local.api.agent import ExecError, ExecOptions, LogOptions
 from jobman.local.api.status import ApiError, PlainError
-from jobman.local.logfile import Wanted
+from jobman.local.logfile import LineDecoder, Wanted
 from jobman.local.node_agent import MachineAgent
 from jobman.local.notify import DirectoryWatcher
 
@@ -87,6 +87,19 @@ def test_the_options_of_a_log() -> None:
     since_ns = int(moment.timestamp()) * 10**9
     assert logs.wanted(options) == Wanted(True, 3, since_ns, True, None)
     assert not logs.wanted(LogOptions(follow=True, previous=True)).follow
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        LogOptions(since_seconds=2**63 - 1),
+        LogOptions(since_time=datetime(1, 1, 1, tzinfo=UTC)),
+        LogOptions(since_time=datetime(999, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_since_long_before_any_log_is_since_its_beginning(options: LogOptions) -> None:
+    line = b"2026-01-01T00:00:00.000000000Z stdout F text"
+    assert LineDecoder(logs.wanted(options)).decode([line]) == b"text\n"
 
 
 class Caller:
