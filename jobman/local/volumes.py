@@ -198,11 +198,12 @@ def claim_directory(claims: Path, claim: Object) -> Path:
 
 
 def given(pod: Object) -> frozenset[str]:
-    """The names of the volumes that show objects of the cluster: nobody writes there."""
+    """The volumes that nobody writes to: objects of the cluster, and claims given so."""
     return frozenset(
         volume["name"]
         for volume in pod["spec"].get("volumes") or []
         if not _GIVEN.isdisjoint(volume)
+        or (volume.get("persistentVolumeClaim") or {}).get("readOnly")
     )
 
 

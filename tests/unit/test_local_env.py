@@ -379,6 +379,15 @@ def test_what_the_cluster_gives_is_read_only(tmp_path: Path, kind: str, read_onl
     assert found == [(str(tmp_path), "/x", read_only)]
 
 
+def test_a_claim_that_the_pod_has_read_only_is_mounted_so() -> None:
+    claims = {"rw": {}, "ro": {"readOnly": True}}
+    listed = [
+        {"name": name, "persistentVolumeClaim": {"claimName": "c", **more}}
+        for name, more in claims.items()
+    ]
+    assert volumes.given({"spec": {"volumes": listed}}) == {"ro"}
+
+
 @pytest.mark.parametrize("target", ["/etc", "out"])
 def test_a_sub_path_stays_inside(tmp_path: Path, target: str) -> None:
     (tmp_path / "out").symlink_to(target)

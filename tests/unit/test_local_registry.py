@@ -7,7 +7,7 @@ from typing import Any
 
 from plugins.local_registry import pod
 
-from jobman.local.api.registry import Registry
+from jobman.local.api.registry import DeleteOptions, Registry
 
 Object = dict[str, Any]
 
@@ -48,3 +48,14 @@ def test_a_status_is_that_of_one_very_object(registry: Registry) -> None:
     other = registry.create("pods", "default", pod("p"))
     assert registry.replace_status("pods", known, running) is None
     assert registry.get("pods", "default", "p") == other
+
+
+def test_a_grace_period_longer_than_a_calendar_is_long(registry: Registry) -> None:
+    wanted = pod("p")
+    wanted["spec"] |= {"nodeName": "n", "terminationGracePeriodSeconds": 2**63 - 1}
+    registry.create("pods", "default", wanted)
+    registry.delete("pods", "default", "p")
+    marked = registry.get("pods", "default", "p")["metadata"]["deletionTimestamp"]
+    assert marked > "2050"
+    registry.delete("pods", "default", "p", DeleteOptions(grace_s=2))
+    assert registry.get("pods", "default", "p")["metadata"]["deletionTimestamp"] < marked

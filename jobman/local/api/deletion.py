@@ -22,6 +22,8 @@ Propagation = Literal["Background", "Foreground", "Orphan"]
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 _GRACE_S = 30
 _GRACE_FOR_NEGATIVE_S = 1
+# Moments that are further away than a lifetime cannot all be told.
+_LONGEST_GRACE_S = 2**31 - 1
 _PODS = resource_of("pods")
 
 
@@ -84,6 +86,7 @@ def _marked_pod(pod: Object, options: DeleteOptions) -> Object:
         grace = spec.get("terminationGracePeriodSeconds", _GRACE_S)
     if grace < 0:
         grace = _GRACE_FOR_NEGATIVE_S
+    grace = min(grace, _LONGEST_GRACE_S)
     if not spec.get("nodeName") or is_final(pod):
         grace = 0
     finalizers = _finalizers(_PODS, pod, options.propagation)
