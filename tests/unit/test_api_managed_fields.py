@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobman.local.api import apply
 from jobman.local.api.managed_fields import after_update
 from jobman.local.api.patch import APPLY, MERGE
 from jobman.local.api.registry import Registry, Write
@@ -135,3 +137,78 @@ def test_fields_are_written_as_recorded(registry: Registry) -> None:
     wanted = managers(recorded["apply-force-200"])
     del wanted["hk-kcm"]
     assert managers(applied(registry, second, "other", force=True)) == wanted
+
+
+def ports(*given: Object) -> Object:
+    return {**A, "ports": [*given]}
+
+
+def test_the_items_of_a_list_with_several_keys_are_told_apart_by_all_of_them(
+    registry: Registry,
+) -> None:
+    tcp, udp = {"containerPort": 80}, {"containerPort": 80, "protocol": "UDP", "name": "u"}
+    first = applied(registry, job(ports(tcp, udp)))
+    again = applied(registry, job(ports(tcp, udp)))
+    assert again == first
+    path = ["f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"a"}', "f:ports"]
+    owned = functools.reduce(lambda fields, part: fields[part], path, managers(again)["one"])
+    assert list(owned) == [
+        'k:{"containerPort":80,"protocol":"TCP"}',
+        'k:{"containerPort":80,"protocol":"UDP"}',
+    ]
+    merged = apply.merge("Container", ports(tcp, udp), ports({**udp, "hostPort": 5}))
+    assert merged["ports"] == [tcp, {**udp, "hostPort": 5}]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (
+            job(A, {**A, "image": "y"}),
+            '.spec.template.spec.containers: duplicate entries for key [name="a"]',
+        ),
+        (
+            job({"image": "y"}),
+            (
+                ".spec.template.spec.containers: element 0: associative list with keys has an"
+                ' element that omits key field "name" (and doesn\'t have default value)'
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_items_without_a_key_of_their_own(
+    registry: Registry, body: Object, why: str, *, there: bool
+) -> None:
+    if there:
+        applied(registry, job(A))
+    with pytest.raises(ApiError) as refused:
+        applied(registry, body)
+    assert (refused.value.code, refused.value.message) == (
+        400,
+        f"failed to create typed patch object: {why}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "why"),
+    [
+        ({"kind": "Secret"}, 400, "invalid object type: /v1, Kind=Secret"),
+        ({"apiVersion": "v2"}, 400, "invalid object type: /v2, Kind=ConfigMap"),
+        ({"metadata": {"managedFields": []}}, 400, "metadata.managedFields must be nil"),
+        (
+            {"metadata": {"uid": "7"}},
+            409,
+            (
+                'Operation cannot be fulfilled on configmaps "it": uid mismatch: the provided'
+                " object specified uid 7, and no existing object was found"
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_applied(registry: Registry, change: Object, code: int, why: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        registry.patch_as(
+            CONFIGMAPS, "default", "it", APPLY, {**config({}), **change}, Write(manager="one")
+        )
+    assert (refused.value.code, refused.value.message) == (code, why)

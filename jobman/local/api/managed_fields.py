@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jobman.local.api import types
+from jobman.local.api.apply import item_keys
 from jobman.local.api.resources import Resource
 from jobman.local.api.status import ApiError
 from jobman.local.moments import now
@@ -120,8 +121,8 @@ def _of_struct(fields: types.Struct, value: Mapping[str, Any], at: Path = ()) ->
 def _of_list(field: types.Field, items: Sequence[Any], at: Path) -> Iterator[Path]:
     struct = types.struct(field.type.element.name) if field.type.element else {}
     for item in items:
-        if field.key and isinstance(item, dict):
-            place = (*at, f"k:{_json({field.key: item.get(field.key)})}")
+        if field.keys and isinstance(item, dict):
+            place = (*at, f"k:{_json(item_keys(field, item))}")
             yield (*place, _ITEM)
             yield from _of_struct(struct, item, place)
         else:

@@ -37,6 +37,11 @@ _ORDER = (
     "creationTimestamp",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
 )
 
 
@@ -82,6 +87,15 @@ def check_name(obj: Object, name: str) -> None:
         )
 
 
+def check_new(resource: Resource, obj: Object, name: str) -> None:
+    """Who applies may say which object he means, and then it must be there. Raises a 409."""
+    about = obj.get("metadata")
+    uid = about.get("uid") if isinstance(about, dict) else None
+    if uid:
+        why = f"the provided object specified uid {uid}, and no existing object was found"
+        raise conflict(resource.plural, resource.group, name, f"uid mismatch: {why}")
+
+
 def begin(resource: Resource, obj: Object, *, dry_run: bool) -> None:
     """Make a new object the server's own: name, uid, time, generation."""
     metadata = obj["metadata"]
@@ -125,6 +139,7 @@ def carry_over(resource: Resource, old: Object, new: Object, *, is_patch: bool =
         elif key not in before:
             after.pop(key, None)
     after.pop("managedFields", None)
+    after["resourceVersion"] = before["resourceVersion"]
     new["metadata"] = in_order(after)
 
 

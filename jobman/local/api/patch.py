@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from jobman.local.api import json_patch, strategic_merge
+from jobman.local.api import apply, json_patch, strategic_merge
 from jobman.local.api.decode import json_type
 from jobman.local.api.schema import invalid_patch
 from jobman.local.api.status import ApiError, bad_request
@@ -36,7 +36,7 @@ def apply_patch(content_type: str, kind: str, obj: dict[str, Any], patch: Any) -
     if content_type == MERGE:
         return _of_the_kind(obj, merge(copy.deepcopy(obj), patch))
     if content_type == APPLY:
-        check_applied(patch)
+        return copy.deepcopy(apply.merge(kind, obj, patch))
     try:
         return copy.deepcopy(strategic_merge.merge(kind, obj, patch))
     except strategic_merge.DirectiveError as error:
@@ -50,15 +50,6 @@ def _of_the_kind(obj: dict[str, Any], patched: dict[str, Any]) -> dict[str, Any]
             why = f"{key} cannot be {patched[key]}: it is {obj.get(key)}"
             raise invalid_patch(patched, why)
     return patched
-
-
-def check_applied(patch: Any) -> None:
-    """A configuration to apply must say what it is. Raises ApiError 400."""
-    given = patch if isinstance(patch, dict) else {}
-    kind, version = given.get("kind") or "", given.get("apiVersion") or ""
-    if not (isinstance(kind, str) and isinstance(version, str) and kind and version):
-        group, _, number = str(version).rpartition("/")
-        raise bad_request(f"invalid object type: {group}/{number}, Kind={kind}")
 
 
 def merge(target: Any, patch: Any) -> Any:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from jobman.local.api import (
     admission,
+    apply,
     defaults,
     escalation,
     managed_fields,
@@ -23,7 +24,7 @@ from jobman.local.api import (
     validation,
 )
 from jobman.local.api.deletion import DeleteOptions, is_over, marked
-from jobman.local.api.patch import apply_patch, check_applied
+from jobman.local.api.patch import apply_patch
 from jobman.local.api.resources import Resource, resource_of
 from jobman.local.api.schema import Mode
 from jobman.local.api.users import SYSTEM, User
@@ -195,8 +196,11 @@ class Registry:
     ) -> Written:
         """Patch an object; an apply of one that is not there creates it."""
         old = self.find(resource.name, namespace, name)
+        if content_type == APPLY and isinstance(patch, dict):
+            apply.check(resource, patch)
         if old is None and content_type == APPLY and isinstance(patch, dict) and not subresource:
-            check_applied(patch)
+            patch = apply.merge(resource.kind, {}, patch)
+            metadata.check_new(resource, patch, name)
             checked, _ = schema.check(resource, patch, write.mode)
             managed = managed_fields.of_new(resource, checked, write.manager)
             body = {**patch, "metadata": {**(patch.get("metadata") or {}), "name": name}}

@@ -6,7 +6,7 @@ Directives in a patch: `$patch: replace|delete|merge`, `$retainKeys`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobman.local.api import types
@@ -85,7 +85,7 @@ def _set(kept: Object, name: str, field: types.Field, value: Any) -> None:
 def _list(field: types.Field, original: list[Any], patch: list[Any]) -> list[Any]:
     if not field.key:
         merged = original + [item for item in patch if item not in original]
-        return _in_order(merged, original, patch, "")
+        return in_order(merged, original, patch, _key_of(""))
     if not all(isinstance(item, dict) for item in [*original, *patch]):
         raise DirectiveError("a list of objects was expected")
     merged, changes = _special(field, list(original), patch)
@@ -96,7 +96,7 @@ def _list(field: types.Field, original: list[Any], patch: list[Any]) -> list[Any
             merged.append(_struct(fields, {}, item))
         else:
             merged[place] = _struct(fields, merged[place], item)
-    return _in_order(merged, original, changes, field.key)
+    return in_order(merged, original, changes, _key_of(field.key))
 
 
 def _special(
@@ -135,31 +135,29 @@ def _put_in_order(
         return
     key = fields.get(name, _UNTYPED).key
     before = original.get(name)
-    kept[name] = _in_order(kept[name], before if isinstance(before, list) else [], order, key)
+    places = before if isinstance(before, list) else []
+    kept[name] = in_order(kept[name], places, order, _key_of(key))
 
 
-def _in_order(items: list[Any], original: list[Any], order: list[Any], key: str) -> list[Any]:
+def in_order(
+    items: list[Any], original: list[Any], order: list[Any], key: Callable[[Any], Any]
+) -> list[Any]:
     """`items` with those of `order` in its order, the others as near as may be to where they were.
 
     An item of `order` that the original did not have goes before the rest.
     """
-    wanted, places = _keys(order, key), _keys(original, key)
+    wanted, places = list(map(key, order)), list(map(key, original))
     named = sorted(
-        (item for item in items if _key(item, key) in wanted),
-        key=lambda item: wanted.index(_key(item, key)),
+        (item for item in items if key(item) in wanted), key=lambda item: wanted.index(key(item))
     )
-    others = [item for item in items if _key(item, key) not in wanted]
+    others = [item for item in items if key(item) not in wanted]
     result = []
     while named and others:
-        ours, theirs = _key(others[0], key), _key(named[0], key)
+        ours, theirs = key(others[0]), key(named[0])
         first = ours in places and theirs in places and places.index(ours) < places.index(theirs)
         result.append((others if first else named).pop(0))
     return result + named + others
 
 
-def _keys(items: list[Any], key: str) -> list[Any]:
-    return [_key(item, key) for item in items]
-
-
-def _key(item: Any, key: str) -> Any:
-    return item.get(key) if key and isinstance(item, dict) else item
+def _key_of(name: str) -> Callable[[Any], Any]:
+    return lambda item: item.get(name) if name and isinstance(item, dict) else item

@@ -39,12 +39,16 @@ ANYTHING = Type("*")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A struct's field. `omits_zero`: its empty value is not stored; `merge`, `key`: in patches."""
+    """A struct's field. `omits_zero`: its empty value is not stored; `merge`, `key`: in patches.
+
+    `keys` tell the items of its list apart for an apply.
+    """
 
     type: Type
     omits_zero: bool = False
     merge: frozenset[str] = frozenset()
     key: str = ""
+    keys: tuple[str, ...] = ()
 
 
 Struct = dict[str, Field]
@@ -63,6 +67,13 @@ _GO_NAMES = {
     "*": "v1.FieldsV1",
 }
 _NONE: Struct = {}
+_PORTS = ("containerPort", "protocol")
+_SEVERAL_KEYS = {
+    "Container.ports": _PORTS,
+    "EphemeralContainer.ports": _PORTS,
+    "PodSpec.topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+}
+KEY_DEFAULTS = {"protocol": "TCP"}
 
 
 @cache
@@ -73,7 +84,8 @@ def struct(name: str) -> Struct:
     if fields is None:
         return _NONE
     return {
-        field: _field(code, table["merge"].get(f"{name}.{field}")) for field, code in fields.items()
+        field: _field(f"{name}.{field}", code, table["merge"].get(f"{name}.{field}"))
+        for field, code in fields.items()
     }
 
 
@@ -84,13 +96,14 @@ def _table() -> dict[str, Any]:
     return content
 
 
-def _field(code: str, merge: list[str] | None) -> Field:
+def _field(name: str, code: str, merge: list[str] | None) -> Field:
     strategies, key = merge or ("", "")
     return Field(
         type_of(code.removesuffix("-")),
         omits_zero=code.endswith("-"),
         merge=frozenset(strategies.split(",")) if strategies else frozenset(),
         key=key,
+        keys=_SEVERAL_KEYS.get(name, (key,) if key else ()),
     )
 
 
