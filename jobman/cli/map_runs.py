@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobman.map.presence import Presence
     from jobman.map.status import RunStatus
 
+_HOW_IT_ENDED = "its log directory tells how it ended: jobman map status DIR"
 FORMS = (Output.TABLE, Output.JSON, Output.YAML)
 _Run = Annotated[
     str,
@@ -202,7 +203,10 @@ def _last(app: AppContext) -> str:
         return run.run
     if job and (carried := run_of(job.metadata.name)):
         return carried
-    raise NotFoundError(f"you have no run of jobman map in namespace {app.client.namespace}")
+    raise NotFoundError(
+        f"there is nothing of a run of yours in namespace {app.client.namespace}",
+        hint=_HOW_IT_ENDED,
+    )
 
 
 def _found(app: AppContext, run: str) -> Job | Presence:
@@ -220,5 +224,5 @@ def _found(app: AppContext, run: str) -> Job | Presence:
                 return found
     raise NotFoundError(
         f"there is nothing of a run '{visible(run)}' in namespace {app.client.namespace}",
-        hint="its log directory tells how it ended: jobman map status DIR",
+        hint=_HOW_IT_ENDED,
     )

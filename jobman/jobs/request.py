@@ -36,7 +36,7 @@ class Array:
     @classmethod
     def parse(cls, text: str) -> Array:
         """`N` or `N%K`, as Slurm writes it. Raises ValueError with a plain reason."""
-        match = re.fullmatch(r"(\d{1,9})(?:%(\d{1,9}))?", text, re.ASCII)
+        match = re.fullmatch(r"(\d{1,99})(?:%(\d{1,99}))?", text, re.ASCII)
         if match is None:
             raise ValueError("N or N%K is needed: N tasks, K at a time")
         return cls(int(match[1]), int(match[2]) if match[2] else None)

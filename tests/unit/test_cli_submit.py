@@ -384,6 +384,7 @@ def test_everything_that_is_wrong_at_once(submit: Submit, world: JobWorld) -> No
         (["--cpu", "1", "--set-resource", "cpu=2"], "--cpu 1: --set-resource sets cpu too"),
         (["--set-resource", "cpu"], "--set-resource cpu: KEY=VALUE is needed"),
         (["--gpus", "0.5"], "'0.5' is no whole number"),
+        (["--array", "99999999999"], "99999999999 tasks, 1 to 100000 are allowed"),
         (["--memory", "1Gb"], "'1Gb' is no quantity"),
         (["-a", '{"a": 1}'], "the value of 'a' is no text; write \"1\""),
         (["-f", "missing.yaml"], "-f missing.yaml: No such file or directory"),
