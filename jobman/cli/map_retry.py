@@ -39,7 +39,7 @@ def carry_out_again(app: AppContext, found: Chosen) -> NoReturn:
         run = found.jobs[0].metadata.name.removeprefix("map-")
         known = record.of_lease(reach.lease_of(app.client, run))
     file = _file(run, known)
-    words = [*file.retry[:1], *_globals(app), *file.retry[1:]]
+    words = [*file.retry[:1], *_globals(app, file.retry), *file.retry[1:]]
     app.say(f"in {visible(file.directory)}: {shlex.join(words)}")
     try:
         os.chdir(file.directory)
@@ -101,11 +101,12 @@ def _is_of_map(words: Sequence[str]) -> bool:
     return list(rest[:1]) == ["map"]
 
 
-def _globals(app: AppContext) -> list[str]:
+def _globals(app: AppContext, began: Sequence[str]) -> list[str]:
     """The cluster that was named now; what the command itself names comes behind it."""
     options = app.options
     words = ["-s", str(options.settings.absolute())] if options.settings is not None else []
     words += ["--context", options.context] if options.context is not None else []
     # said once that no cluster is named, it need not be said again
     local = options.local or app.client.connection.by_default
+    local = local and "--local" not in began[: began.index("map")]
     return [*words, *(["--local"] if local else [])]

@@ -358,21 +358,22 @@ def test_whose_command_is_carried_out_again(
 
 
 @pytest.mark.parametrize(
-    ("options", "by_default", "words"),
+    ("options", "by_default", "began", "words"),
     [
-        (GlobalOptions(), False, []),
-        (GlobalOptions(), True, ["--local"]),
-        (GlobalOptions(local=True), False, ["--local"]),
-        (GlobalOptions(context="x"), False, ["--context", "x"]),
+        (GlobalOptions(), False, [], []),
+        (GlobalOptions(), True, [], ["--local"]),
+        (GlobalOptions(local=True), False, [], ["--local"]),
+        (GlobalOptions(local=True), False, ["--local"], []),
+        (GlobalOptions(context="x"), False, [], ["--context", "x"]),
     ],
 )
 def test_it_is_done_over_on_the_same_cluster_without_saying_so_twice(
-    options: GlobalOptions, by_default: bool, words: list[str]
+    options: GlobalOptions, by_default: bool, began: list[str], words: list[str]
 ) -> None:
     connection = SimpleNamespace(by_default=by_default)
     client = SimpleNamespace(connection=connection)
     app: Any = SimpleNamespace(options=options, client=client)
-    assert map_retry._globals(app) == words
+    assert map_retry._globals(app, ["jobman", *began, "map", "-b", "{1..3}", "x"]) == words
 
 
 @pytest.mark.parametrize("directory", ["", "logs", "/a\0b"])
