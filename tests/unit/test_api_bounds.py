@@ -185,6 +185,80 @@ def test_a_cluster_role_selects_others(selectors: list[Any], refusals: list[str]
     assert told(made("ClusterRole", aggregationRule=given)) == refusals
 
 
+RBAC = "rbac.authorization.k8s.io"
+BOUND = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "r"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "refusals"),
+    [
+        ("RoleBinding", {"kind": "Role"}, []),
+        (
+            "ClusterRoleBinding",
+            {"kind": "Role"},
+            ['roleRef.kind: Unsupported value: "Role": supported values: "ClusterRole"'],
+        ),
+        (
+            "RoleBinding",
+            {"kind": "Rolle"},
+            ['roleRef.kind: Unsupported value: "Rolle": supported values: "Role", "ClusterRole"'],
+        ),
+        (
+            "RoleBinding",
+            {"apiGroup": "x", "name": "a/b"},
+            [
+                f'roleRef.apiGroup: Unsupported value: "x": supported values: "{RBAC}"',
+                "roleRef.name: Invalid value: \"a/b\": may not contain '/'",
+            ],
+        ),
+    ],
+)
+def test_a_binding_refers_to_a_role(kind: str, role: dict[str, str], refusals: list[str]) -> None:
+    assert told(made(kind, roleRef=BOUND | role)) == refusals
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "refusals"),
+    [
+        ("RoleBinding", {"kind": "ServiceAccount", "name": "a"}, []),
+        (
+            "ClusterRoleBinding",
+            {"kind": "ServiceAccount", "name": "a"},
+            ["subjects[0].namespace: Required value"],
+        ),
+        (
+            "RoleBinding",
+            {"kind": "ServiceAccount", "name": "a", "apiGroup": RBAC},
+            [f'subjects[0].apiGroup: Unsupported value: "{RBAC}": supported values: ""'],
+        ),
+        ("RoleBinding", {"kind": "Group", "name": "a b/c"}, []),
+        (
+            "RoleBinding",
+            {"kind": "User", "name": "a", "apiGroup": "x"},
+            [f'subjects[0].apiGroup: Unsupported value: "x": supported values: "{RBAC}"'],
+        ),
+        ("RoleBinding", {"kind": "User"}, ["subjects[0].name: Required value"]),
+    ],
+)
+def test_whom_a_binding_names(kind: str, subject: dict[str, str], refusals: list[str]) -> None:
+    assert told(made(kind, roleRef=BOUND, subjects=[subject])) == refusals
+
+
+def test_a_service_account_in_a_binding_is_named_as_one() -> None:
+    (refusal,) = told(
+        made("RoleBinding", roleRef=BOUND, subjects=[{"kind": "ServiceAccount", "name": "A"}])
+    )
+    assert refusal.startswith('subjects[0].name: Invalid value: "A": a lowercase RFC 1123')
+
+
+def test_a_binding_stays_that_of_its_role() -> None:
+    before = made("RoleBinding", roleRef=BOUND)
+    after = made("RoleBinding", roleRef=BOUND | {"name": "s"})
+    (refusal,) = validation.validate_update("RoleBinding", before, after)
+    value = f'{{"APIGroup":"{RBAC}","Kind":"ClusterRole","Name":"s"}}'
+    assert refusal.message == f"Invalid value: {value}: cannot change roleRef"
+
+
 def test_a_token_of_a_service_account_names_it() -> None:
     kind = "kubernetes.io/service-account-token"
     named = {"annotations": {"kubernetes.io/service-account.name": "builder"}}

@@ -293,7 +293,7 @@ def test_metadata(metadata: dict[str, Any], cause: str) -> None:
         (
             "RoleBinding",
             {"roleRef": {"kind": "Role", "name": "r"}, "subjects": [BOT]},
-            'subjects[0].kind: Unsupported value: "Bot": supported values: "Group"',
+            'subjects[0].kind: Unsupported value: "Bot": supported values: "ServiceAccount"',
         ),
         ("RoleBinding", {"roleRef": {"kind": "Role"}}, "roleRef.name: Required value"),
         (

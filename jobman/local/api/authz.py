@@ -153,7 +153,9 @@ def _bindings(
 
 def _described(subject: Object, about: Object) -> str:
     name = str(subject["name"])
-    return _placed(name, {**about, **subject}) if subject["kind"] == "ServiceAccount" else name
+    if subject["kind"] != "ServiceAccount":
+        return name
+    return _placed(name, subject if subject.get("namespace") else about)
 
 
 def _placed(name: str, about: Object) -> str:

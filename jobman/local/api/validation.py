@@ -15,9 +15,9 @@ from jobman.local.api import (
     pod_rules,
     priority_rules,
     quota_rules,
+    rbac_rules,
     resource_rules,
     rules,
-    selector_rules,
 )
 from jobman.local.api.cause import (
     Cause,
@@ -35,7 +35,6 @@ _DATA_BYTES = 1024 * 1024
 _IMMUTABLE = "field is immutable"
 _FROZEN = "field is immutable when `immutable` is set"
 _ONLY_WHEN_NEW = ("Pod", "PriorityClass")  # whose rules a change is not held to again
-_RBAC = "rbac.authorization.k8s.io"
 
 
 def validate_create(kind: str, obj: Object) -> list[Cause]:
@@ -231,76 +230,6 @@ def _claim_change(old: Object, new: Object) -> Iterator[Cause]:
             yield forbidden("spec", text)
 
 
-def _role(role: Object) -> Iterator[Cause]:
-    yield from _policy_rules(role, namespaced=True)
-
-
-def _cluster_role(role: Object) -> Iterator[Cause]:
-    yield from _policy_rules(role, namespaced=False)
-    if "aggregationRule" not in role:
-        return
-    path, given = "aggregationRule.clusterRoleSelectors", role["aggregationRule"]
-    if not given.get("clusterRoleSelectors"):
-        text = "at least one clusterRoleSelector required if aggregationRule is non-nil"
-        yield required(path, text)
-    for index, selector in enumerate(given.get("clusterRoleSelectors") or []):
-        problems = list(selector_rules.label_selector(selector, f"{path}[{index}]"))
-        yield from problems
-        if problems:
-            yield wrong(f"{path}[{index}]", None, "invalid label selector.")
-
-
-def _policy_rules(role: Object, *, namespaced: bool) -> Iterator[Cause]:
-    for index, rule in enumerate(role.get("rules") or []):
-        path = f"rules[{index}]"
-        if not rule.get("verbs"):
-            yield required(f"{path}.verbs", "verbs must contain at least one value")
-        if rule.get("nonResourceURLs"):
-            yield from _url_rule(rule, f"{path}.nonResourceURLs", namespaced=namespaced)
-            continue
-        if not rule.get("apiGroups"):
-            yield required(f"{path}.apiGroups", "resource rules must supply at least one api group")
-        if not rule.get("resources"):
-            yield required(f"{path}.resources", "resource rules must supply at least one resource")
-
-
-def _url_rule(rule: Object, path: str, *, namespaced: bool) -> Iterator[Cause]:
-    urls = rule["nonResourceURLs"]
-    if namespaced:
-        yield wrong(path, urls, "namespaced rules cannot apply to non-resource URLs")
-    if any(rule.get(field) for field in ("apiGroups", "resources", "resourceNames")):
-        text = "rules cannot apply to both regular resources and non-resource URLs"
-        yield wrong(path, urls, text)
-
-
-def _role_binding(binding: Object) -> Iterator[Cause]:
-    role = binding.get("roleRef", {})
-    if role.get("apiGroup", _RBAC) != _RBAC:
-        yield not_supported("roleRef.apiGroup", role["apiGroup"], (_RBAC,))
-    if role.get("kind") not in ("Role", "ClusterRole"):
-        yield not_supported("roleRef.kind", role.get("kind", ""), ("ClusterRole", "Role"))
-    if not role.get("name"):
-        yield required("roleRef.name")
-    for index, subject in enumerate(binding.get("subjects", [])):
-        yield from _subject(subject, f"subjects[{index}]")
-
-
-def _subject(subject: Object, path: str) -> Iterator[Cause]:
-    kind = subject.get("kind", "")
-    if not subject.get("name"):
-        yield required(f"{path}.name")
-    if kind == "ServiceAccount":
-        if not subject.get("namespace"):
-            yield required(f"{path}.namespace")
-    elif kind not in ("User", "Group"):
-        yield not_supported(f"{path}.kind", kind, ("Group", "ServiceAccount", "User"))
-
-
-def _role_binding_change(old: Object, new: Object) -> Iterator[Cause]:
-    if old.get("roleRef") != new.get("roleRef"):
-        yield wrong("roleRef", new.get("roleRef"), "cannot change roleRef")
-
-
 def _event(event: Object) -> Iterator[Cause]:
     namespace = event.get("metadata", {}).get("namespace", "")
     involved = event.get("involvedObject", {}).get("namespace", "")
@@ -329,10 +258,10 @@ _CREATE: dict[str, Callable[[Object], Iterator[Cause]]] = {
     "ResourceQuota": quota_rules.new,
     "LimitRange": limit_rules.new,
     "PriorityClass": priority_rules.new,
-    "Role": _role,
-    "ClusterRole": _cluster_role,
-    "RoleBinding": _role_binding,
-    "ClusterRoleBinding": _role_binding,
+    "Role": rbac_rules.role,
+    "ClusterRole": rbac_rules.cluster_role,
+    "RoleBinding": rbac_rules.role_binding,
+    "ClusterRoleBinding": rbac_rules.cluster_role_binding,
     "Event": _event,
     "Lease": _lease,
 }
@@ -344,6 +273,6 @@ _UPDATE: dict[str, Callable[[Object, Object], Iterator[Cause]]] = {
     "PersistentVolumeClaim": _claim_change,
     "ResourceQuota": quota_rules.change,
     "PriorityClass": priority_rules.change,
-    "RoleBinding": _role_binding_change,
-    "ClusterRoleBinding": _role_binding_change,
+    "RoleBinding": rbac_rules.binding_change,
+    "ClusterRoleBinding": rbac_rules.binding_change,
 }
