@@ -104,6 +104,7 @@ def test_any_operations_fit_or_are_refused(document: Any, operations: list[Any])
         ({"a": [1, 2]}, {"op": "replace", "path": "/a/0", "value": 9}, {"a": [9, 2]}),
         ({"a/b": 1, "m~n": 2}, {"op": "remove", "path": "/a~1b"}, {"m~n": 2}),
         ({"a": {"b": 1}}, {"op": "move", "from": "/a/b", "path": "/c"}, {"a": {}, "c": 1}),
+        ({"a": {}}, {"op": "test", "path": "/a/b", "value": None}, {"a": {}}),
     ],
 )
 def test_operations(document: Any, operation: dict[str, Any], result: Any) -> None:
@@ -121,6 +122,9 @@ def test_operations(document: Any, operation: dict[str, Any], result: Any) -> No
         {"op": "add", "path": "list", "value": 1},
         {"op": "add", "path": "/x"},
         {"op": "test", "path": "/one", "value": True},
+        {"op": "test", "path": "/one", "value": None},
+        {"op": "test", "path": "/nope/nope", "value": None},
+        {"op": "test", "path": "/list/7", "value": None},
         {"op": "move", "from": "/a", "path": "/a/b"},
         {"op": "frobnicate", "path": "/a"},
         {},

@@ -97,9 +97,82 @@ def test_a_lease_is_replaced_by_whom_knows_its_version(server: ApiServer) -> Non
     assert server.ask("PUT", f"{path}/l", body=made).code == 200
 
 
-@pytest.mark.parametrize("content", [[], "x", {"v": "meta.k8s.io/v1", "rv": 1, "start": ""}])
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        "x",
+        {"v": "meta.k8s.io/v1", "rv": 1, "start": ""},
+        {"v": "meta.k8s.io/v1", "rv": 1.5, "start": "a"},
+        {"v": "meta.k8s.io/v1", "rv": 1, "start": "/../a"},
+        {"v": "meta.k8s.io/v1", "rv": 1, "start": "a//b"},
+    ],
+)
 def test_a_token_of_something_else(server: ApiServer, content: object) -> None:
     token = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
     answer = server.ask("GET", MAPS, {"continue": token})
     assert answer.code == 400
     assert answer.json["message"].startswith("invalid continue token: continue key is not valid: ")
+
+
+def token(rv: int, start: str) -> str:
+    content = {"v": "meta.k8s.io/v1", "rv": rv, "start": start}
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+
+
+def test_a_token_of_the_future_and_one_of_no_moment(server: ApiServer) -> None:
+    answer = server.ask("GET", MAPS, {"continue": token(10**9, "a")})
+    assert (answer.code, answer.json["reason"]) == (504, "Timeout")
+    assert server.ask("GET", MAPS, {"continue": token(-7, "a")}).code == 200
+
+
+def test_a_list_at_an_exact_version_is_of_that_version(server: ApiServer) -> None:
+    made = [
+        server.ask("POST", MAPS, body={"metadata": {"name": name}}).json["metadata"]
+        for name in ("a", "b", "c")
+    ]
+    then = made[1]["resourceVersion"]
+    exact = {"resourceVersion": then, "resourceVersionMatch": "Exact"}
+    assert server.ask("GET", MAPS, exact).json["metadata"] == {"resourceVersion": then}
+    page = server.ask("GET", MAPS, {**exact, "limit": "1"}).json
+    rest = server.ask("GET", MAPS, {"continue": page["metadata"]["continue"]}).json
+    assert page["metadata"]["resourceVersion"] == rest["metadata"]["resourceVersion"] == then
+    names = [item["metadata"]["name"] for item in page["items"] + rest["items"]]
+    assert names == ["a", "b"]
+
+
+def test_a_dry_run_of_a_replacement_shows_the_version(server: ApiServer) -> None:
+    made = server.ask("POST", MAPS, body={"metadata": {"name": "a"}}).json
+    body = {"metadata": {"name": "a"}, "data": {"a": "b"}}
+    shown = server.ask("PUT", f"{MAPS}/a", {"dryRun": "All"}, body=body).json
+    assert shown == {**made, "data": {"a": "b"}}
+
+
+@pytest.mark.parametrize("path", [MAPS, f"{MAPS}/a"])
+def test_a_form_that_does_not_fit(server: ApiServer, path: str) -> None:
+    server.ask("POST", MAPS, body={"metadata": {"name": "a"}})
+    form, what = (
+        ("PartialObjectMetadata", "a list (*core.ConfigMapList)")
+        if path == MAPS
+        else ("PartialObjectMetadataList", "not a list (*core.ConfigMap)")
+    )
+    accept = {"Accept": f"application/json;as={form};v=v1;g=meta.k8s.io"}
+    answer = server.ask("GET", path, headers=accept)
+    assert (answer.code, answer.json["message"]) == (
+        406,
+        f"you requested {form}, but the requested object is {what}",
+    )
+
+
+def test_a_table_with_what_is_no_part_of_an_object(server: ApiServer) -> None:
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    for query in ({"includeObject": "Foo"}, {"includeObject": "Foo", "watch": "1"}):
+        answer = server.ask("GET", MAPS, query, headers=accept)
+        assert (answer.code, answer.json["message"]) == (
+            400,
+            (
+                'Unable to convert to Table as requested: includeObject: Invalid value: "Foo": '
+                "must be 'Metadata', 'Object', 'None', or empty"
+            ),
+        )
+    assert server.ask("GET", MAPS, {"includeObject": ""}, headers=accept).code == 200

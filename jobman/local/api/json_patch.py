@@ -118,7 +118,11 @@ def _copy(holder: list[Any], operation: Operation) -> None:
 
 
 def _test(holder: list[Any], operation: Operation) -> None:
-    if not same(_look(holder, _pointer(operation, "path")), _value(operation)):
+    parent, key = _place(holder, _pointer(operation, "path"))
+    wanted = _value(operation)
+    if isinstance(parent, dict) and key not in parent and wanted is None:
+        return  # that nothing is there is asked so
+    if not same(_child(parent, key), wanted):
         raise PatchError("the test failed")
 
 

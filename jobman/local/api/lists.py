@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from jobman.local.api import decode, selectors, status
 from jobman.local.api.cause import Cause
 from jobman.local.api.query import integer
@@ -26,7 +28,7 @@ _TOO_OLD = (
     " inconsistent list - objects that were created, modified, or deleted between the time the"
     " first chunk was returned and now may show up in the list."
 )
-_TOKEN = "meta.k8s.io/v1"
+_VERSION = "meta.k8s.io/v1"
 _BY_NAME = re.compile(r"metadata\.name==?([^,=!]+)")
 
 
@@ -77,6 +79,14 @@ class Selection:
         return list(islice(filter(self.takes, records), limit + 1 if limit else None))
 
 
+class _Token(msgspec.Struct):
+    """What a continue token tells: the version of its list, and the key to go on behind."""
+
+    v: str = ""
+    rv: int = 0
+    start: str = ""
+
+
 @dataclass(frozen=True)
 class Page:
     """A page of a LIST: its objects and the list's metadata."""
@@ -98,24 +108,25 @@ def page(store: Store, selection: Selection, query: Mapping[str, str]) -> Page:
         rv, start = _decoded(selection, token)
         records, rv = _continued(store, selection, rv, start, limit)
     else:
-        rv, records = store.rv, _at(store, selection, query, version, limit)
+        records, rv = _at(store, selection, query, version, limit)
     return _cut(selection, records, rv, limit)
 
 
 def _at(
     store: Store, selection: Selection, query: Mapping[str, str], version: str, limit: int
-) -> list[Record]:
+) -> tuple[list[Record], int]:
+    """What is there, or was at an exact version; and the version."""
     resource = selection.resource.name
     if query.get("resourceVersionMatch") == "Exact" and version:
         try:
             found = store.list_at(resource, int(version), selection.namespace)
         except CompactedError:
             raise status.expired("The resourceVersion for the provided list is too old.") from None
-        return selection.of(found, limit)
+        return selection.of(found, limit), int(version)
     if selection.name is not None and selection.namespace is not None:
         one = store.get(Key(resource, selection.namespace, selection.name))
-        return selection.of([one] if one else [])
-    return selection.of(store.list(resource, selection.namespace), limit)
+        return selection.of([one] if one else []), store.rv
+    return selection.of(store.list(resource, selection.namespace), limit), store.rv
 
 
 def _continued(
@@ -123,7 +134,9 @@ def _continued(
 ) -> tuple[list[Record], int]:
     """What comes behind `start`, as it was when the first page was made."""
     resource = selection.resource.name
-    if rv == -1:  # the token of a 410: whatever is there now
+    if rv > store.rv:
+        raise status.version_too_large(rv, store.rv)
+    if rv < 0:  # the token of a 410: whatever is there now
         there = store.list(resource, selection.namespace, after=start)
         return selection.of(there, limit), store.rv
     try:
@@ -181,29 +194,29 @@ def _encoded(selection: Selection, rv: int, start: tuple[str, str]) -> str:
     place = f"{name}\0" if selection.namespace is not None else f"{namespace}/{name}\0"
     if rv != -1 and selection.resource.name != "events":
         place = f"/{place.lstrip('/')}"
-    body = json.dumps({"v": _TOKEN, "rv": rv, "start": place}, separators=(",", ":"))
+    body = json.dumps({"v": _VERSION, "rv": rv, "start": place}, separators=(",", ":"))
     return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
 
 
 def _decoded(selection: Selection, token: str) -> tuple[int, tuple[str, str]]:
     try:
         body = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        content = decode.from_json(body)
-        fields = content if isinstance(content, dict) else {}
-        rv, start = int(fields.get("rv", 0)), str(fields.get("start", ""))
-        _check_token(str(fields.get("v", "")), rv, start)
+        given = msgspec.convert(decode.from_json(body), _Token)
+        _check_token(given)
     except (binascii.Error, ValueError, TypeError) as error:
         text = f"invalid continue token: continue key is not valid: {error}"
         raise status.bad_request(text) from None
-    namespace, _, name = start.rstrip("\0").lstrip("/").rpartition("/")
-    return rv, (namespace or selection.namespace or "", name)
+    namespace, _, name = given.start.rstrip("\0").lstrip("/").rpartition("/")
+    return given.rv, (namespace or selection.namespace or "", name)
 
 
-def _check_token(version: str, rv: int, start: str) -> None:
+def _check_token(given: _Token) -> None:
     """Raises ValueError."""
-    if version != _TOKEN:
-        raise ValueError(f'server does not recognize this encoded version "{version}"')
-    if rv == 0:
-        raise ValueError(f"incorrect encoded start resourceVersion (version {_TOKEN})")
-    if not start:
-        raise ValueError(f"encoded start key empty (version {_TOKEN})")
+    if given.v != _VERSION:
+        raise ValueError(f'server does not recognize this encoded version "{given.v}"')
+    if given.rv == 0:
+        raise ValueError(f"incorrect encoded start resourceVersion (version {_VERSION})")
+    if not given.start:
+        raise ValueError(f"encoded start key empty (version {_VERSION})")
+    if any(part in ("", ".", "..") for part in given.start.removeprefix("/").split("/")):
+        raise ValueError(given.start)
