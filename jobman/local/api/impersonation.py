@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -39,9 +40,10 @@ def speaker(registry: Registry, request: web.BaseRequest, found: Named | None, u
         if wanted == User("", ()):
             return user
         raise status.bad_request(f"requested {_in_go(wanted)} without impersonating a user name")
+    caller = _Caller(registry, request, found, user)
     refusals = []
     for mode in _modes(wanted):
-        refusal = next(_refusals(registry, request, found, user, wanted, mode), None)
+        refusal = next(_refusals(caller, wanted, mode), None)
         if refusal is None:
             return _whole(wanted, mode)
         refusals.append(refusal)
@@ -89,59 +91,54 @@ def _whole(wanted: User, mode: str) -> User:
     return identified(wanted.name, groups, uid=wanted.uid, extra=wanted.extra)
 
 
-def _refusals(
-    registry: Registry,
-    request: web.BaseRequest,
-    found: Named | None,
-    user: User,
-    wanted: User,
-    mode: str,
-) -> Iterator[ApiError]:
+@dataclass(frozen=True)
+class _Caller:
+    """Who wants to speak for somebody else, and what he asks in the other's name."""
+
+    registry: Registry
+    request: web.BaseRequest
+    found: Named | None
+    user: User
+
+    def lacks(self, act: Act) -> Iterator[ApiError]:
+        """The 403 of an act, unless it is allowed."""
+        if authz.decide(self.registry, self.user, act) is None:
+            yield self.refused(act)
+
+    def refused(self, act: Act, why: str = "") -> ApiError:
+        """The 403 of an act."""
+        return authz.refused(self.registry, self.user, act, why)
+
+    def lacks_on(self, prefix: str) -> Iterator[ApiError]:
+        """The 403 of what is asked, with a prefix to its verb, unless it is allowed."""
+        if self.found is not None:
+            asked = act_of(self.request, self.found)
+            yield from self.lacks(replace(asked, verb=prefix + asked.verb))
+            return
+        verb, path = f"{prefix}{self.request.method.lower()}", self.request.rel_url.raw_path
+        if authz.decide_path(self.registry, self.user, verb, path) is None:
+            yield authz.refused_path(self.registry, self.user, verb, path)
+
+
+def _refusals(caller: _Caller, wanted: User, mode: str) -> Iterator[ApiError]:
     """The 403 of each right that is missing for a mode."""
     if mode == _LEGACY:
         verb, group = "impersonate", ""
     else:
         verb, group = f"impersonate:{mode}", _AUTHENTICATION
-        yield from _refused_on(registry, request, found, user, f"impersonate-on:{mode}:")
-
-    def missing(act: Act) -> Iterator[ApiError]:
-        if authz.decide(registry, user, act) is None:
-            yield authz.refused(registry, user, act)
-
-    def never(resource: str, why: str, *, of: str = group, name: str = "") -> Iterator[ApiError]:
-        if why and mode != _LEGACY:
-            yield authz.refused(registry, user, Act(verb, of, resource, name=name), why)
-
-    yield from missing(_of_name(verb, group, wanted.name, mode))
+        yield from caller.lacks_on(f"impersonate-on:{mode}:")
+    yield from caller.lacks(_of_name(verb, group, wanted.name, mode))
     if wanted.uid:
-        yield from missing(Act(verb, _AUTHENTICATION, "uids", name=wanted.uid))
-    if "" in wanted.groups:
-        yield from never("groups", "impersonating the empty string group is not allowed")
-    if MASTERS in wanted.groups:
-        why = "impersonating the system:masters group is not allowed"
-        yield from never("groups", why, name=MASTERS)
+        yield from caller.lacks(Act(verb, _AUTHENTICATION, "uids", name=wanted.uid))
+    for name, why in _wrong_groups(wanted.groups) if mode != _LEGACY else ():
+        yield caller.refused(Act(verb, group, "groups", name=name), why)
     for name in wanted.groups:
-        yield from missing(Act(verb, group, "groups", name=name))
-    for key, values in wanted.extra.items():
-        yield from never("userextras", _wrong_extra(key, values), of=_AUTHENTICATION)
+        yield from caller.lacks(Act(verb, group, "groups", name=name))
+    for why in _wrong_extra(wanted.extra) if mode != _LEGACY else ():
+        yield caller.refused(Act(verb, _AUTHENTICATION, "userextras"), why)
     for key, values in wanted.extra.items():
         for value in values:
-            yield from missing(Act(verb, _AUTHENTICATION, "userextras", key, name=value))
-
-
-def _refused_on(
-    registry: Registry, request: web.BaseRequest, found: Named | None, user: User, prefix: str
-) -> Iterator[ApiError]:
-    """The 403 of what is asked, unless it may be done in somebody else's name."""
-    if found is None:
-        verb, path = f"{prefix}{request.method.lower()}", request.rel_url.raw_path
-        if authz.decide_path(registry, user, verb, path) is None:
-            yield authz.refused_path(registry, user, verb, path)
-        return
-    asked = act_of(request, found)
-    act = replace(asked, verb=prefix + asked.verb)
-    if authz.decide(registry, user, act) is None:
-        yield authz.refused(registry, user, act)
+            yield from caller.lacks(Act(verb, _AUTHENTICATION, "userextras", key, name=value))
 
 
 def _of_name(verb: str, group: str, name: str, mode: str) -> Act:
@@ -159,19 +156,29 @@ def _node_of(name: str) -> str:
     return node if name.startswith(_NODE) and node and not rules.dns_subdomain(node) else ""
 
 
-def _wrong_extra(key: str, values: Sequence[str]) -> str:
-    """Why nobody may speak with such an extra; empty where that depends on the rights."""
-    domain, _, path = key.partition("/")
-    if not key:
-        return "impersonating the empty string key in extra is not allowed"
-    if not path or not domain or rules.dns_subdomain(domain):
-        return (
-            "impersonating an invalid key in extra is not allowed: extra.key: Invalid value:"
-            f' {_quoted(key)}: must be a domain-prefixed path (such as "acme.io/foo")'
-        )
-    if key != key.lower():
-        return f"impersonating a non-lowercase key in extra is not allowed: {_quoted(key)}"
-    return "impersonating the empty string value in extra is not allowed" if "" in values else ""
+def _wrong_groups(groups: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The groups that nobody may claim, whatever his rights, and why."""
+    if "" in groups:
+        yield "", "impersonating the empty string group is not allowed"
+    if MASTERS in groups:
+        yield MASTERS, "impersonating the system:masters group is not allowed"
+
+
+def _wrong_extra(extra: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Why nobody may speak with such extras, whatever his rights."""
+    for key, values in extra.items():
+        domain, _, path = key.partition("/")
+        if not key:
+            yield "impersonating the empty string key in extra is not allowed"
+        elif not path or not domain or rules.dns_subdomain(domain):
+            yield (
+                "impersonating an invalid key in extra is not allowed: extra.key: Invalid value:"
+                f' {_quoted(key)}: must be a domain-prefixed path (such as "acme.io/foo")'
+            )
+        elif key != key.lower():
+            yield f"impersonating a non-lowercase key in extra is not allowed: {_quoted(key)}"
+        elif "" in values:
+            yield "impersonating the empty string value in extra is not allowed"
 
 
 def _in_go(wanted: User) -> str:
