@@ -122,14 +122,13 @@ def _problems(value: Any) -> Iterator[str]:
     if not isinstance(value, dict):
         yield "is no object with a kind and an apiVersion"
         return
-    kind = value.get("kind")
-    if kind not in rules.API_VERSIONS:
-        instead = _INSTEAD.get(str(kind), "kubectl apply -f takes other kinds")
+    kind = rules.kind_of(value)
+    if kind is None:
+        instead = _INSTEAD.get(str(value.get("kind")), "kubectl apply -f takes other kinds")
         yield f"{_called(value)}: jobman submits Jobs and Pods; {instead}"
         return
-    version = value.get("apiVersion")
-    if version != rules.API_VERSIONS[kind]:
-        yield f"apiVersion: a {kind} is of {rules.API_VERSIONS[kind]}, not {version!r}"
+    if problem := rules.version_problem(value, kind):
+        yield problem
     yield from _metadata_problems(value.get("metadata"), "metadata")
     yield from _name_problems(value.get("metadata"))
     yield from _spec_problems(value, kind)

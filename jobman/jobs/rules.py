@@ -31,6 +31,22 @@ WORD_MAX_BYTES = 128 * 1024 - 1
 """Linux' limit for one argument or one variable (MAX_ARG_STRLEN, with its NUL)."""
 
 
+def kind_of(manifest: Mapping[str, Any]) -> str | None:
+    """Whether it is a Job or a Pod; None where it is something else."""
+    kind = manifest.get("kind")
+    return kind if isinstance(kind, str) and kind in API_VERSIONS else None
+
+
+def version_problem(manifest: Mapping[str, Any], kind: str) -> str | None:
+    """Why the apiVersion is not that of the kind, or None."""
+    version, needed = manifest.get("apiVersion"), API_VERSIONS[kind]
+    if version == needed:
+        return None
+    if version is None:
+        return f"apiVersion: is missing; a {kind} is of {needed}"
+    return f"apiVersion: a {kind} is of {needed}, not {version!r}"
+
+
 def label_problems(labels: Mapping[str, str], what: str) -> Iterator[str]:
     """Keys and values of labels."""
     for key, value in labels.items():

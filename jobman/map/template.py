@@ -68,8 +68,10 @@ class Template:
             raise UsageError(f"{path}: is not UTF-8 text: {error.reason}") from error
         marked = Marked(text)
         documents = [marked.restored(each) for each in yaml_documents.load(marked.text, str(path))]
-        if len(documents) != 1 or not isinstance(documents[0], dict):
+        if len(documents) != 1:
             raise UsageError(f"{path}: one Pod or Job is needed, there are {len(documents)}")
+        if not isinstance(documents[0], dict):
+            raise UsageError(f"{path}: is no object with a kind and an apiVersion")
         return cls.of_manifest(documents[0], str(path), run, columns)
 
     @classmethod
@@ -77,20 +79,18 @@ class Template:
         cls, document: Object, source: str, run: str, columns: Sequence[str] = ()
     ) -> Template:
         """A Pod's or a Job's manifest. Raises UsageError that begins with `source`."""
-        kind = document.get("kind")
-        if kind not in rules.API_VERSIONS:
-            raise UsageError(f"{source}: a Pod or a Job is needed, not {kind or 'a text'}")
-        version = document.get("apiVersion")
-        if version != rules.API_VERSIONS[kind]:
-            raise UsageError(
-                f"{source}: apiVersion: a {kind} is of {rules.API_VERSIONS[kind]}, not {version!r}"
-            )
+        kind = rules.kind_of(document)
+        if kind is None:
+            found = document.get("kind") or "one without a kind"
+            raise UsageError(f"{source}: a Pod or a Job is needed, not {found}")
+        if problem := rules.version_problem(document, kind):
+            raise UsageError(f"{source}: {problem}")
         notes: list[str] = []
         if kind == "Job":
             document, notes = _pod_of_job(document, source)
         pod = _own(document, source)
         try:
-            return cls(pod, run, kind=str(kind), columns=columns, notes=notes)
+            return cls(pod, run, kind=kind, columns=columns, notes=notes)
         except UsageError as error:
             raise UsageError(f"{source}: {error.message}", hint=error.hint) from error
 

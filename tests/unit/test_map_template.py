@@ -180,6 +180,8 @@ def test_without_a_name_it_is_the_runs(tmp_path: Path) -> None:
         ("metadata: {labels: {a: 5}}", "metadata.labels.a: is no text"),
         ("metadata: []", "apiVersion"),
         ("kind: Deployment", "a Pod or a Job is needed, not Deployment"),
+        ("kind: [Pod]", "a Pod or a Job is needed, not ['Pod']"),
+        ("kind:", "a Pod or a Job is needed, not one without a kind"),
         ("apiVersion: v2", "a Pod is of v1, not 'v2'"),
         ("spec: {restartPolicy: Always}", "with Always no pod ever ends"),
         ("spec: 5", "spec: is no object"),
@@ -278,3 +280,17 @@ def test_the_surroundings_are_no_part_of_what_it_says() -> None:
     assert container["env"] == [*other.surroundings, {"name": "X", "value": "a"}]
     (container,) = one.expand(Item(0, "a", {}))["spec"]["containers"]
     assert container["env"] == [{"name": "X", "value": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nope", "is no object with a kind and an apiVersion"),
+        ("- 1", "is no object with a kind and an apiVersion"),
+        ("", "one Pod or Job is needed, there are 0"),
+        ("kind: Pod", "apiVersion: is missing; a Pod is of v1"),
+    ],
+)
+def test_what_is_no_template(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        of_text(tmp_path, text)

@@ -170,6 +170,11 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "no kind": ({"a": 1}, "no kind: jobman submits Jobs and Pods; kubectl apply -f takes other"),
     "no object": ([1], "is no object with a kind and an apiVersion"),
+    "no text as a kind": (JOB | {"kind": ["Job"]}, "kind ['Job'] 'j': jobman submits Jobs"),
+    "no version": (
+        {k: v for k, v in JOB.items() if k != "apiVersion"},
+        "apiVersion: is missing; a Job is of batch/v1",
+    ),
     "version": (JOB | {"apiVersion": "v1"}, "apiVersion: a Job is of batch/v1, not 'v1'"),
     "no spec": (JOB | {"spec": None}, "spec: is missing"),
     "spec": (POD | {"spec": "x"}, "spec: is no object"),
