@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -118,6 +119,35 @@ def test_yaml_that_is_no_json_is_refused(text: str) -> None:
         decode_yaml(text.encode())
 
 
-def test_half_a_character_in_yaml() -> None:
-    found = decode_yaml(b'kind: "Jo\\ud800b"\napiVersion: v1\n"\\udfffkey": x\n')
-    assert (found["kind"], found["\ufffdkey"]) == ("Jo\ufffdb", "x")
+def _bomb(form: str) -> str:
+    """Nine times nine times nine …, each line by aliases of the one before."""
+    lines = ["l0: &l0 {x: y}"]
+    lines += [f"l{n}: &l{n} " + form.format(",".join([f"*l{n - 1}"] * 9)) for n in range(1, 9)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('kind: "Jo\\ud800b"\n', "found invalid Unicode character escape code"),
+        ("a: &a [*a]\n", "yaml: anchor 'a' value contains itself"),
+        ("a: &a {b: {c: *a}}\n", "yaml: anchor 'a' value contains itself"),
+        ("a: " + "[" * 600 + "]" * 600, "yaml: exceeded max depth of 500"),
+        ("a: " + "[" * 100_000, "yaml: exceeded max depth of 500"),
+        (_bomb("[{}]"), "yaml: document contains excessive aliasing"),
+        (_bomb("{{<<: [{}]}}"), "yaml: document contains excessive aliasing"),
+    ],
+)
+def test_yaml_that_would_be_too_much(text: str, why: str) -> None:
+    with pytest.raises(BodyError, match=re.escape(why)):
+        decode_yaml(text.encode())
+
+
+def test_yaml_with_some_aliases() -> None:
+    text = "a: &a {x: [1]}\nb: *a\nc: {<<: *a, y: 2}\nd: [*a, *a]\n"
+    assert decode_yaml(text.encode()) == {
+        "a": {"x": [1]},
+        "b": {"x": [1]},
+        "c": {"x": [1], "y": 2},
+        "d": [{"x": [1]}, {"x": [1]}],
+    }

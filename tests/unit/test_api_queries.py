@@ -176,3 +176,9 @@ def test_a_table_with_what_is_no_part_of_an_object(server: ApiServer) -> None:
             ),
         )
     assert server.ask("GET", MAPS, {"includeObject": ""}, headers=accept).code == 200
+
+
+def test_a_long_body_of_yaml(server: ApiServer) -> None:
+    body = b"metadata: {name: long}\ndata:\n" + b"".join(b"  k%d: v\n" % n for n in range(3000))
+    made = server.ask("POST", MAPS, body=body, headers={"Content-Type": "application/yaml"})
+    assert (made.code, len(made.json["data"])) == (201, 3000)

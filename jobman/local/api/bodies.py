@@ -11,6 +11,7 @@ from jobman.local.api import decode, protobuf, status
 from jobman.local.api.resources import Resource
 
 BODY_MAX = 3 * 1024 * 1024
+_READ_BESIDE = 16 * 1024
 READ_S = web.RequestKey("read_s", float)
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 ACCEPTED = (
@@ -57,9 +58,8 @@ async def decoded(request: web.BaseRequest, resource: Resource) -> Any:
         raise status.unsupported_media_type(ACCEPTED)
     if kind == PROTOBUF:
         return _protobuf(body)
-    read_as = decode.decode if kind == "application/json" else decode.decode_yaml
     try:
-        return read_as(body)
+        return decode.decode(body) if kind == "application/json" else await _of_yaml(body)
     except (ValueError, RecursionError) as error:
         raise _unrecognized(resource, error) from None
 
@@ -71,7 +71,7 @@ async def patch(request: web.BaseRequest) -> tuple[str, Any]:
     if kind not in PATCHES:
         raise status.unsupported_patch_type()
     try:
-        value = decode.decode_yaml(body) if kind.endswith("yaml") else decode.from_json(body)
+        value = await _of_yaml(body) if kind.endswith("yaml") else decode.from_json(body)
     except (ValueError, RecursionError) as error:
         raise status.bad_request(f"error decoding patch: {error}") from None
     return kind, value
@@ -87,7 +87,7 @@ async def options(request: web.BaseRequest) -> dict[str, Any] | None:
     if kind == PROTOBUF:
         return _protobuf(body)
     try:
-        value = decode.decode_yaml(body) if kind.endswith("yaml") else decode.from_json(body)
+        value = await _of_yaml(body) if kind.endswith("yaml") else decode.from_json(body)
     except (ValueError, RecursionError) as error:
         raise status.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
     if not isinstance(value, dict):
@@ -99,6 +99,13 @@ async def options(request: web.BaseRequest) -> dict[str, Any] | None:
 def content_type(request: web.BaseRequest) -> str:
     """The body's type without parameters; JSON where none is given."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip() or "application/json"
+
+
+async def _of_yaml(body: bytes) -> Any:
+    """YAML is slow to read: much of it keeps nobody else waiting."""
+    if len(body) < _READ_BESIDE:
+        return decode.decode_yaml(body)
+    return await asyncio.get_running_loop().run_in_executor(None, decode.decode_yaml, body)
 
 
 def _unrecognized(resource: Resource, error: Exception) -> status.ApiError:

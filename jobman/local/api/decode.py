@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 import msgspec
 import yaml
 
+from jobman.local.api import yaml_body
+
 _SPACED = re.compile(rb'"[ \t\r\n]+:')
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHOWN = 30
@@ -48,7 +50,7 @@ def decode(body: bytes) -> dict[str, Any]:
 def decode_yaml(body: bytes) -> dict[str, Any]:
     """The YAML object in a body. Raises BodyError."""
     try:
-        value = yaml.load(body, Loader=_Loader)
+        value = yaml_body.load(body)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         text = " ".join(str(error).split())
         raise BodyError(f"error converting YAML to JSON: {text} ({_summary(body)})") from None
@@ -167,16 +169,6 @@ def _summary(body: bytes) -> str:
     start = body[:_SHOWN]
     shown = start.decode(errors="replace") if start.startswith(b"{") else start.hex()
     return shown if len(body) <= _SHOWN else f"{shown} ..."
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with the types of JSON: a date is a text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def _as_json(value: Any) -> Any:
