@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobman.cli import each, fitting, map_one, map_retry, submission
+from jobman.cli.awaiting import Submitted
 from jobman.cli.command import app_context, command
 from jobman.cli.named import Changed
 from jobman.cli.options import takes
@@ -63,6 +64,7 @@ def retry(
     proposed. Of a run of jobman map the command that began it is carried out again, with
     --retry-failed, where its log directory is.
     """
+    from jobman.cli.submit import names_not_lost
     from jobman.jobs import standing
 
     app = app_context(ctx)
@@ -80,7 +82,8 @@ def retry(
     def act(job: Job) -> str:
         return "\n".join(again.retry(standing.read(app.client, job)))
 
-    each.one_by_one(app, found, act, failed="retried")
+    with names_not_lost(app, again.made):
+        each.one_by_one(app, found, act, failed="retried")
 
 
 def _changes(texts: list[str] | None) -> dict[str, str]:
@@ -105,6 +108,7 @@ class _Again:
         from jobman.config.flavors import resolve
         from jobman.config.layers import working_directory
 
+        self.made: list[Submitted] = []
         self._app = app
         self._chosen = resolve(flavor, app.settings.values, working_directory()) if flavor else None
         self._changes = changes
@@ -216,7 +220,8 @@ class _Again:
         from jobman.kube.resources import JOBS
 
         done = self._app.client.create(JOBS, manifest, namespace=namespace)
-        return str(done["metadata"]["name"])
+        self.made.append(Submitted(done["metadata"]["name"], done["metadata"].get("namespace", "")))
+        return self.made[-1].name
 
 
 def _resources(job: Job) -> dict[str, dict[str, str]]:

@@ -161,7 +161,7 @@ def _create_and_tell(
     """Create the jobs, each noted in `jobs` and named on stdout; on stderr beside a log."""
     created: list[dict[str, Any]] = []
     whole = app.output(Output.NAME) is not Output.NAME
-    with _names_not_lost(app, jobs):
+    with names_not_lost(app, jobs):
         try:
             for found in _create(app, made):
                 created.append(found)
@@ -175,18 +175,21 @@ def _create_and_tell(
         finally:
             if whole and created:
                 write(app, created, Output.NAME)
-            app.out.flush()
 
 
 @contextmanager
-def _names_not_lost(app: AppContext, jobs: Sequence[Submitted]) -> Iterator[None]:
+def names_not_lost(app: AppContext, jobs: Sequence[Submitted]) -> Iterator[None]:
     """Tell the jobs' names on stderr where stdout cannot take them (a full disk)."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            app.out.flush()
     except BrokenPipeError:
         raise
     except OSError:
-        app.say(f"submitted all the same: {', '.join(job.name for job in jobs)}")
+        if jobs:
+            app.say(f"submitted all the same: {', '.join(job.name for job in jobs)}")
         raise
 
 

@@ -595,18 +595,36 @@ def test_a_timeout_bounds_the_waiting(
 @pytest.mark.usefixtures("world")
 def test_a_full_disk_does_not_hide_the_name(submit: Submit, tmp_path: Path) -> None:
     submit("-j", "first", "--", "x")
+    told = on_a_full_disk(tmp_path, "submit", "-j", "second", "--", "x")
+    assert "submitted all the same: second" in told
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_does_not_hide_what_is_done_over(
+    submit: Submit, world: JobWorld, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        submit("-j", name, "--", "x")
+        conditions = [{"type": "Complete", "status": "True"}]
+        world.jobs.update(name, status={"conditions": conditions, "succeeded": 1})
+    told = on_a_full_disk(tmp_path, "retry", "a", "b")
+    assert "submitted all the same: a-r2, b-r2" in told
+
+
+def on_a_full_disk(tmp_path: Path, *words: str) -> str:
+    """What the command says on stderr when stdout takes nothing."""
     err = io.StringIO()
     environ = {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "config")}
     command: Any = typer.main.get_command(application())
     full = Path("/dev/full").open("w")  # noqa: SIM115 closing it fails too
     context = AppContext(out=full, err=err, environ=environ)
     with pytest.raises(SystemExit) as ended:
-        command.main(["submit", "-j", "second", "--", "x"], prog_name="jobman", obj=context)
+        command.main([*words], prog_name="jobman", obj=context)
     with contextlib.suppress(OSError):
         full.close()
     assert ended.value.code == 1
-    assert "submitted all the same: second" in err.getvalue()
     assert "error: writing the output: No space left on device" in err.getvalue()
+    return err.getvalue()
 
 
 @pytest.fixture
