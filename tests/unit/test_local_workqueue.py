@@ -11,7 +11,7 @@ from plugins.local_registry import config_map
 from plugins.manual_clock import ManualClock
 
 from jobman.local.api.registry import Registry
-from jobman.local.controllers.workqueue import Controller, WorkQueue
+from jobman.local.controllers.workqueue import LATEST_LOOK_S, Controller, WorkQueue
 from jobman.local.stored import Change
 
 
@@ -53,6 +53,15 @@ def test_a_time_that_is_past_is_now(clock: ManualClock) -> None:
     queue: WorkQueue[str] = WorkQueue(clock)
     queue.add_after("a", -3)
     clock.advance(0)
+    assert drained(queue) == ["a"]
+
+
+def test_a_time_beyond_any_calendar_is_looked_at_now_and_then(clock: ManualClock) -> None:
+    queue: WorkQueue[str] = WorkQueue(clock)
+    queue.add_after("a", 2**63 - 1)
+    clock.advance(3600)
+    assert len(queue) == 0
+    clock.advance(LATEST_LOOK_S)
     assert drained(queue) == ["a"]
 
 

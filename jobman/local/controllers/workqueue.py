@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 60.0
+# Who asks for a look after the end of the calendar has one a day.
+LATEST_LOOK_S = 86400.0
 
 
 class WorkQueue(Generic[K]):
@@ -45,13 +47,14 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, delay_s: float) -> None:
         """Look at `key` in a while; an earlier time that is set already stays."""
-        due = self._clock.now() + timedelta(seconds=max(delay_s, 0))
+        wait_s = min(max(delay_s, 0), LATEST_LOOK_S)
+        due = self._clock.now() + timedelta(seconds=wait_s)
         known = self._timers.get(key)
         if known is not None:
             if known[0] <= due:
                 return
             known[1].cancel()
-        timer = self._clock.call_later(max(delay_s, 0), lambda: self._due(key))
+        timer = self._clock.call_later(wait_s, lambda: self._due(key))
         self._timers[key] = (due, timer)
 
     def retry(self, key: K) -> None:
