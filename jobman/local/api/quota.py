@@ -93,14 +93,17 @@ def _check_room(
 def _check_measurable(quota: Object, hard: Amounts, pod: Object) -> None:
     """A quota on cpu or memory demands that every container tells how much it takes."""
     lacking: dict[str, list[str]] = {}
-    for container in pod["spec"].get("containers", []):
+    spec = pod["spec"]
+    for container in (*spec.get("containers", []), *spec.get("initContainers", [])):
         resources = container.get("resources", {})
         for name in sorted(_MUST_BE_SET & hard.keys()):
             part, _, plain = name.rpartition(".")
             if plain not in resources.get(part or "requests", {}):
                 lacking.setdefault(name, []).append(container["name"])
     if lacking:
-        listed = "; ".join(f"{name} for: {','.join(who)}" for name, who in lacking.items())
+        listed = "; ".join(
+            f"{name} for: {','.join(sorted(who))}" for name, who in sorted(lacking.items())
+        )
         raise status.forbidden(
             "pods",
             "",
@@ -123,16 +126,28 @@ def _used_by_pod(pod: Mapping[str, Any]) -> Amounts:
 
 
 def pod_total(pod: Mapping[str, Any], part: str) -> Amounts:
-    """What a pod's containers take together; a bigger init container counts in their place."""
+    """What its containers take together with sidecars, or more where an init container does."""
     spec = pod.get("spec", {})
-    total: Amounts = {}
-    for container in spec.get("containers", []):
-        for name, text in container.get("resources", {}).get(part, {}).items():
-            total[name] = total.get(name, ZERO) + parse(text)
+    beside: Amounts = {}
+    most: Amounts = {}
     for container in spec.get("initContainers", []):
-        for name, text in container.get("resources", {}).get(part, {}).items():
-            total[name] = max(total.get(name, ZERO), parse(text))
-    return total
+        reached = _sum(beside, container, part)
+        most = _most(most, reached)
+        if container.get("restartPolicy") == "Always":
+            beside = reached
+    total = beside
+    for container in spec.get("containers", []):
+        total = _sum(total, container, part)
+    return _most(total, most)
+
+
+def _most(one: Amounts, other: Amounts) -> Amounts:
+    return one | {name: max(one.get(name, ZERO), amount) for name, amount in other.items()}
+
+
+def _sum(amounts: Amounts, container: Mapping[str, Any], part: str) -> Amounts:
+    asked = container.get("resources", {}).get(part, {})
+    return amounts | {name: amounts.get(name, ZERO) + parse(text) for name, text in asked.items()}
 
 
 def _resources_of(names: Iterable[str]) -> set[str]:
