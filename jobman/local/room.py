@@ -13,6 +13,8 @@ Object = dict[str, Any]
 Amounts = dict[str, Decimal]
 
 _CHECKED = ("cpu", "memory", "ephemeral-storage")
+# What a pod may ask for as a whole, for all its containers.
+_OF_PODS = ("cpu", "memory")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ def _out_of(name: str, requested: Decimal, used: Decimal, capacity: Decimal) -> 
 
 
 def requests(spec: Object) -> Amounts:
-    """What a pod takes: the sum of its containers, or more where an init container needs more."""
+    """What a pod takes: what it says as a whole, or else the sum of its containers.
+
+    That is more where an init container needs more.
+    """
     total: Amounts = {}
     for container in spec["containers"]:
         total = _sum(total, _of(container))
@@ -85,7 +90,20 @@ def requests(spec: Object) -> Amounts:
         if container.get("restartPolicy") == "Always":
             beside = wanted
     overhead = {name: parse(value).value for name, value in (spec.get("overhead") or {}).items()}
-    return _sum(_most(_sum(total, beside), most), overhead)
+    asked = _most(_sum(total, beside), most)
+    return _sum(asked | _of_whole(spec, asked), overhead)
+
+
+def _of_whole(spec: Object, asked: Amounts) -> Amounts:
+    """What the pod asks for as a whole: it counts instead of what its containers `asked` for.
+
+    What is only limited is asked for where no container does.
+    """
+    resources = spec.get("resources") or {}
+    limits = resources.get("limits") or {}
+    given = {name: text for name, text in limits.items() if name not in asked}
+    given |= resources.get("requests") or {}
+    return {name: parse(text).value for name, text in given.items() if name in _OF_PODS}
 
 
 def _of(container: Object) -> Amounts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,23 @@ def test_a_sidecar_has_gpus_of_its_own_and_init_containers_reuse_those_of_the_ot
     ]
     assert seen == ["4", "5,7", "5", "7"]
     assert devices.gpu_count(pod(main, initContainers=[container("wide", gpus=4)])) == 4
+
+
+@pytest.mark.parametrize(
+    ("whole", "cpu"),
+    [
+        ({"requests": {"cpu": "3"}}, 3),
+        ({"requests": {"cpu": "500m"}}, Decimal("0.5")),
+        ({"limits": {"cpu": "3"}}, 1),
+        ({"limits": {"cpu": "3", "memory": "1"}, "requests": {"cpu": "2"}}, 2),
+    ],
+)
+def test_what_a_pod_asks_for_as_a_whole_is_what_it_takes(
+    whole: dict[str, Any], cpu: Decimal
+) -> None:
+    taken = requests(pod(container(cpu="1"), resources=whole)["spec"])
+    assert taken["cpu"] == cpu
+    assert taken.get("memory", 0) == int(whole.get("limits", {}).get("memory", 0))
 
 
 def test_what_a_pod_takes() -> None:
