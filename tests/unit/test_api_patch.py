@@ -314,3 +314,18 @@ def test_apply_merges_the_configuration() -> None:
     merged = patch.apply_patch(patch.APPLY, "Pod", before, config)
     assert merged["metadata"]["labels"] == {"a": "1", "b": "2"}
     assert merged["spec"]["containers"] == [{**MAIN, "image": "z"}]
+
+
+def test_copies_do_not_make_much_of_little() -> None:
+    twice = [{"op": "copy", "from": "/x", "path": "/x/-"}] * 40
+    with pytest.raises(json_patch.PatchError):
+        json_patch.apply({"x": []}, twice)
+
+
+@pytest.mark.parametrize("content_type", [patch.STRATEGIC, patch.APPLY])
+def test_long_lists_merge_at_once(content_type: str) -> None:
+    names = [f"a/{number}" for number in range(60_000)]
+    owners = [{"uid": name} for name in names]
+    change = {"metadata": {"finalizers": names, "ownerReferences": owners}}
+    merged = patch.apply_patch(content_type, "ConfigMap", {"metadata": {}}, change)
+    assert merged == change

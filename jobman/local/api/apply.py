@@ -59,14 +59,15 @@ def _struct(
 
 def _list(field: types.Field, live: list[Any], config: list[Any], at: str) -> list[Any]:
     if not field.keys:
-        merged = live + [item for item in config if item not in live]
+        there = set(map(strategic_merge.mark, live))
+        merged = live + [item for item in config if strategic_merge.mark(item) not in there]
         return strategic_merge.in_order(merged, live, config, _itself)
     _check_items(field, config, at)
     struct = types.struct(field.type.element.name) if field.type.element else {}
     merged = list(live)
+    places = {strategic_merge.mark(item_keys(field, one)): i for i, one in enumerate(live)}
     for item in config:
-        wanted = item_keys(field, item)
-        place = next((i for i, one in enumerate(live) if item_keys(field, one) == wanted), None)
+        place = places.get(strategic_merge.mark(item_keys(field, item)))
         if place is None:
             merged.append(_struct(struct, {}, item, at))
         else:
@@ -80,7 +81,7 @@ def _itself(item: Any) -> Any:
 
 def _check_items(field: types.Field, config: list[Any], at: str) -> None:
     """Each must have its keys, and they must be its own."""
-    seen: list[Object] = []
+    seen: set[bytes] = set()
     for index, item in enumerate(config):
         if not isinstance(item, dict):
             raise _untyped(f"{at}: element {index}: expected map, got {shown(item)}")
@@ -90,10 +91,10 @@ def _check_items(field: types.Field, config: list[Any], at: str) -> None:
             why = "associative list with keys has an element that omits key field"
             text = f'{at}: element {index}: {why} "{lacking[0]}" (and doesn\'t have default value)'
             raise _untyped(text)
-        if keys in seen:
+        if strategic_merge.mark(keys) in seen:
             named = ",".join(f"{key}={shown(value)}" for key, value in keys.items())
             raise _untyped(f"{at}: duplicate entries for key [{named}]")
-        seen.append(keys)
+        seen.add(strategic_merge.mark(keys))
 
 
 def _untyped(text: str) -> Exception:

@@ -6,7 +6,11 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 Operation = dict[str, Any]
+
+_COPIED_MAX = 3 * 1024 * 1024
 
 
 class PatchError(ValueError):
@@ -16,12 +20,17 @@ class PatchError(ValueError):
 def apply(document: Any, operations: list[Any]) -> Any:
     """`document` after all operations; itself untouched. Raises PatchError."""
     holder = [copy.deepcopy(document)]
+    copied = 0
     for operation in operations:
         if not isinstance(operation, dict):
             raise PatchError("an operation is an object")
         run = _OPERATIONS.get(str(operation.get("op")))
         if run is None:
             raise PatchError(f"unknown operation: {operation.get('op')}")
+        if operation["op"] == "copy":
+            copied += len(msgspec.json.encode(_look(holder, _pointer(operation, "from"))))
+        if copied > _COPIED_MAX:
+            raise PatchError("the copies are too big")
         run(holder, operation)
     return holder[0]
 

@@ -6,8 +6,11 @@ Directives in a patch: `$patch: replace|delete|merge`, `$retainKeys`,
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import msgspec
 
 from jobman.local.api import types
 from jobman.local.api.cause import shown
@@ -84,15 +87,17 @@ def _set(kept: Object, name: str, field: types.Field, value: Any) -> None:
 
 def _list(field: types.Field, original: list[Any], patch: list[Any]) -> list[Any]:
     if not field.key:
-        merged = original + [item for item in patch if item not in original]
+        there = set(map(mark, original))
+        merged = original + [item for item in patch if mark(item) not in there]
         return in_order(merged, original, patch, _key_of(""))
     if not all(isinstance(item, dict) for item in [*original, *patch]):
         raise DirectiveError("a list of objects was expected")
     merged, changes = _special(field, list(original), patch)
     fields = types.struct(field.type.element.name) if field.type.element else {}
+    found = _first_places(merged, _key_of(field.key))
     for item in changes:
-        place = _find(merged, field.key, item[field.key])
-        if place is None:
+        place = found.setdefault(mark(item[field.key]), len(merged))
+        if place == len(merged):
             merged.append(_struct(fields, {}, item))
         else:
             merged[place] = _struct(fields, merged[place], item)
@@ -119,13 +124,10 @@ def _special(
     return original, changes
 
 
-def _find(items: list[Any], key: str, value: Any) -> int | None:
-    return next((i for i, item in enumerate(items) if item.get(key) == value), None)
-
-
 def _delete_from(kept: Object, name: str, items: list[Any]) -> None:
     if isinstance(kept.get(name), list):
-        kept[name] = [item for item in kept[name] if item not in items]
+        unwanted = set(map(mark, items))
+        kept[name] = [item for item in kept[name] if mark(item) not in unwanted]
 
 
 def _put_in_order(
@@ -146,17 +148,28 @@ def in_order(
 
     An item of `order` that the original did not have goes before the rest.
     """
-    wanted, places = list(map(key, order)), list(map(key, original))
-    named = sorted(
-        (item for item in items if key(item) in wanted), key=lambda item: wanted.index(key(item))
-    )
-    others = [item for item in items if key(item) not in wanted]
+    wanted, places = _first_places(order, key), _first_places(original, key)
+    marked = [(mark(key(item)), item) for item in items]
+    named = deque(sorted((m for m in marked if m[0] in wanted), key=lambda m: wanted[m[0]]))
+    others = deque(m for m in marked if m[0] not in wanted)
     result = []
     while named and others:
-        ours, theirs = key(others[0]), key(named[0])
-        first = ours in places and theirs in places and places.index(ours) < places.index(theirs)
-        result.append((others if first else named).pop(0))
-    return result + named + others
+        ours, theirs = places.get(others[0][0]), places.get(named[0][0])
+        first = ours is not None and theirs is not None and ours < theirs
+        result.append((others if first else named).popleft())
+    return [item for _, item in (*result, *named, *others)]
+
+
+def mark(value: Any) -> bytes:
+    """What is the same for equal values, to be looked up by."""
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _first_places(items: list[Any], key: Callable[[Any], Any]) -> dict[bytes, int]:
+    places: dict[bytes, int] = {}
+    for place, item in enumerate(items):
+        places.setdefault(mark(key(item)), place)
+    return places
 
 
 def _key_of(name: str) -> Callable[[Any], Any]:
