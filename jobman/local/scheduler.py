@@ -57,6 +57,7 @@ class _Spec(msgspec.Struct):
     schedulingGates: list[object] = []  # noqa: N815
     priority: int = 0
     preemptionPolicy: str = ""  # noqa: N815
+    resources: msgspec.Raw = _NONE
     nodeSelector: msgspec.Raw = _NONE  # noqa: N815
     affinity: msgspec.Raw = _NONE
     tolerations: msgspec.Raw = _NONE
@@ -87,6 +88,7 @@ def _key_of(spec: _Spec) -> Hashable:
         tuple(bytes(c.resources) for c in spec.containers),
         tuple((bytes(c.resources), c.restartPolicy) for c in spec.initContainers),
         bytes(spec.overhead),
+        bytes(spec.resources),
         bytes(spec.nodeSelector),
         bytes(spec.affinity),
         bytes(spec.tolerations),

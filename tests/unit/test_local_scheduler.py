@@ -320,3 +320,12 @@ def test_priority(registry: Registry) -> None:
         create(registry, node("n")),
     )
     assert where(registry) == {"low": None, "high": "n"}
+
+
+def test_what_a_pod_asks_for_as_a_whole_is_no_other_pods_business(registry: Registry) -> None:
+    registry.create("nodes", "", node("n"))
+    registry.create("pods", "default", pod("big", resources={"requests": {"cpu": "5"}}))
+    registry.create("pods", "default", pod("small"))
+    scheduled(registry)
+    assert "nodeName" not in registry.get("pods", "default", "big")["spec"]
+    assert registry.get("pods", "default", "small")["spec"]["nodeName"] == "n"
