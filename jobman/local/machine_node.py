@@ -67,6 +67,8 @@ class MachineNode:
                 before = since.get(condition["type"])
                 if before and before["status"] == condition["status"]:
                     condition["lastTransitionTime"] = before["lastTransitionTime"]
+            for part in ("capacity", "allocatable"):
+                wanted["status"][part] |= _given_by_others(told.get(part, {}))
             found["status"] = wanted["status"]
 
         self._registry.modify("nodes", "", self.name, labels)
@@ -114,3 +116,10 @@ class MachineNode:
             },
             "spec": spec,
         }
+
+
+def _given_by_others(amounts: Object) -> Object:
+    """The extended resources that somebody wrote on the Node: they stay, as with a kubelet."""
+    return {
+        name: amount for name, amount in amounts.items() if "/" in name and name != GPU_RESOURCE
+    }

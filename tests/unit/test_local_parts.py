@@ -88,6 +88,22 @@ def test_the_node_keeps_its_name_its_cordon_and_its_labels(registry: Registry) -
     assert lease["metadata"]["ownerReferences"][0]["uid"] == node["metadata"]["uid"]
 
 
+def test_the_node_keeps_the_resources_that_somebody_gave_it(registry: Registry) -> None:
+    machine = MachineNode(registry, MACHINE, "1.0")
+    machine.register()
+
+    def change(node: dict[str, Any]) -> None:
+        for part in ("capacity", "allocatable"):
+            node["status"][part] |= {"acme.io/licence": "4", "nvidia.com/gpu": "9"}
+
+    registry.modify("nodes", "", "here", change)
+    machine.register()
+    status = registry.get("nodes", "", "here")["status"]
+    for part in ("capacity", "allocatable"):
+        assert status[part]["acme.io/licence"] == "4"
+        assert "nvidia.com/gpu" not in status[part]
+
+
 def test_gpus_are_told_when_they_are_found(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
