@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,18 @@ def test_what_cannot_be_applied(registry: Registry, change: Object, code: int, w
             CONFIGMAPS, "default", "it", APPLY, {**config({}), **change}, Write(manager="one")
         )
     assert (refused.value.code, refused.value.message) == (code, why)
+
+
+def test_who_owns_the_items_of_a_long_list_is_known_at_once(registry: Registry) -> None:
+    began = time.process_time()
+    names = [f"x.io/{number}" for number in range(30_000)]
+    applied(registry, config({"a": "1"}, finalizers=names))
+    change = {"metadata": {"finalizers": names[1:]}, "data": {"a": "2"}}
+    found = registry.patch_as(CONFIGMAPS, "default", "it", MERGE, change, Write()).object
+    assert list(managers(found)["one"]["f:metadata"]["f:finalizers"]) == [
+        f'v:"{name}"' for name in sorted(names[1:])
+    ]
+    applied(registry, config({}, finalizers=names), "two")
+    assert len(applied(registry, config({}))["metadata"]["finalizers"]) == 30_000
+    assert "finalizers" not in applied(registry, config({}), "two")["metadata"]
+    assert time.process_time() - began < 20

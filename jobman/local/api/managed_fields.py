@@ -14,10 +14,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from jobman.local.api import types
 from jobman.local.api.apply import item_keys
 from jobman.local.api.resources import Resource
 from jobman.local.api.status import ApiError
+from jobman.local.api.strategic_merge import mark
 from jobman.local.moments import now
 
 Object = dict[str, Any]
@@ -52,8 +55,7 @@ def without_dropped(
     owners = _owners(old)
     dropped = owners.pop(manager, frozenset()) - _applied(resource, config)
     found = copy.deepcopy(merged)
-    for path in sorted(dropped.difference(*owners.values())):
-        _remove(found, path)
+    _remove(found, _tree(dropped.difference(*owners.values())))
     return found
 
 
@@ -68,11 +70,12 @@ def after_apply(
 ) -> Entries:
     """The managedFields after an apply. Raises a 409 where it changes another's, unless forced."""
     owners, paths = _owners(old), _applied(resource, config)
+    before, afterwards = _Fields(old), _Fields(new)
     lost = [
         (name, path)
         for name in sorted(owners.keys() - {manager})
         for path in sorted(owners[name] & paths)
-        if _at(old, path) != _at(new, path)
+        if before.at(path) != afterwards.at(path)
     ]
     if lost and not force:
         raise _conflict(lost)
@@ -84,8 +87,9 @@ def after_apply(
 
 def after_update(resource: Resource, old: Object, new: Object) -> Entries:
     """The managedFields after another change: what it changed belongs to no applier any more."""
+    before, afterwards = _Fields(old), _Fields(new)
     after = {
-        name: frozenset(path for path in owned if _at(old, path) == _at(new, path))
+        name: frozenset(path for path in owned if before.at(path) == afterwards.at(path))
         for name, owned in _owners(old).items()
     }
     return _entries(resource, old, after)
@@ -155,60 +159,88 @@ def _entries(resource: Resource, old: Object, after: Owners) -> Entries:
 
 
 def _entry(manager: str, paths: Iterable[Path], group_version: str) -> Object:
-    fields: Object = {}
-    for path in sorted(paths):
-        place = fields
-        for part in path:
-            place = place.setdefault(part, {})
     return {
         "manager": manager,
         "operation": "Apply",
         "apiVersion": group_version,
         "time": now(),
         "fieldsType": "FieldsV1",
-        "fieldsV1": fields,
+        "fieldsV1": _tree(paths),
     }
 
 
-def _at(obj: Any, path: Path) -> Any:
-    """What is there; of an item or a set's element only whether it is."""
-    for part in path:
-        place = _place(obj, part)
+def _tree(paths: Iterable[Path]) -> Object:
+    """The paths as fieldsV1 has them."""
+    fields: Object = {}
+    for path in sorted(paths):
+        place = fields
+        for part in path:
+            place = place.setdefault(part, {})
+    return fields
+
+
+class _Fields:
+    """The fields of an object, to be looked up by path; each of its lists is gone through once."""
+
+    def __init__(self, obj: Any) -> None:
+        self._obj = obj
+        self._indexes: dict[tuple[int, tuple[str, ...] | None], dict[bytes, int]] = {}
+
+    def at(self, path: Path) -> Any:
+        """What is there; of an item or a set's element only whether it is."""
+        obj = self._obj
+        for part in path:
+            if part == _ITEM:
+                return True
+            place = self.place(obj, part)
+            if place is None:
+                return _MISSING
+            if part.startswith("v:"):
+                return True
+            obj = obj[place]
+        return obj
+
+    def place(self, value: Any, part: str) -> Any:
+        """The key or the index of a path's part; None where it is not there."""
+        kind, rest = part[:2], part[2:]
+        if kind == "f:":
+            return rest if isinstance(value, dict) and rest in value else None
+        if not isinstance(value, list):
+            return None
+        wanted = msgspec.json.decode(rest)
+        keys = tuple(wanted) if kind == "k:" else None
+        index = self._indexes.get((id(value), keys))
+        if index is None:
+            index = self._indexes[id(value), keys] = _index(value, keys)
+        return index.get(mark(wanted))
+
+
+def _index(items: list[Any], keys: tuple[str, ...] | None) -> dict[bytes, int]:
+    """Where the first of equal items is; with `keys`, of items that are equal in these."""
+    places: dict[bytes, int] = {}
+    for place, item in enumerate(items):
+        if keys is None:
+            places.setdefault(mark(item), place)
+        elif isinstance(item, dict):
+            places.setdefault(mark({key: item.get(key) for key in keys}), place)
+    return places
+
+
+def _remove(value: Any, fields: Object) -> None:
+    """Take out what is there of the fields (fieldsV1); what that leaves empty goes too."""
+    found, gone = _Fields(value), set()
+    for part, inner in fields.items():
+        place = found.place(value, part)
         if place is None:
-            return _MISSING
-        if part == _ITEM or part.startswith("v:"):
-            return True
-        obj = obj[place]
-    return obj
-
-
-def _place(value: Any, part: str) -> Any:
-    """The key or the index of a path's part; None where it is not there."""
-    kind, rest = part[:2], part[2:]
-    if part == _ITEM:
-        return part
-    if kind == "f:":
-        return rest if isinstance(value, dict) and rest in value else None
-    if not isinstance(value, list):
-        return None
-    wanted = json.loads(rest)
-    for index, item in enumerate(value):
-        if item == wanted or (kind == "k:" and wanted.items() <= item.items()):
-            return index
-    return None
-
-
-def _remove(obj: Any, path: Path) -> None:
-    """Take out what is there; what it leaves empty goes too."""
-    place = _place(obj, path[0])
-    if place is None:
-        return
-    if len(path) == 1 or path[1] == _ITEM:
-        del obj[place]
-        return
-    _remove(obj[place], path[1:])
-    if not obj[place]:
-        del obj[place]
+            continue
+        if inner and _ITEM not in inner:
+            _remove(value[place], inner)
+        if not inner or _ITEM in inner or not value[place]:
+            gone.add(place)
+    if isinstance(value, list):
+        value[:] = [item for place, item in enumerate(value) if place not in gone]
+    for place in gone if isinstance(value, dict) else ():
+        del value[place]
 
 
 def _conflict(lost: list[tuple[str, Path]]) -> ApiError:
