@@ -103,6 +103,18 @@ def test_foreground_goes_all_the_way_down(registry: Registry, collect: Collect) 
     assert collect() == []
 
 
+def test_a_circle_goes(registry: Registry, collect: Collect) -> None:
+    one = make(registry, "one")
+    other = make(registry, "other", owner(one) | {"blockOwnerDeletion": True})
+
+    def close(obj: Object) -> None:
+        obj["metadata"]["ownerReferences"] = [owner(other) | {"blockOwnerDeletion": True}]
+
+    registry.modify("configmaps", "default", "one", close)
+    delete(registry, "one", "Foreground")
+    assert collect() == []
+
+
 def test_orphans_stay_without_the_reference(registry: Registry, collect: Collect) -> None:
     top = make(registry, "top")
     make(registry, "left", owner(top))

@@ -189,6 +189,13 @@ def drop_owners(obj: Object, uids: Collection[str]) -> None:
     _drop(obj["metadata"], "ownerReferences", lambda owner: owner.get("uid") in uids)
 
 
+def stop_blocking(obj: Object) -> None:
+    """Keep none of its owners from going first."""
+    for owner in obj["metadata"].get("ownerReferences", []):
+        if owner.get("blockOwnerDeletion"):
+            owner["blockOwnerDeletion"] = False
+
+
 def _drop(metadata: Object, field: str, unwanted: Callable[[Any], bool]) -> None:
     left = [each for each in metadata.get(field, []) if not unwanted(each)]
     if left:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from jobman.local.api.deletion import FOREGROUND, ORPHAN
-from jobman.local.api.metadata import drop_finalizer, drop_owners
+from jobman.local.api.metadata import drop_finalizer, drop_owners, stop_blocking
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.resources import RESOURCES, Resource
 from jobman.local.api.status import ApiError
@@ -162,12 +162,18 @@ class GarbageCollector(Controller[Key]):
         if len(gone) + len(going) < len(about.ownerReferences):
             self._set_free(record.key, {owner.uid for owner in (*gone, *going)})
             return
+        if going and self._has_going_dependents(record.uid):
+            self._modify(record.key, stop_blocking)  # a circle: each would wait for the other
         blocking = going and self._has_blocking(record.uid)
         self._delete(record, "Foreground" if blocking else _asked_for(about))
 
     def _waits(self, owner: Owner, namespace: str) -> bool:
         record = self._record_of(owner, namespace)
         return record is not None and _metadata(record).waits_for_dependents()
+
+    def _has_going_dependents(self, uid: str) -> bool:
+        found = map(self.registry.store.get, self._dependents.get(uid, ()))
+        return any(_metadata(record).waits_for_dependents() for record in found if record)
 
     def _has_blocking(self, uid: str) -> bool:
         return any(self._blocks(key, uid) for key in self._dependents.get(uid, ()))
