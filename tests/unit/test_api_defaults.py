@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -123,6 +124,33 @@ FULL = {"cpu": "1", "memory": "1Gi"}
 )
 def test_quality_of_service(containers: list[dict[str, Any]], word: str) -> None:
     assert defaults.qos_class({"containers": containers}) == word
+
+
+@pytest.mark.parametrize(
+    ("whole", "asked", "word"),
+    [
+        ({"limits": FULL}, FULL, "Guaranteed"),
+        ({"limits": {"cpu": "1"}}, {"cpu": "1"}, "Burstable"),
+        ({"limits": FULL, "requests": {"cpu": "500m"}}, FULL | {"cpu": "500m"}, "Burstable"),
+        ({"requests": {"memory": "1Gi"}}, {"memory": "1Gi"}, "Burstable"),
+        ({}, None, "BestEffort"),
+    ],
+)
+def test_what_a_pod_takes_as_a_whole_decides_its_class(
+    whole: dict[str, Any], asked: dict[str, str] | None, word: str
+) -> None:
+    pod = {"metadata": {}, "spec": {"containers": [{}], "resources": copy.deepcopy(whole)}}
+    defaults.apply("Pod", pod)
+    assert pod["spec"]["resources"].get("requests") == asked
+    assert defaults.qos_class(pod["spec"]) == word
+
+
+def test_a_limited_pod_asks_for_what_its_containers_ask_for() -> None:
+    main, init = resources({"cpu": "300m"}, {}), resources({"cpu": "700m"}, {})
+    spec = {"containers": [main, main], "initContainers": [init], "resources": {"limits": FULL}}
+    pod = {"metadata": {}, "spec": copy.deepcopy(spec)}
+    defaults.apply("Pod", pod)
+    assert pod["spec"]["resources"]["requests"] == {"cpu": "700m", "memory": "1Gi"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from plugins.local_registry import pod
 
-from jobman.local.api.quota import pod_total
+from jobman.local.api.pod_resources import total
 from jobman.local.api.registry import Registry
 from jobman.local.api.status import ApiError
 from jobman.values.quantity import parse
@@ -32,8 +32,10 @@ def asking(name: str, cpu: str, **more: Any) -> Object:
     ids=["none", "small", "big", "sidecar", "after-sidecar", "before-sidecar"],
 )
 def test_what_a_pod_takes_of_a_quota(init: list[Object], cpu: str) -> None:
-    whole = {"spec": {"containers": [asking("main", "2")], "initContainers": init}}
-    assert pod_total(whole, "requests") == {"cpu": parse(cpu)}
+    spec = {"containers": [asking("main", "2")], "initContainers": init}
+    assert total(spec, "requests") == {"cpu": parse(cpu)}
+    spec["resources"] = {"requests": {"cpu": "7", "memory": "1Gi"}}
+    assert total(spec, "requests") == {"cpu": parse(7), "memory": parse("1Gi")}
 
 
 def test_init_containers_must_say_what_they_take_too(registry: Registry) -> None:
@@ -47,3 +49,30 @@ def test_init_containers_must_say_what_they_take_too(registry: Registry) -> None
     assert refused.value.message.endswith(
         "failed quota: q: must specify limits.cpu for: a,b; requests.cpu for: b"
     )
+
+
+def test_a_pod_that_says_what_it_takes_as_a_whole_needs_no_words_of_its_containers(
+    registry: Registry,
+) -> None:
+    hard = {"requests.cpu": "3", "limits.memory": "4Gi"}
+    quota = {"metadata": {"name": "q"}, "spec": {"hard": hard}}
+    registry.create("resourcequotas", "default", quota)
+    whole = {"limits": {"cpu": "2", "memory": "3Gi"}}
+    made = registry.create("pods", "default", pod("a", resources=whole))
+    assert made["spec"]["resources"]["requests"] == {"cpu": "2", "memory": "3Gi"}
+    assert made["status"]["qosClass"] == "Guaranteed"
+    with pytest.raises(ApiError) as refused:
+        registry.create("pods", "default", pod("b", resources=whole))
+    assert refused.value.message.endswith(
+        "exceeded quota: q, requested: limits.memory=3Gi,requests.cpu=2,"
+        " used: limits.memory=3Gi,requests.cpu=2, limited: limits.memory=4Gi,requests.cpu=3"
+    )
+
+
+def test_limit_ranges_of_pods_look_at_what_they_take_as_a_whole(registry: Registry) -> None:
+    bound = {"type": "Pod", "max": {"cpu": "1"}}
+    made = {"metadata": {"name": "l"}, "spec": {"limits": [bound]}}
+    registry.create("limitranges", "default", made)
+    with pytest.raises(ApiError) as refused:
+        registry.create("pods", "default", pod("a", resources={"limits": {"cpu": "2"}}))
+    assert refused.value.message.endswith("maximum cpu usage per Pod is 1, but limit is 2")

@@ -253,3 +253,24 @@ def test_one_thing_is_wrong(spec: dict[str, Any], cause: str) -> None:
 )
 def test_nothing_is_wrong(spec: dict[str, Any]) -> None:
     assert told(**spec) == []
+
+
+def test_what_a_pod_takes_as_a_whole_is_not_less_than_what_its_containers_take() -> None:
+    main = {**MAIN, "resources": {"requests": {"cpu": "3"}, "limits": {"memory": "2Gi"}}}
+    whole = {"requests": {"cpu": "2", "acme.io/x": "1"}, "limits": {"cpu": "1", "memory": "1Gi"}}
+    assert told(containers=[main], resources=whole) == [
+        (
+            'spec.resources.requests[acme.io/x]: Unsupported value: "acme.io/x":'
+            ' supported values: "cpu", "hugepages-", "memory"'
+        ),
+        "spec.resources.limits: Required value: Limit must be set for non overcommitable resources",
+        'spec.resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
+        (
+            'spec.resources.requests[cpu]: Invalid value: "2":'
+            " must be greater than or equal to aggregate container requests of 3"
+        ),
+        (
+            'spec.resources.containers[0][memory].limits: Invalid value: "2Gi":'
+            " must be less than or equal to pod limits of 1Gi"
+        ),
+    ]

@@ -10,6 +10,8 @@ import base64
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from jobman.local.api import pod_resources
+
 Object = dict[str, Any]
 
 _FILE_MODE = 0o644
@@ -44,20 +46,10 @@ def generate_selector(job: Object) -> None:
 
 
 def qos_class(spec: Mapping[str, Any]) -> str:
-    """A pod's quality of service, from the cpu and memory of its containers."""
+    """A pod's quality of service, from its own cpu and memory, or else from its containers'."""
     requests, limits, all_limited = set(), set(), True
-    for container in _containers(spec):
-        resources = container.get("resources", {})
-        bound = {
-            name: amount
-            for name, amount in resources.get("limits", {}).items()
-            if _counts(name, amount)
-        }
-        asked = {
-            name: amount
-            for name, amount in resources.get("requests", {}).items()
-            if _counts(name, amount)
-        }
+    for each in [spec] if "resources" in spec else _containers(spec):
+        bound, asked = _compute(each, "limits"), _compute(each, "requests")
         requests |= set(asked)
         limits |= set(bound)
         all_limited &= set(bound) == {"cpu", "memory"} and all(
@@ -66,6 +58,11 @@ def qos_class(spec: Mapping[str, Any]) -> str:
     if not requests and not limits:
         return "BestEffort"
     return "Guaranteed" if all_limited else "Burstable"
+
+
+def _compute(container: Mapping[str, Any], part: str) -> Object:
+    given = container.get("resources", {}).get(part, {})
+    return {name: amount for name, amount in given.items() if _counts(name, amount)}
 
 
 def _counts(name: str, amount: Any) -> bool:
@@ -123,6 +120,7 @@ def _pod(pod: Object) -> None:
     _pod_spec(spec)
     for container in _containers(spec):
         _requests_from_limits(container["resources"])
+    pod_resources.set_requests(spec)
     pod.setdefault("status", {}).setdefault("phase", "Pending")
 
 

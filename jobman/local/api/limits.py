@@ -7,7 +7,7 @@ from decimal import Decimal
 from operator import gt, lt
 from typing import TYPE_CHECKING, Any
 
-from jobman.local.api import status
+from jobman.local.api import pod_resources, status
 from jobman.local.api.resource_rules import amount
 from jobman.values.quantity import Quantity
 
@@ -124,12 +124,15 @@ def _amounts(given: Mapping[str, str]) -> dict[str, Quantity]:
 
 
 def _of_pod(pod: Object, part: str) -> Amounts:
-    """The sum of its containers, of what all of them name; or more, for an init container."""
+    """What it says as a whole; else the sum of its containers, of what all of them name.
+
+    That is more where an init container needs more.
+    """
     found = _sum([_part(container, part) for container in pod["spec"].get("containers", [])])
     for container in pod["spec"].get("initContainers", []):
         for name, asked in _part(container, part).items():
             found[name] = max(asked, found.get(name, asked))
-    return found
+    return found | pod_resources.of_whole(pod["spec"], part)
 
 
 def _sum(parts: Iterable[Amounts]) -> dict[str, Quantity]:

@@ -16,6 +16,7 @@ from jobman.local.api import (
     metadata_rules,
     network_rules,
     placement_rules,
+    pod_resources,
     rules,
     security_rules,
     volume_rules,
@@ -66,6 +67,7 @@ def spec(given: Spec, path: str) -> Iterator[Cause]:
     volumes = given.get("volumes", [])
     yield from volume_rules.volumes(volumes, f"{path}.volumes")
     yield from _containers(given, path, {volume.get("name", "") for volume in volumes})
+    yield from pod_resources.problems(given, f"{path}.resources")
     if given.get("hostNetwork"):
         yield from network_rules.host_network(given.get("containers", []), f"{path}.containers")
     policy = given.get("restartPolicy", "Always")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobman.local.api import status
+from jobman.local.api import pod_resources, status
 from jobman.local.api.quota_scopes import Takes, takes
 from jobman.local.api.resources import Resource
 from jobman.local.pod_phase import is_final
@@ -91,9 +91,11 @@ def _check_room(
 
 
 def _check_measurable(quota: Object, hard: Amounts, pod: Object) -> None:
-    """A quota on cpu or memory demands that every container tells how much it takes."""
+    """A quota on cpu or memory demands that the pod, or every container, tells what it takes."""
     lacking: dict[str, list[str]] = {}
     spec = pod["spec"]
+    if pod_resources.are_given(spec):
+        return
     for container in (*spec.get("containers", []), *spec.get("initContainers", [])):
         resources = container.get("resources", {})
         for name in sorted(_MUST_BE_SET & hard.keys()):
@@ -118,36 +120,11 @@ def _used_by_pod(pod: Mapping[str, Any]) -> Amounts:
         return amounts
     amounts["pods"] = _one()
     for part in ("requests", "limits"):
-        for name, amount in pod_total(pod, part).items():
+        for name, amount in pod_resources.total(pod.get("spec", {}), part).items():
             amounts[f"{part}.{name}"] = amount
             if part == "requests" and name in _COMPUTE:
                 amounts[name] = amount
     return amounts
-
-
-def pod_total(pod: Mapping[str, Any], part: str) -> Amounts:
-    """What its containers take together with sidecars, or more where an init container does."""
-    spec = pod.get("spec", {})
-    beside: Amounts = {}
-    most: Amounts = {}
-    for container in spec.get("initContainers", []):
-        reached = _sum(beside, container, part)
-        most = _most(most, reached)
-        if container.get("restartPolicy") == "Always":
-            beside = reached
-    total = beside
-    for container in spec.get("containers", []):
-        total = _sum(total, container, part)
-    return _most(total, most)
-
-
-def _most(one: Amounts, other: Amounts) -> Amounts:
-    return one | {name: max(one.get(name, ZERO), amount) for name, amount in other.items()}
-
-
-def _sum(amounts: Amounts, container: Mapping[str, Any], part: str) -> Amounts:
-    asked = container.get("resources", {}).get(part, {})
-    return amounts | {name: amounts.get(name, ZERO) + parse(text) for name, text in asked.items()}
 
 
 def _resources_of(names: Iterable[str]) -> set[str]:
