@@ -26,7 +26,7 @@ from jobman.local.pod_phase import has_ended, is_final
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.stored import Change, Key, Record
 from jobman.local.supervisor import Exit
-from jobman.values.duration import parse_duration, parse_rfc3339
+from jobman.values.duration import LONGEST_S, TooLongError, parse_duration, parse_rfc3339
 from jobman.values.quantity import parse
 
 Object = dict[str, Any]
@@ -313,6 +313,8 @@ def _views(pod: Object, state: Object, done: Object) -> Iterator[ContainerView]:
 def _run_for_s(annotations: dict[str, str]) -> float:
     try:
         return parse_duration(annotations.get(RUN_FOR, "0"))
+    except TooLongError:
+        return LONGEST_S
     except ValueError:
         return 0.0
 

@@ -10,10 +10,14 @@ _UNITS_S = {"s": 1, "m": MINUTE_S, "h": HOUR_S, "d": DAY_S, "w": 7 * DAY_S}
 _PARTS = re.compile(r"(?:\d+(?:\.\d+)?[wdhms])+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
 _SLURM = re.compile(r"(?:(?P<d>\d+)-)?(?P<h>\d+)(?::(?P<m>\d{1,2})(?::(?P<s>\d{1,2}))?)?", re.ASCII)
-_LONGEST_S = 100 * 365 * DAY_S
+LONGEST_S = 100 * 365 * DAY_S
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+
+
+class TooLongError(ValueError):
+    """A duration, but longer than anybody waits."""
 
 
 def parse_duration(text: str) -> float:
@@ -24,8 +28,8 @@ def parse_duration(text: str) -> float:
     seconds = _seconds(text.strip())
     if seconds is None:
         raise ValueError(f"'{text}' is no duration (like 90, 45s, 2h30m, 7d or 1-02:30:00)")
-    if seconds > _LONGEST_S:
-        raise ValueError(f"'{text}' is longer than a hundred years")
+    if seconds > LONGEST_S:
+        raise TooLongError(f"'{text}' is longer than a hundred years")
     return seconds
 
 

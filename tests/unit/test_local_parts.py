@@ -214,6 +214,8 @@ def test_simulated_pods_come_and_go(registry: Registry) -> None:
         await until(lambda: phase("fails") == "Failed")
         await until(lambda: phase("lasts") == "Running")
         await until(lambda: phase("lasts") == "Succeeded")
+        pod(registry, "for-ever", run_for="9223372036s")
+        await until(lambda: phase("for-ever") == "Running")
         registry.delete("pods", "default", "deleted")
         await until(lambda: registry.find("pods", "default", "deleted") is None)
 
