@@ -19,6 +19,7 @@ from jobman.local.stored import Record
 
 JSON, YAML = "application/json", "application/yaml"
 _GZIP_FROM = 128 * 1024
+_WARNINGS_CHARS, _WARNING_CHARS = 4096, 256
 _PRETTY_AGENTS = ("curl/", "Wget/", "Mozilla/")
 WARNINGS: web.RequestKey[list[str]] = web.RequestKey("warnings", list[str])
 _FORMS = ("", "Table", "PartialObjectMetadata", "PartialObjectMetadataList")
@@ -114,9 +115,23 @@ async def answer_bytes(
         body = await asyncio.get_running_loop().run_in_executor(None, _gzipped, body)
         own |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     response = web.Response(status=code, body=body, headers=own)
-    for warning in request[WARNINGS]:
+    for warning in _bounded(request[WARNINGS]):
         response.headers.add("Warning", f'299 - "{_quoted(warning)}"')
     return response
+
+
+def _bounded(warnings: list[str]) -> list[str]:
+    """Each once; of much only beginnings, as Kubernetes sends them."""
+    texts = list(dict.fromkeys(warnings))
+    if sum(map(len, texts)) <= _WARNINGS_CHARS:
+        return texts
+    sent, size = [], 0
+    for text in texts:
+        if size >= _WARNINGS_CHARS:
+            break
+        sent.append(text[:_WARNING_CHARS])
+        size += len(sent[-1])
+    return sent
 
 
 def plain(text: str, code: int = 200) -> web.Response:

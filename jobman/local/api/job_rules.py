@@ -196,14 +196,16 @@ def _exit_codes(codes: Mapping[str, Any], path: str) -> Iterator[Cause]:
     values = codes.get("values", [])
     if not values:
         yield wrong(f"{path}.values", values, "at least one value is required")
+    seen: set[int] = set()
     for index, value in enumerate(values):
         if operator == "In" and value == 0:
             text = "must not be 0 for the In operator"
             yield wrong(f"{path}.values[{index}]", value, text)
-        if values.index(value) != index:
+        if value in seen:
             yield Cause(
                 "FieldValueDuplicate", f"{path}.values[{index}]", f"Duplicate value: {value}"
             )
+        seen.add(value)
 
 
 def _success_policy(spec: Spec, path: str) -> Iterator[Cause]:

@@ -64,6 +64,7 @@ def _pod_term(term: Mapping[str, Any], path: str) -> Iterator[Cause]:
 def spread(constraints: list[dict[str, Any]], path: str) -> Iterator[Cause]:
     """What is wrong with a pod's topology spread constraints."""
     kinds = [(each.get("topologyKey", ""), each.get("whenUnsatisfiable")) for each in constraints]
+    last = {kind: index for index, kind in enumerate(kinds)}
     for index, each in enumerate(constraints):
         where, (topology, action) = f"{path}[{index}]", kinds[index]
         if each.get("maxSkew", 0) <= 0:
@@ -72,7 +73,7 @@ def spread(constraints: list[dict[str, Any]], path: str) -> Iterator[Cause]:
             yield required(f"{where}.topologyKey", _NO_KEY)
         if action not in _UNSATISFIABLE:
             yield not_supported(f"{where}.whenUnsatisfiable", action or "", _UNSATISFIABLE)
-        if kinds[index] in kinds[index + 1 :]:
+        if last[kinds[index]] > index:
             pair = f"{{{topology}, {action or ''}}}"
             yield duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", pair)
         yield from label_selector(each.get("labelSelector", {}), f"{where}.labelSelector")

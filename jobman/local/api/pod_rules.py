@@ -161,18 +161,18 @@ def _changed_deadline(old: int | None, given: Spec) -> Iterator[Cause]:
 
 def _changed_tolerations(old: Spec, given: Spec) -> Iterator[Cause]:
     """They may be added, and how long they last may change."""
-    kept = [_without_seconds(each) for each in given.get("tolerations", [])]
+    kept = set(map(_without_seconds, given.get("tolerations", [])))
     if any(_without_seconds(each) not in kept for each in old.get("tolerations", [])):
         text = "existing toleration can not be modified except its tolerationSeconds"
         yield forbidden("spec.tolerations", text)
 
 
-def _without_seconds(toleration: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
+def _without_seconds(toleration: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
+    return frozenset(item for item in toleration.items() if item[0] != "tolerationSeconds")
 
 
 def _changed_gates(old: Spec, given: Spec) -> Iterator[Cause]:
-    before = [gate.get("name") for gate in old.get("schedulingGates", [])]
+    before = {gate.get("name") for gate in old.get("schedulingGates", [])}
     for gate in given.get("schedulingGates", []):
         if gate.get("name") not in before:
             text = "only deletion is allowed, but found new scheduling gate "

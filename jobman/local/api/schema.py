@@ -26,6 +26,7 @@ Mode = Literal["Strict", "Warn", "Ignore"]
 Path = tuple[Any, ...]
 """Where we are: `()` at the top, else (the path above, a field's name or an element's index)."""
 
+_UNKNOWN_MAX = 100
 _QUANTITY_FORM = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 
 
@@ -44,6 +45,13 @@ class _Walk:
     def __init__(self) -> None:
         self.unknown: list[str] = []
         self.mismatch: str | None = None
+
+    def surprised(self, what: str, path: Path) -> None:
+        """Note a field that is unknown or a duplicate: once, and no more of them than Go does."""
+        if len(self.unknown) < _UNKNOWN_MAX:
+            text = f'{what} field "{_written(path)}"'
+            if text not in self.unknown:
+                self.unknown.append(text)
 
 
 def check(resource: Resource, obj: Any, mode: Mode) -> tuple[dict[str, Any], list[str]]:
@@ -144,12 +152,12 @@ def _struct(fields: types.Struct, owner: str, obj: Any, path: Path, walk: _Walk)
             f"json: cannot unmarshal {json_type(obj)} into Go value of type v1.{owner}"
         )
     for name in getattr(obj, "duplicates", ()):
-        walk.unknown.append(f'duplicate field "{_written((path, name))}"')
+        walk.surprised("duplicate", (path, name))
     kept: dict[str, Any] = {}
     for name, value in obj.items():
         field = fields.get(name)
         if field is None:
-            walk.unknown.append(f'unknown field "{_written((path, name))}"')
+            walk.surprised("unknown", (path, name))
         elif value is not None:
             value = _value(field.type, owner, value, (path, name), walk)
             if value is not None and not (field.omits_zero and _is_zero(value)):
@@ -202,7 +210,7 @@ def _map(
 ) -> dict[str, Any]:
     element = kind.element or types.ANYTHING
     for name in getattr(value, "duplicates", ()):
-        walk.unknown.append(f'duplicate field "{_written((path, name))}"')
+        walk.surprised("duplicate", (path, name))
     if element.form == "s" and all(type(item) is str for item in value.values()):
         return value
     return {

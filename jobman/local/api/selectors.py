@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from jobman.local.api.resources import Resource
 
 _SYMBOLS = ("==", "=", "!=", "!", "(", ")", ",", ">", "<")
-_TOKEN = re.compile(r"[ \t\r\n]*(?:([=!(),><]+)|([^=!(),>< \t\r\n]+))?")
+_TOKEN = re.compile(r"[ \t\r\n]*(?:([=!(),><]{1,2})|([^=!(),>< \t\r\n]+))?")
 _OPERATORS = "in, notin, =, ==, !=, gt, lt"
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_INTEGER_CHARS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,11 @@ class Requirement:
         return value is not None and self._compares(value)
 
     def _compares(self, value: str) -> bool:
-        if not _INTEGER.fullmatch(value):
+        (bound,) = map(_integer, self.values)
+        number = _integer(value)
+        if number is None or bound is None:
             return False
-        (bound,) = self.values
-        return int(value) > int(bound) if self.operator == "gt" else int(value) < int(bound)
+        return number > bound if self.operator == "gt" else number < bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +213,14 @@ class _LabelParser:
         return frozenset(values)
 
 
+def _integer(text: str) -> int | None:
+    """The number, where it is one of 64 bits."""
+    number = int(text) if len(text) < _INTEGER_CHARS and _INTEGER.fullmatch(text) else None
+    return number if number is not None and -(1 << 63) <= number < 1 << 63 else None
+
+
 def _bound(value: str) -> frozenset[str]:
-    if not _INTEGER.fullmatch(value):
+    if _integer(value) is None:
         problem = "for 'Gt', 'Lt' operators, the value must be an integer"
         raise ValueError(_cause("values[0]", value, problem))
     return frozenset((value,))

@@ -5,7 +5,8 @@ Objects are dicts of the right shape (`schema.check`) with defaults filled in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from jobman.local.api import (
@@ -32,6 +33,8 @@ from jobman.local.api.cause import (
 Object = Mapping[str, Any]
 
 _DATA_BYTES = 1024 * 1024
+_TOLD_CHARS = 512 * 1024
+_CAUSE_CHARS = 100
 _IMMUTABLE = "field is immutable"
 _FROZEN = "field is immutable when `immutable` is set"
 _ONLY_WHEN_NEW = ("Pod", "PriorityClass")  # whose rules a change is not held to again
@@ -42,28 +45,38 @@ def validate_create(kind: str, obj: Object) -> list[Cause]:
     meta = obj.get("metadata", {})
     if kind == "Job" and meta.get("labels") == _template_labels(obj):
         meta = {**meta, "labels": {}}  # a copy of the template's, which are told there
-    return [*metadata_rules.new(kind, meta), *_CREATE.get(kind, _nothing)(obj)]
+    return _told(metadata_rules.new(kind, meta), _CREATE.get(kind, _nothing)(obj))
 
 
 def validate_update(kind: str, old: Object, new: Object) -> list[Cause]:
     """What is wrong with an object that was `old`."""
     meta, before = new.get("metadata", {}), old.get("metadata", {})
-    changed = list(metadata_rules.change(before, meta))
+    changed = _told(metadata_rules.change(before, meta))
     if kind == "Job" and meta.get("labels") == _template_labels(new):
         meta = {**meta, "labels": {}}
-    own = list(metadata_rules.new(kind, meta))
-    if kind not in _ONLY_WHEN_NEW:
-        own += _CREATE.get(kind, _nothing)(new)
-    return [*changed, *own, *changed, *_UPDATE.get(kind, _no_change)(old, new)]
+    own = _nothing if kind in _ONLY_WHEN_NEW else _CREATE.get(kind, _nothing)
+    now = _UPDATE.get(kind, _no_change)(old, new)
+    return _told(changed, metadata_rules.new(kind, meta), own(new), changed, now)
 
 
 def validate_status(kind: str, old: Object, new: Object) -> list[Cause]:
     """What is wrong with a write of the status subresource."""
     if kind == "Job":
-        return list(job_rules.status_change(old, new))
+        return _told(job_rules.status_change(old, new))
     if kind == "Node":
-        return list(_node_amounts(new.get("status", {})))
+        return _told(_node_amounts(new.get("status", {})))
     return []
+
+
+def _told(*causes: Iterable[Cause]) -> list[Cause]:
+    """The causes, up to a size: one object can be wrong in a million ways, each as long as it."""
+    told, size = [], 0
+    for cause in itertools.chain.from_iterable(causes):
+        told.append(cause)
+        size += _CAUSE_CHARS + len(cause.field) + len(cause.message)
+        if size > _TOLD_CHARS:
+            break
+    return told
 
 
 def warnings(kind: str, obj: Object) -> list[str]:
