@@ -22,6 +22,12 @@ def restart_delay_s(restarts: int) -> float:
     return min(_BACKOFF_FIRST_S * 2.0 ** min(restarts - 1, 10), _BACKOFF_MAX_S)
 
 
+def _ran_long(ended: Exit) -> bool:
+    """Whether it ran so long that earlier failures are forgotten."""
+    ran_ns = ended.finished_ns - ended.started_ns
+    return bool(ended.started_ns) and ran_ns > _BACKOFF_FORGOTTEN_NS
+
+
 class Runs:
     """All runs of one container; `wake` is called when something about them changes."""
 
@@ -71,8 +77,7 @@ class Runs:
         """When the next run may begin: nanoseconds since 1970."""
         if self.ended is None:
             return 0
-        ran_ns = self.ended.finished_ns - self.ended.started_ns
-        streak = 0 if self.ended.started_ns and ran_ns > _BACKOFF_FORGOTTEN_NS else self._streak
+        streak = 0 if _ran_long(self.ended) else self._streak
         return self.ended.finished_ns + int(restart_delay_s(streak) * 1e9)
 
     def restore(self) -> None:
@@ -86,6 +91,8 @@ class Runs:
         self._streak = self.number
         if len(numbers) > 1:
             self.previous = Exit.read(self.directory_of(numbers[-2]))
+            if self.previous is not None and _ran_long(self.previous):
+                self._streak = 1
         found = self._supervisor.find(self.directory)
         if found is not None:
             self._take(found)
@@ -106,8 +113,7 @@ class Runs:
 
     def _next_streak(self) -> int:
         assert self.ended is not None
-        ran_ns = self.ended.finished_ns - self.ended.started_ns
-        return 1 if ran_ns > _BACKOFF_FORGOTTEN_NS and self.ended.started_ns else self._streak + 1
+        return 1 if _ran_long(self.ended) else self._streak + 1
 
     def _take(self, found: Running | Exit) -> None:
         if isinstance(found, Exit):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from plugins.kubelet import World, run_kubelet
 
 from jobman.local import podstatus
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.restart_policy import restarts_after
+from jobman.local.runs import Runs
+from jobman.local.supervisor import Exit
 
 Object = dict[str, Any]
 
@@ -139,3 +143,56 @@ def test_a_rule_about_all_containers_is_told_to_be_ignored(tmp_path: Path) -> No
     assert pod["status"]["phase"] == "Failed"
     text = "RestartAllContainers is not done here: the container's restartPolicy decides"
     assert ("Warning", "RestartRuleIgnored", text) in events
+
+
+class Ended:
+    """In place of a supervisor: each run has ended when it begins, after so many seconds."""
+
+    def __init__(self, *lasted_s: int) -> None:
+        self._left = list(lasted_s)
+        self._now_s = 1_000_000_000
+
+    async def start(self, directory: Path, spec: Any) -> Exit:
+        begun_s, self._now_s = self._now_s, self._now_s + self._left.pop(0)
+        end = Exit(1, begun_s * 10**9, self._now_s * 10**9)
+        directory.mkdir(parents=True)
+        (directory / "exit").write_bytes(msgspec.json.encode(end))
+        return end
+
+    def find(self, directory: Path) -> Exit | None:
+        return Exit.read(directory)
+
+
+@pytest.mark.parametrize(
+    ("lasted_s", "pause_s"),
+    [
+        ([1], 0),
+        ([1, 1], 10),
+        ([1, 1, 1], 20),
+        ([1, 1, 1, 600], 40),
+        ([1, 1, 1, 601], 0),
+        ([1, 1, 1, 601, 1], 10),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_taken_up", [False, True])
+def test_a_long_run_makes_earlier_failures_forgotten(
+    tmp_path: Path, lasted_s: list[int], pause_s: int, is_taken_up: bool
+) -> None:
+    supervisor: Any = Ended(*lasted_s)
+
+    def runs_of() -> Runs:
+        return Runs(supervisor, tmp_path, "main", lambda: None)
+
+    async def body() -> float:
+        runs = runs_of()
+        spec: Any = None
+        for _ in lasted_s:
+            await runs.start(spec)
+        if is_taken_up:
+            runs = runs_of()
+            runs.restore()
+        assert runs.ended is not None
+        return (runs.restart_at_ns() - runs.ended.finished_ns) / 1e9
+
+    assert asyncio.run(body()) == pause_s
