@@ -13,11 +13,9 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from jobman import __version__
 from jobman.errors import JobmanError, NotFoundError, UnreachableError, UsageError
 from jobman.local import layout, places
 from jobman.local.places import State, state_dir
+from jobman.local.running import DaemonFacts, released, running
 
 __all__ = ["DaemonFacts", "ensure_started", "find", "reset", "state_dir", "status", "stop"]
 
@@ -39,18 +38,6 @@ _KEPT_VARIABLES = (
 )
 
 
-@dataclass(frozen=True)
-class DaemonFacts:
-    """What a running daemon says of itself; `since` is RFC 3339."""
-
-    pid: int
-    version: str
-    address: str
-    since: str
-    token: str
-    ca: str
-
-
 def ensure_started(
     state: Path | None = None, *, timeout_s: float = 20, options: Sequence[str] = ()
 ) -> Path:
@@ -61,16 +48,16 @@ def ensure_started(
     UnreachableError with the end of the daemon's log when it cannot start.
     """
     place = _trusted(state)
-    running = _running(place)
-    if running is not None and running.version == __version__:
+    daemon = running(place)
+    if daemon is not None and daemon.version == __version__:
         return place.kubeconfig
     place.create()
     with _locked(place.start_lock):
-        running = _running(place)
-        if running is not None and running.version == __version__:
+        daemon = running(place)
+        if daemon is not None and daemon.version == __version__:
             return place.kubeconfig
-        if running is not None:
-            _end(place, running)
+        if daemon is not None:
+            _end(place, daemon)
         _start(place, timeout_s, options)
     return place.kubeconfig
 
@@ -78,12 +65,12 @@ def ensure_started(
 def find(state: Path | None = None) -> Path | None:
     """The kubeconfig of the running daemon, or None; starts nothing."""
     place = _trusted(state)
-    return place.kubeconfig if _running(place) is not None else None
+    return place.kubeconfig if running(place) is not None else None
 
 
 def status(state: Path | None = None) -> DaemonFacts | None:
     """What the running daemon says of itself, or None."""
-    return _running(_trusted(state))
+    return running(_trusted(state))
 
 
 def stop(state: Path | None = None, *, kill: bool = False) -> int:
@@ -95,11 +82,10 @@ def stop(state: Path | None = None, *, kill: bool = False) -> int:
     if not place.root.is_dir():
         raise NotFoundError("the embedded cluster is not running")
     with _locked(place.start_lock):
-        running = _running(place)
-        if running is not None:
-            _end(place, running)
+        daemon = running(place)
+        _end(place, daemon)
         containers = _living(place)
-        if running is None and not (kill and containers):
+        if daemon is None and not (kill and containers):
             _let_go(containers)
             raise NotFoundError("the embedded cluster is not running")
         return _kill(containers) if kill else _let_go(containers)
@@ -111,9 +97,8 @@ def reset(state: Path | None = None) -> None:
     if not place.root.is_dir():
         return
     with _locked(place.start_lock):
-        running = _running(place)
-        if running is not None:
-            _end(place, running)
+        daemon = running(place)
+        _end(place, daemon)
         _kill(_living(place))
         places.remove_tree(place.root)
 
@@ -123,29 +108,6 @@ def _trusted(state: Path | None) -> State:
     place = State(state or state_dir(os.environ))
     place.check()
     return place
-
-
-def _running(place: State) -> DaemonFacts | None:
-    """The daemon that holds the lock, if it is ready."""
-    try:
-        fd = os.open(place.lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read_facts(place)
-    else:
-        return None
-    finally:
-        os.close(fd)
-
-
-def _read_facts(place: State) -> DaemonFacts | None:
-    try:
-        return DaemonFacts(**json.loads(place.facts.read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
 
 
 @contextmanager
@@ -214,28 +176,20 @@ def _cannot_start(place: State, why: str) -> JobmanError:
     )
 
 
-def _end(place: State, running: DaemonFacts) -> None:
-    """SIGTERM to the daemon and, if it does not let go of its lock in time, SIGKILL."""
+def _end(place: State, daemon: DaemonFacts | None) -> None:
+    """SIGTERM to the daemon and, if it does not let go of its lock in time, SIGKILL.
+
+    One that ends of itself (None) has that time, too.
+    """
+    if daemon is None:
+        released(place, STOP_TIMEOUT_S)
+        return
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(running.pid, number)
-        if _released(place.lock, STOP_TIMEOUT_S):
+            os.kill(daemon.pid, number)
+        if released(place, STOP_TIMEOUT_S):
             return
-    raise UnreachableError(f"the embedded cluster's daemon (pid {running.pid}) does not end")
-
-
-def _released(lock: Path, timeout_s: float) -> bool:
-    """Wait until nobody holds the lock."""
-    fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-
-    def wait() -> None:
-        fcntl.flock(fd, fcntl.LOCK_SH)
-        os.close(fd)
-
-    waiter = threading.Thread(target=wait, daemon=True)
-    waiter.start()
-    waiter.join(timeout_s)
-    return not waiter.is_alive()
+    raise UnreachableError(f"the embedded cluster's daemon (pid {daemon.pid}) does not end")
 
 
 def _living(place: State) -> list[int]:
@@ -279,8 +233,8 @@ def make_user(state: Path, name: str, groups: Sequence[str]) -> Path:
     """
     if len(name.encode()) > USER_NAME_MAX:
         raise UsageError(f"the name of a user is at most {USER_NAME_MAX} bytes long")
-    running = _running(_trusted(state))
-    if running is None:
+    daemon = running(_trusted(state))
+    if daemon is None:
         raise NotFoundError("the embedded cluster is not running")
     secret = "user-" + name.encode().hex()
     body = {
@@ -291,8 +245,8 @@ def make_user(state: Path, name: str, groups: Sequence[str]) -> Path:
         "stringData": {"name": name, "groups": ",".join(groups)},
     }
     path = "/api/v1/namespaces/kube-system/secrets"
-    ask(running, f"{path}/{secret}", method="DELETE")
-    answer = ask(running, path, method="POST", body=body)
+    ask(daemon, f"{path}/{secret}", method="DELETE")
+    answer = ask(daemon, path, method="POST", body=body)
     if answer.get("kind") == "Status":
         raise UsageError(f"{name!r} cannot be made a user: {answer.get('message')}")
     return State(state).users / f"{secret}.kubeconfig"
@@ -303,8 +257,8 @@ def simulate(state: Path, data: Mapping[str, str]) -> None:
 
     Returns when they are there. Raises NotFoundError when no daemon runs.
     """
-    running = _running(_trusted(state))
-    if running is None:
+    daemon = running(_trusted(state))
+    if daemon is None:
         raise NotFoundError("the embedded cluster is not running")
     path = "/api/v1/namespaces/kube-system/configmaps"
     body = {
@@ -313,22 +267,22 @@ def simulate(state: Path, data: Mapping[str, str]) -> None:
         "metadata": {"name": "simulated-nodes", "namespace": "kube-system"},
         "data": dict(data),
     }
-    ask(running, f"{path}/simulated-nodes", method="DELETE")
-    answer = ask(running, path, method="POST", body=body)
+    ask(daemon, f"{path}/simulated-nodes", method="DELETE")
+    answer = ask(daemon, path, method="POST", body=body)
     if answer.get("kind") == "Status":
         raise UsageError(f"these nodes cannot be simulated: {answer.get('message')}")
     if (last := int(data["nodes"]) - 1) >= 0:
-        _await_node(running, f"simulated-{last:05d}")
+        _await_node(daemon, f"simulated-{last:05d}")
 
 
-def _await_node(running: DaemonFacts, name: str) -> None:
+def _await_node(daemon: DaemonFacts, name: str) -> None:
     """Return when the node is there, or after a minute."""
     query = f"watch=1&fieldSelector=metadata.name%3D{name}&timeoutSeconds=60"
-    ask(running, f"/api/v1/nodes?{query}", timeout_s=90, read=lambda answer: answer.readline())
+    ask(daemon, f"/api/v1/nodes?{query}", timeout_s=90, read=lambda answer: answer.readline())
 
 
 def ask(
-    running: DaemonFacts,
+    daemon: DaemonFacts,
     path: str,
     *,
     method: str = "GET",
@@ -343,11 +297,11 @@ def ask(
     import http.client
     import ssl
 
-    context = ssl.create_default_context(cadata=running.ca)
-    host, _, port = running.address.removeprefix("https://").partition(":")
+    context = ssl.create_default_context(cadata=daemon.ca)
+    host, _, port = daemon.address.removeprefix("https://").partition(":")
     connection = http.client.HTTPSConnection(host, int(port), timeout=timeout_s, context=context)
     headers = {
-        "Authorization": f"Bearer {running.token}",
+        "Authorization": f"Bearer {daemon.token}",
         "Content-Type": "application/json",
     }
     try:
@@ -355,6 +309,6 @@ def ask(
         connection.request(method, path, body=data, headers=headers)
         return json.loads(read(connection.getresponse()) or b"null")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UnreachableError(f"{running.address} does not answer: {error}") from error
+        raise UnreachableError(f"{daemon.address} does not answer: {error}") from error
     finally:
         connection.close()

@@ -97,6 +97,8 @@ async def _serve(state: State, umask: int, ready: Callable[[], None]) -> None:
         gc.set_threshold(_LOOK_FOR_CYCLES_EVERY, 20, 20)
         ready()
         await stopping.wait()
+        # Who looks for a daemon from now on needs another one.
+        state.facts.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

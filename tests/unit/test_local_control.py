@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -159,12 +160,42 @@ def test_a_killed_daemon_loses_nothing(place: Path, tmp_path: Path) -> None:
     create_pod(place, "a", "sleep 0.5; exit 5")
     phase(place, "a", "Running")
     os.kill(facts.pid, signal.SIGKILL)
-    while control.find(place) is not None:
-        time.sleep(0.01)
     again = started(place)
     assert (again.pid, again.address) != (facts.pid, facts.address)
     (told,) = phase(place, "a", "Failed")["status"]["containerStatuses"]
     assert (told["state"]["terminated"]["exitCode"], told["restartCount"]) == (5, 0)
+
+
+def test_a_daemon_that_is_being_killed_is_none_though_it_holds_its_lock(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = started(place)
+    control.stop(place)
+    killed = subprocess.Popen(["sleep", "1000"])
+    killed.kill()
+    os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+    State(place).facts.write_text(json.dumps({**vars(facts), "pid": killed.pid}))
+    start = control._start
+    with State(place).lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def start_when_released(*args: Any) -> None:
+            lock.close()
+            start(*args)
+
+        monkeypatch.setattr(control, "_start", start_when_released)
+        assert control.find(place) is None
+        assert started(place).pid != killed.pid
+    killed.wait()
+
+
+def test_a_daemon_that_was_told_to_end_is_followed_by_another(place: Path) -> None:
+    facts = started(place)
+    create_pod(place, "a", "sleep 1000")
+    phase(place, "a", "Running")
+    os.kill(facts.pid, signal.SIGTERM)
+    _until(lambda: not State(place).facts.exists())
+    assert started(place).pid != facts.pid
 
 
 def test_a_daemon_of_another_version_is_replaced(place: Path) -> None:
