@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from jobman.errors import NotFoundError, UnreachableError
-from jobman.local import control, record
+from jobman.local import cluster, control, daemon, record
 from jobman.local.places import State
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -189,13 +190,25 @@ def test_a_daemon_that_is_being_killed_is_none_though_it_holds_its_lock(
     killed.wait()
 
 
-def test_a_daemon_that_was_told_to_end_is_followed_by_another(place: Path) -> None:
-    facts = started(place)
-    create_pod(place, "a", "sleep 1000")
-    phase(place, "a", "Running")
-    os.kill(facts.pid, signal.SIGTERM)
-    _until(lambda: not State(place).facts.exists())
-    assert started(place).pid != facts.pid
+def test_a_daemon_that_ends_is_none_from_the_beginning_of_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = State(tmp_path)
+    found: list[bool] = []
+
+    class Ending:
+        def __init__(self, *_: Any) -> None:
+            state.facts.touch()
+
+        async def __aenter__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        async def __aexit__(self, *_: object) -> None:
+            found.append(state.facts.exists())
+
+    monkeypatch.setattr(cluster, "Cluster", Ending)
+    asyncio.run(daemon._serve(state, 0o022, lambda: None))
+    assert found == [False]
 
 
 def test_a_daemon_of_another_version_is_replaced(place: Path) -> None:
