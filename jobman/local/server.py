@@ -78,6 +78,8 @@ class Server:
             return await answers.refusal(request, error)
         except PlainError as error:
             return answers.plain(error.text, error.code)
+        except RecursionError:  # of what operations on it made of a body, which has its own limit
+            return await answers.refusal(request, status.bad_request("exceeded max depth"))
         except (ConnectionError, web.HTTPException):
             raise
         except Exception:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from plugins.api_server import ApiServer
 from plugins.new_object import made
 from plugins.work import assert_grows_in_proportion
 
-from jobman.local.api import schema, validation
+from jobman.local.api import json_patch, rules, schema, validation
 from jobman.local.api.resources import resource_of
 
 Object = dict[str, Any]
@@ -121,3 +124,70 @@ def test_a_bound_of_labels_has_64_bits(server: ApiServer, bound: str) -> None:
     server.ask("POST", MAPS, body={"metadata": {"name": "b", "labels": {"n": "9" * 63}}})
     got = server.ask("GET", MAPS, {"labelSelector": f"n>{2**63 - 1}"})
     assert (got.code, got.json["items"]) == (200, [])
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [{"op": "move", "from": "/many/0", "path": "/many/-"}] * 9_000,
+        [{"op": "add", "path": "/many/0", "value": 1}] * 9_000,
+    ],
+    ids=["moved", "pushed"],
+)
+def test_a_json_patch_moves_so_many_items(operations: list[Any]) -> None:
+    with pytest.raises(json_patch.PatchError, match="too much"):
+        json_patch.apply({"many": [0] * 100_000}, operations)
+    patched = json_patch.apply({"many": list(range(10_000))}, operations)
+    assert len(patched["many"]) in (10_000, 19_000)
+    ends = [{"op": "add", "path": "/many/-", "value": 1}] * 9_000
+    patched = json_patch.apply({"many": [0] * 100_000}, ends)
+    assert len(patched["many"]) == 109_000
+
+
+def test_an_object_that_becomes_too_deep_is_refused(server: ApiServer) -> None:
+    server.ask("POST", MAPS, body={"metadata": {"name": "deep"}})
+    operations: list[Object] = [{"op": "add", "path": "/x", "value": {}}]
+    for depth in (2**power for power in range(13)):
+        operations += [
+            {"op": "copy", "from": "/x", "path": "/x" * depth + "/y"},
+            {"op": "move", "from": "/x" * depth + "/y", "path": "/x" * depth + "/x"},
+        ]
+    kind = {"Content-Type": "application/json-patch+json"}
+    got = server.ask("PATCH", f"{MAPS}/deep", body=operations, headers=kind)
+    assert (got.code, got.json["message"]) == (400, "exceeded max depth")
+
+
+def test_a_long_yaml_is_as_a_short_one(server: ApiServer) -> None:
+    finalizers = [f"a.b/f{number}" for number in range(2_000)]
+    server.ask("POST", MAPS, body={"metadata": {"name": "long", "finalizers": finalizers}})
+    got = server.ask("GET", f"{MAPS}/long", headers={"Accept": "application/yaml"})
+    assert yaml.safe_load(got.body)["metadata"]["finalizers"] == finalizers
+
+
+def test_of_a_big_pod_the_first_differences_are_told() -> None:
+    env = [{"name": f"v{number}", "value": "x"} for number in range(20_000)]
+    before, after = (
+        made("Pod", spec={"containers": [{"name": "main", "image": "busybox", "env": given}]})
+        for given in (env, [*env[:10_000], *env[:9_999:-1]])
+    )
+    (cause,) = validation.validate_update("Pod", before, after)
+    assert '-     "name": "v10000"' in cause.message
+    assert '     "name": "v19999"' in cause.message
+    assert len(cause.message) < 100_000
+
+
+def test_long_texts_are_not_remembered() -> None:
+    """A key or an amount may have 3 MiB."""
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            rules.qualified_name("a" * 200_000 + str(number))
+            with contextlib.suppress(ValueError):
+                schema.decode_as("ResourceQuotaSpec", _hard("1" * 200_000 + str(number)), "Warn")
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def _hard(amount: str) -> Object:
+    return {"hard": {"cpu": amount}}

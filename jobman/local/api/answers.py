@@ -19,6 +19,7 @@ from jobman.local.stored import Record
 
 JSON, YAML = "application/json", "application/yaml"
 _GZIP_FROM = 128 * 1024
+_WRITTEN_BESIDE = 16 * 1024
 _WARNINGS_CHARS, _WARNING_CHARS = 4096, 256
 _PRETTY_AGENTS = ("curl/", "Wget/", "Mozilla/")
 WARNINGS: web.RequestKey[list[str]] = web.RequestKey("warnings", list[str])
@@ -88,7 +89,7 @@ async def answer(
     kind: str = JSON,
 ) -> web.Response:
     """`value` as JSON or YAML."""
-    body = _yaml(value) if kind == YAML else encoded(request, value)
+    body = await _in_yaml(value) if kind == YAML else encoded(request, value)
     return await answer_bytes(request, body, kind, code=code, headers=headers)
 
 
@@ -180,6 +181,13 @@ def _item(record: Record, prefix: bytes) -> bytes:
     obj.pop("kind", None)
     obj.pop("apiVersion", None)
     return msgspec.json.encode(obj)
+
+
+async def _in_yaml(value: Any) -> bytes:
+    """YAML is slow to write: much of it keeps nobody else waiting."""
+    if len(msgspec.json.encode(value)) < _WRITTEN_BESIDE:
+        return _yaml(value)
+    return await asyncio.get_running_loop().run_in_executor(None, _yaml, value)
 
 
 def _yaml(value: Any) -> bytes:

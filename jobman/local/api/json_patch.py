@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ import msgspec
 Operation = dict[str, Any]
 
 _COPIED_MAX = 3 * 1024 * 1024
+_MOVED_MAX = 200_000_000
+_MOVING = ("add", "remove", "move", "copy")
 
 
 class PatchError(ValueError):
@@ -20,7 +23,7 @@ class PatchError(ValueError):
 def apply(document: Any, operations: list[Any]) -> Any:
     """`document` after all operations; itself untouched. Raises PatchError."""
     holder = [copy.deepcopy(document)]
-    copied = 0
+    copied = moved = 0
     for operation in operations:
         if not isinstance(operation, dict):
             raise PatchError("an operation is an object")
@@ -29,10 +32,21 @@ def apply(document: Any, operations: list[Any]) -> Any:
             raise PatchError(f"unknown operation: {operation.get('op')}")
         if operation["op"] == "copy":
             copied += len(msgspec.json.encode(_look(holder, _pointer(operation, "from"))))
-        if copied > _COPIED_MAX:
-            raise PatchError("the copies are too big")
+        moved += _moves(holder, operation)
+        if copied > _COPIED_MAX or moved > _MOVED_MAX:
+            raise PatchError("it is too much for one patch")
         run(holder, operation)
     return holder[0]
+
+
+def _moves(holder: list[Any], operation: Operation) -> int:
+    """How many items of lists are behind the one that comes or goes."""
+    moved = 0
+    for name in ("path", "from") if operation["op"] in _MOVING else ():
+        with contextlib.suppress(PatchError):  # which the operation itself tells
+            parent, key = _place(holder, _pointer(operation, name))
+            moved += max(len(parent) - int(key), 0) if isinstance(parent, list) else 0
+    return moved
 
 
 def _pointer(operation: Operation, name: str) -> list[str]:

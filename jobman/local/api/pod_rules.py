@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import itertools
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -29,6 +30,7 @@ _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _PREEMPTION = ("Never", "PreemptLowerPriority")
 _INT32_MAX = 2**31 - 1
 _REMEMBERED_BYTES = 8 * 1024
+_COMPARED_LINES = 1000
 _MAY_CHANGE = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions"
@@ -192,9 +194,13 @@ def _immutable_part(given: Spec) -> dict[str, Any]:
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The lines that differ, with some around them."""
+    """The lines that differ, with some around them; of a big spec the first of them."""
     first, second = (
         json.dumps(part, indent=1, sort_keys=True, ensure_ascii=False).splitlines()
         for part in (before, after)
     )
+    if len(first) + len(second) > _COMPARED_LINES:
+        pairs = enumerate(itertools.zip_longest(first, second))
+        place = max(next((at for at, (one, other) in pairs if one != other), 0) - 3, 0)
+        first, second = (part[place : place + _COMPARED_LINES // 2] for part in (first, second))
     return "\n".join(list(difflib.unified_diff(first, second, lineterm=""))[2:])

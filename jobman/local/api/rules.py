@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+_REMEMBERED_CHARS = 512
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -73,9 +74,13 @@ def path_segment(name: str) -> list[str]:
     return [f"may not contain '{char}'" for char in "/%" if char in name]
 
 
-@lru_cache(maxsize=4096)
 def qualified_name(key: str) -> tuple[str, ...]:
     """`[prefix/]name`: the key of a label, a finalizer, an extended resource."""
+    return _qualified(key) if len(key) <= _REMEMBERED_CHARS else _qualified.__wrapped__(key)
+
+
+@lru_cache(maxsize=4096)
+def _qualified(key: str) -> tuple[str, ...]:
     prefix, slash, name = key.partition("/")
     if "/" in name:
         return (_QUALIFIED_KEY_TEXT,)

@@ -27,6 +27,7 @@ Path = tuple[Any, ...]
 """Where we are: `()` at the top, else (the path above, a field's name or an element's index)."""
 
 _UNKNOWN_MAX = 100
+_REMEMBERED_CHARS = 512
 _QUANTITY_FORM = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 
 
@@ -303,7 +304,8 @@ def _quantity(value: Any) -> str:
         raise _MismatchError(
             f"quantities must match the regular expression '{_QUANTITY_FORM}'", fatal=True
         )
-    return _canonical(value if isinstance(value, str) else repr(value))
+    text = value if isinstance(value, str) else repr(value)
+    return _canonical(text) if len(text) <= _REMEMBERED_CHARS else _canonical.__wrapped__(text)
 
 
 @lru_cache(maxsize=4096)
