@@ -9,7 +9,7 @@ import pytest
 from plugins.local_registry import JOBS, job, names, node, owner, pod, settle
 from plugins.manual_clock import ManualClock
 
-from jobman.local.api.registry import Registry
+from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.controllers.job import JobController
 from jobman.local.controllers.job_pods import TRACKING
 from jobman.local.stored import Change
@@ -83,6 +83,34 @@ def test_from_submission_to_completion(world: World) -> None:
     assert [c["type"] for c in world.status()["conditions"]] == ["SuccessCriteriaMet", "Complete"]
     assert "finalizers" not in world.pods()[0]["metadata"]
     assert world.events("Completed") == ["Job completed"]
+
+
+class TestPodsThatAreGoneAtOnce:
+    """No node has them, or they were deleted by force: what lets go of them is their end."""
+
+    def test_a_deadline_ends_a_job_that_waits(self, world: World) -> None:
+        world.submit(activeDeadlineSeconds=3)
+        world.settle(4)
+        status = world.status()
+        assert [c["type"] for c in status["conditions"]] == ["FailureTarget", "Failed"]
+        assert (status["failed"], status["terminating"], world.pods()) == (1, 0, [])
+
+    def test_a_suspended_job_has_none_left(self, world: World) -> None:
+        world.submit()
+        world.registry.modify(
+            JOBS, "default", "j", lambda found: found["spec"].update(suspend=True)
+        )
+        world.settle()
+        assert (world.status()["terminating"], world.pods()) == (0, [])
+
+    def test_one_deleted_by_force_counts(self, world: World) -> None:
+        world.submit(backoffLimit=0)
+        (name,) = names(world.pods())
+        world.registry.delete("pods", "default", name, DeleteOptions(grace_s=0))
+        world.settle()
+        status = world.status()
+        assert [c["type"] for c in status["conditions"]] == ["FailureTarget", "Failed"]
+        assert (status["failed"], status["terminating"], world.pods()) == (1, 0, [])
 
 
 def test_refusals_are_told_and_tried_again_ever_later(world: World) -> None:

@@ -81,8 +81,8 @@ class JobController(Controller[Key]):
 
     def _changed(self, change: Change) -> None:
         for key in self.keys_of(change):
-            if key == self._at_work:
-                continue  # its own doing: the plan knows of it
+            if key == self._at_work and change.type != "DELETED":
+                continue  # its own doing: the plan knows of it, but not which pods are gone at once
             pods = 0 if change.record.key == key else self._pods_of_key(key)
             if pods <= _FEW_PODS:
                 self.queue.add(key)
