@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jobman import __version__
 from jobman.errors import JobmanError, NotFoundError, UnreachableError, UsageError
@@ -52,7 +52,7 @@ def ensure_started(
     if daemon is not None and daemon.version == __version__:
         return place.kubeconfig
     place.create()
-    with _locked(place.start_lock):
+    with _locked(place):
         daemon = running(place)
         if daemon is not None and daemon.version == __version__:
             return place.kubeconfig
@@ -81,7 +81,7 @@ def stop(state: Path | None = None, *, kill: bool = False) -> int:
     place = _trusted(state)
     if not place.root.is_dir():
         raise NotFoundError("the embedded cluster is not running")
-    with _locked(place.start_lock):
+    with _locked(place):
         daemon = running(place)
         _end(place, daemon)
         containers = _living(place)
@@ -96,7 +96,7 @@ def reset(state: Path | None = None) -> None:
     place = _trusted(state)
     if not place.root.is_dir():
         return
-    with _locked(place.start_lock):
+    with _locked(place):
         daemon = running(place)
         _end(place, daemon)
         _kill(_living(place))
@@ -111,9 +111,12 @@ def _trusted(state: Path | None) -> State:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of `path`, waiting for whoever has it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _locked(place: State) -> Iterator[None]:
+    """Hold the lock of those who start and stop, waiting for whoever has it."""
+    try:
+        fd = os.open(place.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise place.unfit(error) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -126,7 +129,7 @@ def _start(place: State, timeout_s: float, options: Sequence[str]) -> None:
     with os.fdopen(reader, "rb", buffering=0) as told:
         words = ["--state", str(place.root), "--ready-fd", str(writer), *options]
         try:
-            with open(place.log, "ab", opener=_private) as log:
+            with _log_of(place) as log:
                 starter = subprocess.Popen(
                     [sys.executable, "-P", "-m", "jobman.local.daemon", *words],
                     stdin=subprocess.DEVNULL,
@@ -143,8 +146,11 @@ def _start(place: State, timeout_s: float, options: Sequence[str]) -> None:
         _await_ready(place, told.fileno(), timeout_s, group=starter.pid)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _log_of(place: State) -> BinaryIO:
+    try:
+        return open(place.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600))
+    except OSError as error:
+        raise place.unfit(error) from error
 
 
 def _daemon_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -168,6 +174,8 @@ def _await_ready(place: State, told: int, timeout_s: float, *, group: int) -> No
 
 
 def _cannot_start(place: State, why: str) -> JobmanError:
+    """The error to raise; where the disk is the reason it is raised here."""
+    place.check_room()
     lines = place.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
     shown = "".join(f"\n  {line}" for line in lines)
     return UnreachableError(

@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import re
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobman.errors import ConfigError
+from jobman.errors import ConfigError, JobmanError, UnreachableError
 from jobman.local import layout
 
 STATE_VARIABLE = "JOBMAN_LOCAL_STATE"
@@ -30,6 +31,8 @@ UNFIT_FILE_SYSTEMS = frozenset(
         *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs", "fuse.rclone"),
     }
 )
+_LEAST_ROOM = 4 << 20
+"""Bytes: a start that fails with less fails for want of it."""
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 """How the kernel writes a blank or a backslash in the name of a mount point."""
 
@@ -119,7 +122,7 @@ class State:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise self._unfit(error) from error
+            raise self.unfit(error) from error
 
     def create(self) -> None:
         """Make the directory, for its owner alone. Raises ConfigError when it is another's."""
@@ -132,13 +135,29 @@ class State:
                 if stat.S_IMODE(place.stat().st_mode) != 0o700:
                     place.chmod(0o700)
         except OSError as error:
-            raise self._unfit(error) from error
+            raise self.unfit(error) from error
 
-    def _unfit(self, error: OSError) -> ConfigError:
-        return ConfigError(
-            f"the embedded cluster cannot keep its state in {self.root}: {error.strerror}",
-            hint=f"set {STATE_VARIABLE} to a directory of yours on a local disk",
-        )
+    def check_room(self) -> None:
+        """See that something more can be written. Raises what `unfit` makes of it."""
+        import tempfile
+
+        try:
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                os.posix_fallocate(file.fileno(), 0, _LEAST_ROOM)
+        except OSError as error:
+            raise self.unfit(error) from error
+
+    def unfit(self, error: OSError) -> JobmanError:
+        """What to tell of an error of the disk: that there is no room passes, and the state stays.
+
+        Else another place is needed.
+        """
+        problem = f"the embedded cluster cannot keep its state in {self.root}: {error.strerror}"
+        elsewhere = f"set {STATE_VARIABLE} to a directory of yours on a local disk"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"make room there: its jobs and what it keeps stay; or {elsewhere}"
+            return UnreachableError(problem, hint=hint)
+        return ConfigError(problem, hint=elsewhere)
 
 
 def check_own(place: Path, *, shared: bool) -> None:
@@ -147,7 +166,12 @@ def check_own(place: Path, *, shared: bool) -> None:
     `shared`: anybody may have made it, so that it may be neither a symbolic link nor writable by
     others. Raises ConfigError, or OSError where it is not to be seen.
     """
-    facts = place.lstat() if shared else place.stat()
+    try:
+        facts = place.lstat() if shared else place.stat()
+    except FileNotFoundError:
+        if not place.is_symlink():
+            raise
+        raise _distrusted(place, "is a link that leads nowhere") from None
     if facts.st_uid != os.geteuid():
         problem = "belongs to another user"
     elif not stat.S_ISDIR(facts.st_mode):
@@ -156,7 +180,11 @@ def check_own(place: Path, *, shared: bool) -> None:
         problem = "can be written by others"
     else:
         return
-    raise ConfigError(
+    raise _distrusted(place, problem)
+
+
+def _distrusted(place: Path, problem: str) -> ConfigError:
+    return ConfigError(
         f"the embedded cluster cannot trust its state: {place} {problem}",
         hint=f"set {STATE_VARIABLE} to a directory of your own on a local disk",
     )

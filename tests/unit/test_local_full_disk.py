@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,17 +82,53 @@ async def main():
 asyncio.run(asyncio.wait_for(main(), 100))
 """
 
+STARTS = """
+import json, sys
+from pathlib import Path
+from jobman.errors import JobmanError
+from jobman.local import control, mounts
+
+place = Path(sys.argv[1])
+mounts.unshare()
+mounts._mount("disk", str(place), "tmpfs", 0, "size=6m")
+state, filler = place / "state", place / "filler"
+
+
+def start():
+    try:
+        control.ensure_started(state)
+    except JobmanError as error:
+        return [error.exit_code, error.message, error.hint]
+    control.stop(state)
+    return "started"
+
+
+def full(left):
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(b"x" * 4096):
+                pass
+        except OSError:
+            file.truncate(file.tell() - left)
+    said = start()
+    filler.unlink()
+    return said
+
+
+said = {"first": full(0), "filling": full(40960), "room": start(), "again": full(0)}
+said["room again"] = start()
+(place / "fixed").mkdir()
+mounts._mount(str(place), str(place / "fixed"), None, mounts.MS_BIND)
+read_only = mounts.MS_REMOUNT | mounts.MS_BIND | mounts.MS_RDONLY
+mounts._mount(None, str(place / "fixed"), None, read_only)
+state = place / "fixed" / "state"
+said["read-only"] = start()
+print(json.dumps(said))
+"""
+
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    tests = Path(__file__).parents[1]
-    code = f"import sys; sys.path.insert(0, {str(tests)!r})\n{SCRIPT}"
-    command = [sys.executable, "-c", code, str(tmp_path / "disk"), str(tmp_path / "go")]
-    if problem := _problem():
-        pytest.skip(f"no mount namespace here: {problem}")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
+    assert _told(SCRIPT, tmp_path) == {
         "ended": [5, False],
         "refused": [500, False],
         "read": True,
@@ -100,6 +137,38 @@ def test_a_full_disk(tmp_path: Path) -> None:
         "later": "Failed",
         "kept": True,
     }
+
+
+def test_a_start_on_a_full_disk(tmp_path: Path) -> None:
+    told = _told(STARTS, tmp_path)
+    problem = f"the embedded cluster cannot keep its state in {tmp_path / 'disk'}"
+    elsewhere = "set JOBMAN_LOCAL_STATE to a directory of yours on a local disk"
+    full = [
+        5,
+        f"{problem}/state: No space left on device",
+        f"make room there: its jobs and what it keeps stay; or {elsewhere}",
+    ]
+    assert told == {
+        "first": full,
+        "filling": full,
+        "room": "started",
+        "again": full,
+        "room again": "started",
+        "read-only": [2, f"{problem}/fixed/state: Read-only file system", elsewhere],
+    }
+
+
+def _told(script: str, place: Path) -> Any:
+    """What the script prints, given an empty directory for its disk."""
+    if problem := _problem():
+        pytest.skip(f"no mount namespace here: {problem}")
+    (place / "disk").mkdir()
+    tests = Path(__file__).parents[1]
+    code = f"import sys; sys.path.insert(0, {str(tests)!r})\n{script}"
+    command = [sys.executable, "-c", code, str(place / "disk"), str(place / "go")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def _problem() -> str | None:

@@ -255,6 +255,7 @@ def test_what_stands_where_anybody_may_make_it_is_guarded() -> None:
         (lambda place: (place.mkdir(), place.chmod(0o775)), False, None),
         (lambda place: place.symlink_to(place.parent), True, "is no directory"),
         (lambda place: place.symlink_to(place.parent), False, None),
+        (lambda place: place.symlink_to("nowhere"), False, "is a link that leads nowhere"),
         (lambda place: place.touch(), False, "is no directory"),
     ],
 )
