@@ -164,12 +164,17 @@ def _check_inside(path: Path, volume: Path) -> None:
 
 
 def is_inside(path: Path, volume: Path) -> bool:
-    """Whether `path`, through whatever links, leads to a place in the volume; a loop does not."""
+    """Whether `path`, through whatever links, leads to a place in the volume.
+
+    A loop of links does not, and what is no path.
+    """
     try:
         path.stat()
     except OSError as error:
         if error.errno == errno.ELOOP:
             return False
+    except ValueError:  # no path has a NUL in it
+        return False
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(volume))
 
 

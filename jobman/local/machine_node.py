@@ -62,11 +62,11 @@ class MachineNode:
 
         def status(found: Object) -> None:
             told = found.get("status", {})
-            since = {c["type"]: c for c in told.get("conditions", [])}
+            known = told.get("conditions", [])
+            since = {(c.get("type"), c.get("status")): c.get("lastTransitionTime") for c in known}
             for condition in wanted["status"]["conditions"]:
-                before = since.get(condition["type"])
-                if before and before["status"] == condition["status"]:
-                    condition["lastTransitionTime"] = before["lastTransitionTime"]
+                if before := since.get((condition["type"], condition["status"])):
+                    condition["lastTransitionTime"] = before
             for part in ("capacity", "allocatable"):
                 wanted["status"][part] |= _given_by_others(told.get(part, {}))
             found["status"] = wanted["status"]

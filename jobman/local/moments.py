@@ -27,7 +27,8 @@ def stamp_ns(nanoseconds: int) -> str:
 # Most that is written is of this very second, or of the last one.
 @lru_cache(maxsize=4)
 def _stamp(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    moment = time.gmtime(seconds)
+    return f"{moment.tm_year:04}" + time.strftime("-%m-%dT%H:%M:%SZ", moment)  # %Y may be `1`
 
 
 @lru_cache(maxsize=64)
@@ -38,4 +39,5 @@ def seconds_of(text: str) -> float:
 
 def micro_stamp(moment: datetime) -> str:
     """A moment to the microsecond: `2026-11-21T02:32:52.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="microseconds") + "Z"

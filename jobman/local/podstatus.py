@@ -234,7 +234,7 @@ def container_status(view: ContainerView) -> Object:
 
 def _conditions(pod: Object, view: PodView, reached: str, now: str) -> list[Object]:
     generation = pod["metadata"].get("generation", 1)
-    before = {c["type"]: c for c in pod.get("status", {}).get("conditions", [])}
+    before = {c.get("type", ""): c for c in pod.get("status", {}).get("conditions", [])}
     containers = _readiness(view.containers, reached)
     ready = _gates_open(pod, before) if containers[0] else containers
     found: dict[str, tuple[bool, str, str]] = {
@@ -256,7 +256,7 @@ def _condition(
 ) -> Object:
     holds, reason, message = found
     value = "True" if holds else "False"
-    told_at = before.get("lastTransitionTime") if before and before["status"] == value else None
+    told_at = before.get("lastTransitionTime") if before and before.get("status") == value else None
     told: Object = {
         "type": kind,
         "observedGeneration": generation,
@@ -304,7 +304,7 @@ def _gates_open(pod: Object, conditions: dict[str, Object]) -> tuple[bool, str, 
         name = gate["conditionType"]
         if name not in conditions:
             closed.append(f'corresponding condition of pod readiness gate "{name}" does not exist.')
-        elif (value := conditions[name]["status"]) != "True":
+        elif (value := conditions[name].get("status", "")) != "True":
             closed.append(f'the status of pod readiness gate "{name}" is not "True", but {value}')
     if not closed:
         return True, "", ""

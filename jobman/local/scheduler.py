@@ -336,7 +336,8 @@ class Scheduler:
             return
 
         def change(found: Object) -> None:
-            since = now() if before.get("status") != "False" else before["lastTransitionTime"]
+            stays = before.get("status") == "False"
+            since = (stays and before.get("lastTransitionTime")) or now()
             told = {
                 "type": "PodScheduled",
                 "observedGeneration": found["metadata"].get("generation", 1),

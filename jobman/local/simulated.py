@@ -38,6 +38,7 @@ FAIL_CHANCE = "local.jobman/fail-chance"
 PREFIX = "simulated-"
 _BATCH = 50
 _PODS = 110
+_MOST_DIGITS = 5
 _TERMINATED = 143
 _dice = random.Random()
 
@@ -59,12 +60,18 @@ class Simulation:
 
         def number(key: str) -> int:
             text = data.get(key, "")
-            return int(text) if text.isdecimal() else 0
+            return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
+
+        def amount(key: str, default: str) -> str:
+            try:
+                return str(parse(data.get(key) or default))
+            except ValueError:
+                return default
 
         return cls(
             nodes=number("nodes"),
-            cpu=data.get("cpu") or cls.cpu,
-            memory=data.get("memory") or cls.memory,
+            cpu=amount("cpu", cls.cpu),
+            memory=amount("memory", cls.memory),
             gpus=number("gpus"),
             gpu_product=data.get("gpu_product") or cls.gpu_product,
         )
@@ -296,8 +303,8 @@ class Simulator:
 def _began_ns(pod: Object) -> int:
     """When its run began: now, unless an earlier daemon has told."""
     for told in pod.get("status", {}).get("containerStatuses", []):
-        if running := told.get("state", {}).get("running"):
-            return int(parse_rfc3339(running["startedAt"]).timestamp() * 1e9)
+        if since := told.get("state", {}).get("running", {}).get("startedAt"):
+            return int(parse_rfc3339(since).timestamp() * 1e9)
     return time.time_ns()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_UP, Context, Decimal
 from functools import total_ordering
 from typing import Literal
 
@@ -22,7 +22,7 @@ _SYNTAX = re.compile(
 )
 _SMALLEST = Decimal("1e-9")
 _EXACT = Context(prec=60)
-_LONGEST = 20  # digits before the point; 2**63 has 19
+_LARGEST = Decimal(2**63 - 1)
 
 
 @total_ordering
@@ -76,7 +76,8 @@ ZERO = Quantity(Decimal(0))
 def parse(text: str | int | float | Decimal, *, allow_negative: bool = False) -> Quantity:
     """The quantity that `text` writes. Raises ValueError with a plain reason.
 
-    A fraction finer than a billionth is rounded up, as a server does.
+    As a server has it: a fraction finer than a billionth is rounded up, away from zero, and what
+    is more than 2**63-1 is that.
     """
     if isinstance(text, bool):
         raise ValueError(f"{text!r} is no quantity")
@@ -88,15 +89,11 @@ def parse(text: str | int | float | Decimal, *, allow_negative: bool = False) ->
     number, suffix = Decimal(match["number"]), match["suffix"] or ""
     if number < 0 and not allow_negative:
         raise ValueError(f"'{text}' is negative")
-    if number.adjusted() >= _LONGEST:
-        raise ValueError(f"'{text}' is too large")
     value, form = _scaled(number, suffix)
-    if value.adjusted() >= _LONGEST:
-        raise ValueError(f"'{text}' is too large")
+    if abs(value) > _LARGEST:
+        return Quantity(_LARGEST.copy_sign(value), form)
     if value != value.quantize(_SMALLEST, context=_EXACT):
-        value = value.quantize(_SMALLEST, rounding=ROUND_CEILING, context=_EXACT)
-    if abs(value) >= 2**63:
-        raise ValueError(f"'{text}' is too large")
+        value = value.quantize(_SMALLEST, rounding=ROUND_UP, context=_EXACT)
     return Quantity(value, form)
 
 
@@ -105,10 +102,7 @@ def _scaled(number: Decimal, suffix: str) -> tuple[Decimal, Form]:
         return _EXACT.multiply(number, Decimal(1024) ** _BINARY[suffix]), "BinarySI"
     if suffix in _DECIMAL:
         return number.scaleb(_DECIMAL[suffix], context=_EXACT), "DecimalSI"
-    exponent = int(suffix[1:])
-    if not -18 <= exponent <= 18:
-        raise ValueError(f"exponent {exponent} is out of range")
-    return number.scaleb(exponent, context=_EXACT), "DecimalExponent"
+    return number.scaleb(int(suffix[1:]), context=_EXACT), "DecimalExponent"
 
 
 def _binary(whole: int) -> str:

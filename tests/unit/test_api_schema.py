@@ -281,6 +281,16 @@ def test_times_become_canonical() -> None:
     assert obj["metadata"]["creationTimestamp"] == "2026-01-01T10:00:00Z"
 
 
+def test_times_of_early_years_keep_their_form_and_gos_zero_time_is_none() -> None:
+    lease = {
+        "spec": {"renewTime": "0001-01-02T00:00:00.5Z", "acquireTime": "0001-01-01T01:00:00+01:00"},
+        "metadata": {"creationTimestamp": "0001-01-01T00:00:00Z"},
+    }
+    obj, _ = schema.check(KINDS["Lease"], lease, "Strict")
+    assert obj["spec"] == {"renewTime": "0001-01-02T00:00:00.500000Z"}
+    assert "creationTimestamp" not in obj["metadata"]
+
+
 def test_a_checked_object_begins_with_its_kind() -> None:
     obj, _ = schema.check(
         KINDS["ConfigMap"], {"data": {"a": "b"}, "metadata": {"name": "x"}}, "Warn"

@@ -63,6 +63,11 @@ def test_command_then_args() -> None:
     assert env.command({}, {}) == []
 
 
+@pytest.mark.parametrize(("name", "inside"), [("a", True), ("../a", False), ("a\0b", False)])
+def test_what_is_inside_a_volume(tmp_path: Path, name: str, inside: bool) -> None:
+    assert env.is_inside(tmp_path / name, tmp_path) is inside
+
+
 def test_later_variables_see_earlier_ones() -> None:
     container = {
         "envFrom": [

@@ -234,3 +234,14 @@ class TestExpiry:
 
         assert self.play(registry, clock, many, most=5) == [0, 5]
         assert [e["reason"] for e in events(registry)] == [f"R{n}" for n in range(15, 20)]
+
+    @pytest.mark.parametrize("last", ["9999-12-31T23:59:59Z", "0001-01-02T00:00:00Z"])
+    def test_one_of_an_odd_time_goes_an_hour_after_the_start_at_the_latest(
+        self, registry: Registry, clock: ManualClock, made: Object, last: str
+    ) -> None:
+        EventRecorder(registry, "c", clock=clock).event(made, "Normal", "R", "m")
+        for event in events(registry):
+            place = event["metadata"]["namespace"], event["metadata"]["name"]
+            registry.modify("events", *place, lambda found: found.update(lastTimestamp=last))
+        counts = self.play(registry, clock, lambda: clock.advance(KEPT_S))
+        assert counts[-1] == 0

@@ -288,3 +288,50 @@ def test_a_finished_job_goes_after_its_time(registry: Registry, ttl_s: int) -> N
     assert names(registry.list(JOBS)) == ["kept"]
     for stop in stops:
         stop()
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds", "goes"),
+    [
+        ("9999-12-31T23:59:59Z", 2**31 - 1, False),
+        ("0001-01-02T00:00:00Z", 2**31 - 1, True),
+        (None, 0, False),
+    ],
+)
+def test_a_job_that_finished_at_an_odd_time(
+    registry: Registry,
+    caplog: pytest.LogCaptureFixture,
+    since: str | None,
+    seconds: int,
+    goes: bool,
+) -> None:
+    clock = ManualClock()
+    controllers = JobController(registry, clock=clock), TtlController(registry, clock=clock)
+    stops = [controller.start() for controller in controllers]
+    registry.create(JOBS, "default", job(ttlSecondsAfterFinished=seconds))
+
+    def finish(found: Object) -> None:
+        end = {"type": "Complete", "status": "True", "lastTransitionTime": since}
+        found["status"]["conditions"] = [{k: v for k, v in end.items() if v}]
+
+    registry.modify(JOBS, "default", "j", finish)
+    settle(*controllers)
+    assert bool(registry.get(JOBS, "default", "j")["metadata"].get("deletionTimestamp")) is goes
+    assert not caplog.records
+    for stop in stops:
+        stop()
+
+
+def test_a_namespace_whose_conditions_are_bare_can_be_deleted(registry: Registry) -> None:
+    controller = NamespaceController(registry)
+    stop = controller.start()
+    told = {"conditions": [{}, {"type": "NamespaceContentRemaining", "status": "True"}]}
+    registry.create("namespaces", "", {"kind": "Namespace", "metadata": {"name": "odd"}})
+    registry.modify("namespaces", "", "odd", lambda found: found.update(status=told))
+    kept = config_map("kept") | {"metadata": {"name": "kept", "finalizers": ["a/b"]}}
+    registry.create("configmaps", "odd", kept)
+    registry.delete("namespaces", "", "odd")
+    settle(controller)
+    conditions = registry.get("namespaces", "", "odd")["status"]["conditions"]
+    assert all(each["lastTransitionTime"] for each in conditions)
+    stop()

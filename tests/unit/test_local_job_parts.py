@@ -47,6 +47,7 @@ class TestIndexes:
             ("a,2,-,4-,-5,6", 10, "2,6"),
             ("1-3,2-5", 10, "1-5"),
             ("12", 10, ""),
+            ("1," + "9" * 5000 + ",3-" + "9" * 5000, 10, "1"),
         ],
     )
     def test_read(self, text: str, below: int, written: str) -> None:

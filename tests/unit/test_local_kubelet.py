@@ -212,11 +212,16 @@ NO_B = f'corresponding condition of pod readiness gate "{B}" does not exist.'
         ([A], {A: "False"}, A_IS_FALSE),
         ([A, B], {A: "False"}, f"{A_IS_FALSE}, {NO_B}"),
         ([A], {A: "True", B: "False"}, None),
+        ([A], {A: None}, f'the status of pod readiness gate "{A}" is not "True", but '),
     ],
 )
-def test_readiness_gates(gates: list[str], told: dict[str, str], message: str | None) -> None:
+def test_readiness_gates(
+    gates: list[str], told: dict[str, str | None], message: str | None
+) -> None:
     """Containers that are ready do not make a pod ready whose gates are closed."""
-    conditions = [{"type": name, "status": value} for name, value in told.items()]
+    conditions = [
+        {"type": name, "status": value} if value else {"type": name} for name, value in told.items()
+    ]
     pod = {
         "metadata": {},
         "spec": {"readinessGates": [{"conditionType": name} for name in gates]},
@@ -231,7 +236,7 @@ def test_readiness_gates(gates: list[str], told: dict[str, str], message: str | 
 
 
 def test_a_condition_that_somebody_wrote_without_a_time_gets_one() -> None:
-    written = {"conditions": [{"type": "Ready", "status": "True"}]}
+    written = {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Initialized"}]}
     pod = {"metadata": {}, "spec": {}, "status": written}
     view = PodView((ContainerView("main", {}, {"running": {}}),))
     found = {c["type"]: c for c in podstatus.status(pod, view, "now")["conditions"]}

@@ -72,6 +72,7 @@ def test_the_node_keeps_its_name_its_cordon_and_its_labels(registry: Registry) -
     def change(node: dict[str, Any]) -> None:
         node["spec"]["unschedulable"] = True
         node["metadata"]["labels"]["mine"] = "yes"
+        node["status"]["conditions"] = [{}, {"type": "Ready", "status": "True"}]
 
     registry.modify("nodes", "", "here", change)
     renamed = Machine("elsewhere", 8, 8 << 30, 100 << 30, 110, ())
@@ -329,6 +330,8 @@ def test_a_simulated_pod_with_a_sidecar_is_ready(registry: Registry) -> None:
 
 def test_a_malformed_simulation_is_none() -> None:
     assert Simulation.of(None) == Simulation.of({"data": {"nodes": "many"}}) == Simulation()
+    odd = {"nodes": "9" * 5000, "gpus": "9" * 9, "cpu": "much", "memory": "-1"}
+    assert Simulation.of({"data": odd}) == Simulation()
 
 
 # -- users

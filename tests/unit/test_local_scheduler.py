@@ -104,6 +104,16 @@ def test_a_pod_that_fits_nowhere_says_why(registry: Registry) -> None:
     assert (event["type"], event["message"], event["action"]) == ("Warning", NO_ROOM, "Scheduling")
 
 
+def test_a_refusal_that_somebody_wrote_without_a_time_gets_one(registry: Registry) -> None:
+    def come() -> None:
+        create(registry, full("a"), full("b"))()
+        bare = {"conditions": [{"type": "PodScheduled", "status": "False"}]}
+        registry.modify("pods", "default", "b", lambda found: found.update(status=bare))
+
+    scheduled(registry, create(registry, node("n")), come)
+    assert condition(registry, "b")["message"] == NO_ROOM
+
+
 def test_the_next_one_comes_when_a_pod_goes(registry: Registry) -> None:
     scheduled(
         registry,

@@ -35,6 +35,11 @@ def restarts(*rules: dict[str, Any]) -> dict[str, Any]:
     return {"containers": [{**MAIN, "restartPolicy": "Never", "restartPolicyRules": list(rules)}]}
 
 
+def told_in(resource: str, divisor: str) -> list[dict[str, Any]]:
+    source = {"resourceFieldRef": {"resource": resource, "divisor": divisor}}
+    return [{**MAIN, "env": [{"name": "A", "valueFrom": source}]}]
+
+
 def projected(*sources: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"name": "v", "projected": {"sources": list(sources)}}]
 
@@ -81,6 +86,21 @@ def projected(*sources: dict[str, Any]) -> list[dict[str, Any]]:
             (
                 "containers[0].ports[0].hostPort: Invalid value: 8: must match `containerPort` when"
                 " `hostNetwork` is true"
+            ),
+        ),
+        (
+            {"containers": told_in("limits.cpu", "1k")},
+            (
+                "containers[0].env[0].valueFrom.resourceFieldRef.divisor: Invalid value:"
+                ' "limits.cpu": only divisor\'s values 1m and 1 are supported with the cpu resource'
+            ),
+        ),
+        (
+            {"containers": told_in("requests.memory", "-1")},
+            (
+                "containers[0].env[0].valueFrom.resourceFieldRef.divisor: Invalid value:"
+                ' "requests.memory": only divisor\'s values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi,'
+                " 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource"
             ),
         ),
         (

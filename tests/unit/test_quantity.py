@@ -48,7 +48,6 @@ def test_canonical(text: str, canonical: str) -> None:
         "1KI",
         "e3",
         "1e",
-        "1e99",
         "--1",
         "1.2.3",
         "١",
@@ -67,16 +66,27 @@ def test_negative_only_where_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["9223372036854775808", "8Ei", "9" * 70, "9" * 400 + "Ei", "1" + "0" * 61 + "n"]
+    "text",
+    ["9223372036854775808", "8Ei", "9" * 5000, "9" * 400 + "Ei", "1" + "0" * 61 + "n", "1e999"],
 )
-def test_too_large(text: str) -> None:
-    with pytest.raises(ValueError, match="too large"):
-        parse(text)
+def test_what_is_too_large_is_the_largest(text: str) -> None:
+    assert str(parse(text)) == "9223372036854775807"
+    assert str(parse(f"-{text}", allow_negative=True)) == "-9223372036854775807"
 
 
-@pytest.mark.parametrize("number", [1e300, 1e-300, 1e22, float("inf"), float("nan")])
-def test_floats_beyond_measure(number: float) -> None:
-    with pytest.raises(ValueError, match=r"out of range|no quantity"):
+def test_a_canonical_form_longer_than_any_amount_is_read_again() -> None:
+    assert str(parse("7.9Ei")) == "9108079886394091110400m"
+    assert parse("9108079886394091110400m") == parse("7.9Ei")
+
+
+def test_what_is_too_small_is_the_smallest() -> None:
+    assert parse("1e-30") == parse("1n")
+    assert parse("-1e-30", allow_negative=True) == parse("-1n", allow_negative=True)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_floats_that_are_no_numbers(number: float) -> None:
+    with pytest.raises(ValueError, match="no quantity"):
         parse(number)
 
 

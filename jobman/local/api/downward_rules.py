@@ -37,6 +37,9 @@ _RESOURCES = (
     "requests.memory",
 )
 _HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
+_OF_CPU = ("1m", "1")
+_OF_BYTES = ("1", *(f"1{unit}" for unit in "kMGTPE"), *(f"1{unit}i" for unit in "KMGTPE"))
+_BYTES = {"memory": "memory", "ephemeral-storage": "local ephemeral storage"}
 
 
 def field_ref(
@@ -69,3 +72,17 @@ def resource_ref(reference: Mapping[str, Any], path: str) -> Iterator[Cause]:
         yield required(f"{path}.resource")
     elif resource not in _RESOURCES and not resource.startswith(_HUGE_PAGES):
         yield not_supported(f"{path}.resource", resource, _RESOURCES)
+    else:
+        yield from _divisor(resource, reference.get("divisor", "0"), path)
+
+
+def _divisor(resource: str, divisor: str, path: str) -> Iterator[Cause]:
+    """The units that a resource may be told in; 0 is none in particular."""
+    name = resource.partition(".")[2]
+    allowed = _OF_CPU if name == "cpu" else _OF_BYTES
+    if divisor == "0" or divisor in allowed:
+        return
+    listed = "1m and 1" if name == "cpu" else ", ".join(_OF_BYTES)
+    what = "cpu" if name == "cpu" else _BYTES.get(name, "hugepages")
+    text = f"only divisor's values {listed} are supported with the {what} resource"
+    yield wrong(f"{path}.divisor", resource, text)

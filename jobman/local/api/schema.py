@@ -171,7 +171,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _value(kind: types.Type, owner: str, value: Any, path: Path, walk: _Walk) -> Any:
-    """`value` made canonical, or None where it is not of its type (noted in `walk`)."""
+    """`value` made canonical; None where it is as if not given, or not of its type (noted)."""
     form = kind.form
     if form == "struct":
         if isinstance(value, dict):
@@ -320,12 +320,18 @@ def _canonical(text: str) -> str:
         ) from None
 
 
-def _time(value: Any) -> str:
-    return stamp(_moment(value))
+# Go's zero time: a field that has it is not given.
+_NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 
-def _micro_time(value: Any) -> str:
-    return micro_stamp(_moment(value))
+def _time(value: Any) -> str | None:
+    moment = _moment(value)
+    return None if moment == _NO_TIME else stamp(moment)
+
+
+def _micro_time(value: Any) -> str | None:
+    moment = _moment(value)
+    return None if moment == _NO_TIME else micro_stamp(moment)
 
 
 _TIME = re.compile(

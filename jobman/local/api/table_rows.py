@@ -35,7 +35,7 @@ def _age(obj: Object, now: datetime) -> str:
 def _conditions(obj: Object) -> list[str]:
     """The types of the conditions that are true."""
     conditions = obj.get("status", {}).get("conditions", [])
-    return [c["type"] for c in conditions if c.get("status") == "True"]
+    return [c.get("type", "") for c in conditions if c.get("status") == "True"]
 
 
 def job(job: Object, now: datetime) -> Cells:

@@ -49,9 +49,10 @@ class EventExpiry:
                 self._timer.cancel()
 
     def _begin(self) -> None:
+        now, kept = self._clock.now(), timedelta(seconds=KEPT_S)
         found = [(_last(r.object()), r.key) for r in self._registry.store.list("events")]
-        kept = timedelta(seconds=KEPT_S)
-        self._ends = OrderedDict((key, last + kept) for last, key in sorted(found))
+        ends = ((key, min(last, now) + kept) for last, key in sorted(found))
+        self._ends = OrderedDict(ends)
 
     def _changed(self, change: Change) -> None:
         key = change.record.key

@@ -74,7 +74,7 @@ def _spans_of(text: str, below: int) -> Iterator[Span]:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return len(text) <= 10 and text.isascii() and text.isdigit()
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:

@@ -168,7 +168,7 @@ class JobController(Controller[Key]):
         if job["spec"].get("managedBy", "") not in _MANAGED_HERE:
             return None
         uid = record.uid
-        if job_status.finished_at(job.get("status", {})) is not None:
+        if job_status.has_finished(job.get("status", {})):
             self._finish(uid)
             return None
         self._adopt(job)
@@ -183,7 +183,7 @@ class JobController(Controller[Key]):
             may_create=memory.create_from is None or now >= memory.create_from,
         )
         await self._carry_out(key, job, plan, memory)
-        if job_status.finished_at(plan.status) is not None:
+        if job_status.has_finished(plan.status):
             self._finish(uid)
             return None
         return self._next_look_s(plan, memory)

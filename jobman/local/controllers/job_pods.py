@@ -187,4 +187,5 @@ def _finished_at(pod: _Pod) -> datetime:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    """An index or a count; what has more digits than either can have is none."""
+    return int(text) if text and len(text) <= 10 and text.isascii() and text.isdigit() else None

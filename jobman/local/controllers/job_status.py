@@ -61,12 +61,20 @@ MAX_FAILED_INDEXES = Verdict(
 )
 
 
+def has_finished(status: Object) -> bool:
+    """Whether a Job is Complete or Failed."""
+    return any(_is_end(condition) for condition in status.get("conditions", []))
+
+
 def finished_at(status: Object) -> datetime | None:
-    """When a Job became Complete or Failed; None for one that is not."""
-    for condition in status.get("conditions", []):
-        if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True":
-            return datetime.fromisoformat(condition["lastTransitionTime"])
-    return None
+    """When a Job became Complete or Failed; None for one that is not, or does not say when."""
+    ends = filter(_is_end, status.get("conditions", []))
+    since = next((condition.get("lastTransitionTime") for condition in ends), None)
+    return datetime.fromisoformat(since) if since else None
+
+
+def _is_end(condition: Object) -> bool:
+    return condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True"
 
 
 def standing_verdict(status: Object) -> Verdict | None:

@@ -90,7 +90,7 @@ def _finalize(namespace: Object) -> None:
 
 def _conditions(remaining: dict[str, list[Record]], before: list[Object], now: str) -> list[Object]:
     """How the emptying goes, in Kubernetes' words."""
-    since = {(c["type"], c["status"]): c["lastTransitionTime"] for c in before}
+    since = {(c.get("type"), c.get("status")): c.get("lastTransitionTime") for c in before}
     told = [
         (*_FOUND, "All resources successfully discovered", False),
         (*_PARSED, "All legacy kube types successfully parsed", False),
@@ -105,7 +105,7 @@ def _conditions(remaining: dict[str, list[Record]], before: list[Object], now: s
             {
                 "type": kind,
                 "status": value,
-                "lastTransitionTime": since.get((kind, value), now),
+                "lastTransitionTime": since.get((kind, value)) or now,
                 "reason": reason,
                 "message": message,
             }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from jobman.local.api.registry import DeleteOptions
 from jobman.local.api.status import ApiError
 from jobman.local.controllers import job_status
@@ -30,11 +28,11 @@ class TtlController(Controller[Key]):
         job = record.object() if record is not None else None
         if job is None or "deletionTimestamp" in job["metadata"]:
             return None
-        ttl_s = job["spec"].get("ttlSecondsAfterFinished")
+        ttl_s: int | None = job["spec"].get("ttlSecondsAfterFinished")
         finished = job_status.finished_at(job.get("status", {}))
         if ttl_s is None or finished is None:
             return None
-        left_s = (finished + timedelta(seconds=ttl_s) - self.clock.now()).total_seconds()
+        left_s = ttl_s - (self.clock.now() - finished).total_seconds()
         if left_s > 0:
             return left_s
         options = DeleteOptions(propagation="Foreground", uid=job["metadata"]["uid"])
