@@ -9,6 +9,7 @@ from collections.abc import Callable
 from jobman.local.stored import Change, Changes, Key, Place, Record, Records
 
 CHANGES_KEPT = 10_000
+CHANGES_BYTES = 64 * 1024 * 1024
 
 
 class CompactedError(Exception):
@@ -26,6 +27,7 @@ class Mirror:
         self.records: dict[Place, Record] = {}
         self.order: list[Place] = []
         self.changes: deque[Change] = deque()
+        self._bytes = 0
         self.compacted = compacted
         self.subscribers: list[Callable[[Change], None]] = []
 
@@ -36,8 +38,11 @@ class Mirror:
         else:
             self._put(change.record)
         self.changes.append(change)
-        if len(self.changes) > CHANGES_KEPT:
-            self.compacted = self.changes.popleft().rv
+        self._bytes += len(change.record.body)
+        while len(self.changes) > CHANGES_KEPT or self._bytes > CHANGES_BYTES:
+            oldest = self.changes.popleft()
+            self._bytes -= len(oldest.record.body)
+            self.compacted = oldest.rv
 
     def take_back(self, change: Change) -> None:
         """The change, the last one, has not been made after all."""
@@ -45,7 +50,8 @@ class Mirror:
             self._drop(change.record.key)
         else:
             self._put(change.previous)
-        self.changes.pop()
+        if self.changes:
+            self._bytes -= len(self.changes.pop().record.body)
 
     def list(self, namespace: str | None, after: Place | None, limit: int | None) -> Records:
         """The objects in their order, those behind `after` alone, at most `limit`."""

@@ -13,7 +13,8 @@ from plugins.local_registry import config_map
 from jobman.local.api.lists import Selection
 from jobman.local.api.registry import Registry
 from jobman.local.api.resources import resource_of
-from jobman.local.api.watch import BACKLOG_MAX, TooSlowError, Watch
+from jobman.local.api.watch import BACKLOG_BYTES, BACKLOG_MAX, TooSlowError, Watch
+from jobman.local.mirror import CHANGES_BYTES, CompactedError
 from jobman.local.stored import Key
 
 
@@ -31,6 +32,58 @@ def test_who_does_not_read_is_let_go(registry: Registry) -> None:
             await anext(lines)
 
     asyncio.run(body())
+
+
+_LONG = "x" * 1024 * 1024
+
+
+def _write(registry: Registry, count: int) -> None:
+    """Changes of 1 MiB each, as many as asked for."""
+    key, made = Key("configmaps", "default", "c"), registry.get("configmaps", "default", "c")
+    for number in range(count):
+        registry.store.update(key, made | {"data": {"n": f"{number}{_LONG}"}})
+
+
+def test_who_does_not_read_long_changes_is_let_go_sooner(registry: Registry) -> None:
+    watch = Watch(registry.store, Selection(resource_of("configmaps"), "default"))
+    registry.create("configmaps", "default", config_map("c"))
+
+    async def body() -> None:
+        lines = watch.lines(None)
+        await anext(lines)
+        for _ in range(3):  # who reads stays
+            _write(registry, BACKLOG_BYTES // len(_LONG) - 1)
+            for _ in range(BACKLOG_BYTES // len(_LONG) - 1):
+                assert (await anext(lines)).count(b"\n") == 1
+        _write(registry, BACKLOG_BYTES // len(_LONG) + 1)
+        with pytest.raises(TooSlowError):
+            await anext(lines)
+
+    asyncio.run(body())
+
+
+def test_short_lines_come_many_at_a_time(registry: Registry) -> None:
+    for number in range(100):
+        registry.create("configmaps", "default", config_map(f"c{number}"))
+    watch = Watch(registry.store, Selection(resource_of("configmaps"), "default"))
+
+    async def body() -> None:
+        batch = await anext(watch.lines(None))
+        assert batch.count(b"\n") == 100
+
+    asyncio.run(body())
+
+
+def test_long_changes_are_remembered_less_long(registry: Registry) -> None:
+    made = registry.create("configmaps", "default", config_map("c"))
+    _write(registry, 3 * CHANGES_BYTES // len(_LONG))
+    newest = registry.store.rv
+    assert len(registry.store.since("configmaps", newest - 10)) == 10
+    with pytest.raises(CompactedError) as error:
+        registry.store.since("configmaps", int(made["metadata"]["resourceVersion"]))
+    kept = registry.store.since("configmaps", error.value.oldest)
+    assert sum(len(change.record.body) for change in kept) <= CHANGES_BYTES
+    assert len(kept) >= CHANGES_BYTES // len(_LONG) - 2
 
 
 def test_who_is_gone_is_not_waited_for(tmp_path: Path) -> None:

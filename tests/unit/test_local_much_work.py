@@ -191,3 +191,18 @@ def test_long_texts_are_not_remembered() -> None:
 
 def _hard(amount: str) -> Object:
     return {"hard": {"cpu": amount}}
+
+
+def test_an_object_grows_by_patches_to_what_a_request_may_bring(server: ApiServer) -> None:
+    server.ask("POST", MAPS, body={"metadata": {"name": "grows"}})
+    kind = {"Content-Type": "application/strategic-merge-patch+json"}
+    answers = []
+    for turn in range(4):
+        finalizers = [f"a.b/{'x' * 40}-{turn}-{number}" for number in range(20_000)]
+        change = {"metadata": {"finalizers": finalizers}}
+        answers.append(server.ask("PATCH", f"{MAPS}/grows", body=change, headers=kind))
+    assert [answer.code for answer in answers] == [200, 200, 413, 413]
+    assert answers[-1].json["reason"] == "RequestEntityTooLarge"
+    kind["Content-Type"] = "application/merge-patch+json"
+    less = {"metadata": {"finalizers": None}}
+    assert server.ask("PATCH", f"{MAPS}/grows", body=less, headers=kind).code == 200

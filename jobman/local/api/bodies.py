@@ -9,8 +9,8 @@ from aiohttp import web
 
 from jobman.local.api import decode, protobuf, status
 from jobman.local.api.resources import Resource
+from jobman.local.api.status import BODY_MAX as BODY_MAX
 
-BODY_MAX = 3 * 1024 * 1024
 _READ_BESIDE = 16 * 1024
 READ_S = web.RequestKey("read_s", float)
 PROTOBUF = "application/vnd.kubernetes.protobuf"

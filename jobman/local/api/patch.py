@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import msgspec
+
 from jobman.local.api import apply, json_patch, strategic_merge
 from jobman.local.api.decode import json_type
 from jobman.local.api.schema import invalid_patch
-from jobman.local.api.status import ApiError, bad_request
+from jobman.local.api.status import BODY_MAX, ApiError, bad_request, too_large
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -23,8 +25,16 @@ def apply_patch(content_type: str, kind: str, obj: dict[str, Any], patch: Any) -
     """A new object: `obj` after the decoded `patch`; its shape is still to be checked.
 
     Raises ApiError: 400 for what is no such patch, 422 for one that does not fit, 415 for another
-    content type.
+    content type, 413 for an object that grows beyond what any request could bring.
     """
+    patched = _patched(content_type, kind, obj, patch)
+    size = len(msgspec.json.encode(patched))
+    if size > BODY_MAX and size > len(msgspec.json.encode(obj)):
+        raise too_large()
+    return patched
+
+
+def _patched(content_type: str, kind: str, obj: dict[str, Any], patch: Any) -> dict[str, Any]:
     if content_type == JSON_PATCH:
         return _of_the_kind(obj, _by_operations(obj, patch))
     if content_type not in CONTENT_TYPES:

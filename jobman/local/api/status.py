@@ -13,6 +13,8 @@ from jobman.local.api.cause import Cause
 
 __all__ = ["ApiError", "Cause"]
 
+BODY_MAX = 3 * 1024 * 1024
+
 
 class ApiError(Exception):
     """An answer that is a failure: `status` is its body, `headers` go with it."""
@@ -168,7 +170,7 @@ def expired(message: str, *, new_continue: str = "") -> ApiError:
 
 def too_large() -> ApiError:
     """413: a body over 3 MiB."""
-    message = "Request entity too large: limit is 3145728"
+    message = f"Request entity too large: limit is {BODY_MAX}"
     return ApiError(413, "RequestEntityTooLarge", message)
 
 

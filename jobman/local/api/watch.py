@@ -18,7 +18,9 @@ from jobman.local.stored import Change, ChangeType, Record
 
 BOOKMARK_S = 60.0
 BACKLOG_MAX = 20_000
-_LINES_KEPT = 2_000
+BACKLOG_BYTES = 64 * 1024 * 1024
+_BATCH_BYTES = 1024 * 1024
+_LINES_KEPT, _LINES_BYTES = 2_000, 16 * 1024 * 1024
 _EMPTY_PARTS: dict[str, dict[str, Any]] = {
     "Job": {
         "spec": {"template": {"metadata": {}, "spec": {"containers": None}}},
@@ -35,6 +37,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._made: OrderedDict[tuple[int, str], tuple[Record, bytes]] = OrderedDict()
+        self._bytes = 0
 
     def of(self, kind: str, record: Record) -> bytes:
         key = (record.rv, kind)
@@ -42,10 +45,16 @@ class _Lines:
         if made is not None and made[0] is record:  # a version is one of its store alone
             return made[1]
         line = b'{"type":"%s","object":%s}\n' % (kind.encode(), record.body)
+        self._forget(made)
         self._made[key] = record, line
-        if len(self._made) > _LINES_KEPT:
-            self._made.popitem(last=False)
+        self._bytes += len(line)
+        while len(self._made) > _LINES_KEPT or self._bytes > _LINES_BYTES:
+            self._forget(self._made.popitem(last=False)[1])
         return line
+
+    def _forget(self, made: tuple[Record, bytes] | None) -> None:
+        if made is not None:
+            self._bytes -= len(made[1])
 
 
 _lines = _Lines()
@@ -63,6 +72,7 @@ class Watch:
         self._selection = selection
         self._encode = encode
         self._waiting: deque[bytes] = deque()
+        self._backlog_bytes = 0
         self._wake = asyncio.Event()
         self._too_slow = False
         self._over = False
@@ -103,16 +113,14 @@ class Watch:
             self._over = True
 
     async def _batches(self, *, bookmarks: bool, timeout_s: float | None) -> AsyncGenerator[bytes]:
-        """All lines that wait, joined; a bookmark when nothing came for a while."""
+        """The lines that wait, many in one; a bookmark when nothing came for a while."""
         loop = asyncio.get_running_loop()
         end = math.inf if timeout_s is None else loop.time() + timeout_s
         while True:
             if self._too_slow:
                 raise TooSlowError
             if self._waiting:
-                batch = b"".join(self._waiting)
-                self._waiting.clear()
-                yield batch
+                yield self._batch()
                 continue
             if self._over:
                 return
@@ -126,11 +134,21 @@ class Watch:
                 if bookmarks:
                     self._waiting.append(self._bookmark())
 
+    def _batch(self) -> bytes:
+        """The next lines in one: all watchers share those that wait, and none shares these."""
+        lines, size = [], 0
+        while self._waiting and size < _BATCH_BYTES:
+            lines.append(self._waiting.popleft())
+            size += len(lines[-1])
+        self._backlog_bytes = max(self._backlog_bytes - size, 0)
+        return b"".join(lines)
+
     def _changed(self, change: Change) -> None:
         line = None if self._too_slow else self._line_of(change)
         if line is None:
             return
-        if len(self._waiting) >= BACKLOG_MAX:
+        self._backlog_bytes += len(line)
+        if len(self._waiting) >= BACKLOG_MAX or self._backlog_bytes > BACKLOG_BYTES:
             self._too_slow = True
             self._waiting.clear()  # it may be long before its caller reads again
         else:
