@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plugins.api_server import ApiServer
@@ -60,6 +62,43 @@ def test_who_does_not_read_long_changes_is_let_go_sooner(registry: Registry) -> 
             await anext(lines)
 
     asyncio.run(body())
+
+
+def test_what_is_there_becomes_lines_as_they_are_read(registry: Registry) -> None:
+    for number in range(100):
+        registry.create("configmaps", "default", config_map(f"c{number}") | {"data": {"a": _LONG}})
+    made = []
+
+    def encode(obj: dict[str, Any]) -> dict[str, Any]:
+        made.append(obj["metadata"]["name"])
+        return obj
+
+    watch = Watch(registry.store, Selection(resource_of("configmaps"), "default"), encode)
+
+    async def body() -> None:
+        lines = watch.lines(None)
+        for count in range(1, 101):
+            await anext(lines)
+            assert len(made) == count
+
+    asyncio.run(body())
+
+
+def test_a_long_change_is_written_in_parts(tmp_path: Path) -> None:
+    path = "/api/v1/namespaces/default/configmaps"
+    with ApiServer(tmp_path) as server, server.connection() as connection:
+        body = {"metadata": {"name": "long"}, "data": {"a": "x" * 1_000_000}}
+        assert server.ask("POST", path, body=body).code == 201
+        headers = {"Authorization": "Bearer token-of-admin"}
+        name = "fieldSelector=metadata.name%3Dlong"
+        connection.request("GET", f"{path}?watch=1&timeoutSeconds=1&{name}", headers=headers)
+        response = connection.getresponse()
+        parts, text = [], b""
+        while part := response.read1(1):
+            parts.append(response.chunk_left or 0)
+            text += part + response.read1(response.chunk_left or 0)
+        assert max(parts) <= 64 * 1024
+        assert len(json.loads(text)["object"]["data"]["a"]) == 1_000_000
 
 
 def test_short_lines_come_many_at_a_time(registry: Registry) -> None:

@@ -19,7 +19,7 @@ from jobman.local.stored import Change, ChangeType, Record
 BOOKMARK_S = 60.0
 BACKLOG_MAX = 20_000
 BACKLOG_BYTES = 64 * 1024 * 1024
-_BATCH_BYTES = 1024 * 1024
+_BATCH_BYTES = 64 * 1024
 _LINES_KEPT, _LINES_BYTES = 2_000, 16 * 1024 * 1024
 _EMPTY_PARTS: dict[str, dict[str, Any]] = {
     "Job": {
@@ -71,7 +71,7 @@ class Watch:
         self._store = store
         self._selection = selection
         self._encode = encode
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes | Record] = deque()
         self._backlog_bytes = 0
         self._wake = asyncio.Event()
         self._too_slow = False
@@ -100,8 +100,8 @@ class Watch:
     def _begin(self, version: int | None, *, initial_end: bool) -> None:
         resource = self._selection.resource.name
         if version is None:
-            records = self._selection.of(self._store.list(resource, self._selection.namespace))
-            self._waiting.extend(self._line("ADDED", record) for record in records)
+            listed = self._store.list(resource, self._selection.namespace)
+            self._waiting.extend(self._selection.of(listed))  # whose lines are made when it is time
             if initial_end:
                 self._waiting.append(self._bookmark(initial_end=True))
             return
@@ -136,9 +136,11 @@ class Watch:
 
     def _batch(self) -> bytes:
         """The next lines in one: all watchers share those that wait, and none shares these."""
-        lines, size = [], 0
+        lines: list[bytes] = []
+        size = 0
         while self._waiting and size < _BATCH_BYTES:
-            lines.append(self._waiting.popleft())
+            first = self._waiting.popleft()
+            lines.append(self._line("ADDED", first) if isinstance(first, Record) else first)
             size += len(lines[-1])
         self._backlog_bytes = max(self._backlog_bytes - size, 0)
         return b"".join(lines)

@@ -16,6 +16,7 @@ from jobman.local.api.query import flag, integer
 from jobman.local.api.watch import TooSlowError, Watch
 
 _MATCH = "resourceVersionMatch"
+_WRITTEN_BYTES = 64 * 1024  # what lies in the connection of each caller who does not read
 
 
 async def serve(call: Call) -> web.StreamResponse:
@@ -37,7 +38,8 @@ async def serve(call: Call) -> web.StreamResponse:
     with contextlib.suppress(ConnectionError, TooSlowError):
         async with contextlib.aclosing(lines):
             async for batch in lines:
-                await response.write(batch)
+                for start in range(0, len(batch), _WRITTEN_BYTES):
+                    await response.write(batch[start : start + _WRITTEN_BYTES])
         await response.write_eof()
     return response
 
