@@ -196,3 +196,57 @@ def test_field_selectors_that_cannot_be(kind: str, text: str, message: str) -> N
     with pytest.raises(ApiError) as refused:
         selectors.fields(KINDS[kind], text)
     assert (refused.value.code, refused.value.message) == (400, message)
+
+
+REQUIREMENTS = st.builds(
+    lambda key, condition: f"!{key}" if condition == "!" else f"{key}{condition}",
+    st.sampled_from("abc"),
+    st.sampled_from(
+        ["", "!", "=1", "=2", "!=1", "!=2", " in (1,2)", " notin (1)", ">1", ">2", "<3", "<1"]
+    ),
+)
+LABELS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("0123x"))
+
+
+@given(st.lists(REQUIREMENTS, max_size=6), LABELS)
+def test_a_selector_takes_what_meets_each_requirement(texts: list[str], labels: Any) -> None:
+    selector = selectors.labels(",".join(texts))
+    assert selector(labels) == all(each.accepts(labels) for each in selector.requirements)
+
+
+TERMS = st.tuples(
+    st.sampled_from(["metadata.name", "metadata.namespace"]),
+    st.sampled_from(["=", "!="]),
+    st.sampled_from("ab"),
+)
+
+
+@given(st.lists(TERMS, max_size=5), st.sampled_from("abc"), st.sampled_from("abc"))
+def test_a_field_selector_takes_what_meets_each_term(
+    terms: list[tuple[str, str, str]], name: str, namespace: str
+) -> None:
+    about = {"name": name, "namespace": namespace}
+    selector = selectors.fields(KINDS["ConfigMap"], ",".join(map("".join, terms)))
+    wanted = all(
+        (about[field.removeprefix("metadata.")] == value) == (operator == "=")
+        for field, operator, value in terms
+    )
+    assert selector({"metadata": about}) == wanted
+
+
+class _Looked(dict[str, str]):
+    """Labels that count how often one is looked up."""
+
+    looks = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.looks += 1
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("operator", ["k{}!=v{}", "k{1},l{0}!=v", "k!=v{0}", "k>{0}", "!a{0}{1}"])
+def test_of_many_requirements_an_objects_labels_decide(operator: str) -> None:
+    text = ",".join(operator.format(number, number) for number in range(2_000))
+    selector, labels = selectors.labels(text), _Looked(k="5000")
+    selector(labels)
+    assert labels.looks <= 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import rules
@@ -53,10 +53,25 @@ class LabelSelector:
     """A parsed label selector; called with labels, it tells whether they match."""
 
     requirements: tuple[Requirement, ...]
+    _of_key: Mapping[str, Sequence[Requirement]] = field(init=False, compare=False, repr=False)
+    _needed: frozenset[str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        of_key: dict[str, list[Requirement]] = {}
+        for each in _joined(self.requirements):
+            of_key.setdefault(each.key, []).append(each)
+        needed = (key for key, own in of_key.items() if not all(each.accepts({}) for each in own))
+        object.__setattr__(self, "_of_key", of_key)
+        object.__setattr__(self, "_needed", frozenset(needed))
 
     def __call__(self, labels: Mapping[str, str]) -> bool:
-        """Whether an object with those labels is selected."""
-        return all(requirement.accepts(labels) for requirement in self.requirements)
+        """Whether an object with those labels is selected; they are looked at, not what is asked.
+
+        A requirement of another label is met, or it is of one that is needed.
+        """
+        if not self._needed <= labels.keys():
+            return False
+        return all(each.accepts(labels) for key in labels for each in self._of_key.get(key, ()))
 
     @property
     def equal(self) -> dict[str, str]:
@@ -66,6 +81,22 @@ class LabelSelector:
             for requirement in self.requirements
             if requirement.operator == "in" and len(requirement.values) == 1
         }
+
+
+def _joined(requirements: Sequence[Requirement]) -> Iterator[Requirement]:
+    """One for all of a label with the same operator."""
+    alike: dict[tuple[str, str], list[frozenset[str]]] = {}
+    for each in requirements:
+        alike.setdefault((each.key, each.operator), []).append(each.values)
+    for (key, operator), values in alike.items():
+        if operator == "in":
+            yield Requirement(key, operator, frozenset.intersection(*values))
+        elif operator in ("gt", "lt"):
+            strictest = max if operator == "gt" else min
+            bound = strictest((bound for (bound,) in values), key=lambda text: _integer(text) or 0)
+            yield Requirement(key, operator, frozenset((bound,)))
+        else:
+            yield Requirement(key, operator, frozenset().union(*values))
 
 
 def labels(text: str) -> LabelSelector:
@@ -271,10 +302,23 @@ class FieldSelector:
     """A parsed field selector; called with an object, it tells whether that matches."""
 
     terms: tuple[Term, ...]
+    _of_field: Mapping[str, tuple[set[str], set[str]]] = field(
+        init=False, compare=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        of_field: dict[str, tuple[set[str], set[str]]] = {}
+        for name, equal, value in self.terms:
+            of_field.setdefault(name, (set(), set()))[equal].add(value)
+        object.__setattr__(self, "_of_field", of_field)
 
     def __call__(self, obj: Mapping[str, Any]) -> bool:
-        """Whether the object is selected."""
-        return all((_field(obj, name) == value) == equal for name, equal, value in self.terms)
+        """Whether the object is selected; each of its fields is looked at once."""
+        for name, (unwanted, wanted) in self._of_field.items():
+            value = _field(obj, name)
+            if value in unwanted or (wanted and wanted != {value}):
+                return False
+        return True
 
     @property
     def equal(self) -> dict[str, str]:
