@@ -16,6 +16,8 @@ from jobman.values.quantity import parse
 
 Object = Mapping[str, Any]
 Amounts = dict[str, int]
+_Label = tuple[str, str] | None
+"""A label with its value that a term asks for; None for what no label alone decides."""
 
 UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
 NO_NODES = "no nodes available to schedule pods"
@@ -37,6 +39,14 @@ class Demand:
     affinity: tuple[Object, ...] | None = None
     tolerations: tuple[Object, ...] = ()
     preempts: bool = True
+    terms_by_label: Mapping[_Label, list[Object]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        terms: dict[_Label, list[Object]] = {}
+        for term in self.affinity or ():
+            for label in _labels_of(term):
+                terms.setdefault(label, []).append(term)
+        object.__setattr__(self, "terms_by_label", terms)
 
     @classmethod
     def of(cls, spec: Object) -> Demand:
@@ -163,7 +173,18 @@ def tolerated_by(toleration: Object, taint: Object) -> bool:
 def _selected(demand: Demand, node: NodeRoom) -> bool:
     if any(node.labels.get(key) != value for key, value in demand.node_selector.items()):
         return False
-    return demand.affinity is None or any(_term(term, node) for term in demand.affinity)
+    if demand.affinity is None:
+        return True
+    labels: Iterable[_Label] = (None, *node.labels.items()) if demand.terms_by_label else ()
+    return any(_term(term, node) for each in labels for term in demand.terms_by_label.get(each, ()))
+
+
+def _labels_of(term: Object) -> Iterable[_Label]:
+    """Labels of which a node of the term has one: of many terms few need to be looked at."""
+    for each in term.get("matchExpressions", ()):
+        if each.get("operator") == "In":
+            return {(each.get("key", ""), value) for value in each.get("values", ())}
+    return (None,)
 
 
 def _term(term: Object, node: NodeRoom) -> bool:

@@ -240,3 +240,25 @@ def test_message(wanted: Demand, nodes: list[NodeRoom], text: str) -> None:
 def test_a_missing_claim() -> None:
     text = '0/1 nodes are available: persistentvolumeclaim "nope" not found. not found'
     assert fit.claim_missing("nope", 1) == text
+
+
+class _Read(dict[str, Any]):
+    """A term that counts how often it is looked at."""
+
+    count = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        _Read.count += 1
+        return super().get(key, default)
+
+
+def test_of_many_terms_those_of_a_nodes_labels_are_looked_at() -> None:
+    terms = [
+        _Read(matchExpressions=[{"key": "zone", "operator": "In", "values": [f"z{n}", f"y{n}"]}])
+        for n in range(1000)
+    ]
+    wanted = demand(affinity=affinity(*terms))
+    _Read.count = 0
+    for zone, fits in (("z7", True), ("y999", True), ("x", False)):
+        assert (fit.mismatch(wanted, room(labels={"zone": zone})) is None) is fits
+    assert _Read.count <= 10
