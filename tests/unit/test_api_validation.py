@@ -323,6 +323,13 @@ def test_roles_may_have_any_name_that_fits_a_path(name: str) -> None:
     assert told(made("Role", name=name)) == []
 
 
+FIXED = (
+    "spec: Forbidden: spec is immutable after creation except resources.requests and"
+    " volumeAttributesClassName for bound claims"
+)
+TOO_SMALL = "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"
+
+
 def changed(before: dict[str, Any], **spec: Any) -> list[str]:
     after = copy.deepcopy(before)
     for key, value in spec.items():
@@ -418,3 +425,40 @@ def test_being_deleted_no_finalizer_may_come() -> None:
     assert {cause.field for cause in causes} == {"metadata.finalizers"}
     after["metadata"]["finalizers"] = []
     assert validation.validate_update("ConfigMap", before, after) == []
+
+
+@pytest.mark.parametrize(
+    ("phase", "change", "why"),
+    [
+        ("Bound", {"storage": "4Gi"}, []),
+        ("Bound", {"storage": "2049Mi"}, []),
+        ("Bound", {"storage": "2Gi"}, [TOO_SMALL]),
+        ("Bound", {"storage": "1"}, [TOO_SMALL]),
+        ("Bound", {"volumeAttributesClassName": "fast"}, []),
+        ("Bound", {"accessModes": ["ReadOnlyMany"]}, [FIXED]),
+        ("Bound", {"volumeName": "other"}, [FIXED]),
+        ("Pending", {"volumeName": "other"}, [FIXED]),
+        ("Pending", {"storage": "4Gi"}, [FIXED]),
+        ("Pending", {"volumeAttributesClassName": "fast"}, [FIXED]),
+    ],
+)
+def test_what_may_change_of_a_claim(phase: str, change: dict[str, Any], why: list[str]) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "volumeName": "v"}
+    more = dict(change)
+    resources = {"requests": {"storage": more.pop("storage", "3Gi")}}
+    before: dict[str, Any] = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "c", "namespace": "default"},
+        "spec": {**spec, "resources": {"requests": {"storage": "3Gi"}}},
+        "status": {"phase": phase, "capacity": {"storage": "2Gi"}},
+    }
+    after = {**before, "spec": {**spec, "resources": resources, **more}}
+    causes = validation.validate_update(before["kind"], before, after)
+    assert [f"{cause.field}: {cause.message}" for cause in causes] == why
+
+
+def test_a_claim_gets_its_volume_once() -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"metadata": {"name": "c", "namespace": "default"}, "spec": spec}
+    named = {**claim, "spec": {**spec, "volumeName": "v"}}
+    assert validation.validate_update("PersistentVolumeClaim", claim, named) == []

@@ -29,6 +29,7 @@ from jobman.local.api.cause import (
     too_long,
     wrong,
 )
+from jobman.values.quantity import Quantity, parse
 
 Object = Mapping[str, Any]
 
@@ -232,15 +233,35 @@ def _positive(amount: str, path: str) -> Iterator[Cause]:
 
 
 def _claim_change(old: Object, new: Object) -> Iterator[Cause]:
-    before, after = dict(old.get("spec", {})), dict(new.get("spec", {}))
-    if not before.get("volumeName"):
-        before["volumeName"] = after.get("volumeName")
-    if before != after:
-        text = "spec is immutable after creation except resources.requests for bound claims"
-        before.pop("resources", None)
-        after.pop("resources", None)
-        if before != after:
-            yield forbidden("spec", text)
+    before, after = old.get("spec", {}), new.get("spec", {})
+    bound = old.get("status", {}).get("phase") == "Bound"
+    named = before.get("volumeName") or after.get("volumeName")
+    if _fixed({**before, "volumeName": named}, bound=bound) != _fixed(after, bound=bound):
+        free = "resources.requests and volumeAttributesClassName for bound claims"
+        yield forbidden("spec", f"spec is immutable after creation except {free}")
+    asked, least = _storage(after), _amount(old.get("status", {}).get("capacity", {}))
+    if asked < _storage(before) and asked <= least:
+        path = "spec.resources.requests.storage"
+        yield forbidden(path, "field can not be less than status.capacity")
+
+
+def _fixed(spec: Object, *, bound: bool) -> Object:
+    """What stays of a claim."""
+    fixed = {name: value for name, value in spec.items() if value is not None}
+    if bound:
+        fixed.pop("volumeAttributesClassName", None)
+        resources = fixed.pop("resources", {})
+        requests = {**resources.get("requests", {}), "storage": None}
+        fixed["resources"] = {**resources, "requests": requests}
+    return fixed
+
+
+def _storage(spec: Object) -> Quantity:
+    return _amount(spec.get("resources", {}).get("requests", {}))
+
+
+def _amount(amounts: Object) -> Quantity:
+    return parse(amounts.get("storage", "0"), allow_negative=True)
 
 
 def _event(event: Object) -> Iterator[Cause]:
