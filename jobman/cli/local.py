@@ -188,7 +188,8 @@ def _facts(place: Path, running: DaemonFacts) -> dict[str, Any]:
     from jobman.local import control
 
     everything = control.ask(running, "/api/v1/nodes")["items"]
-    nodes = [node for node in everything if _SIMULATED not in node["metadata"]["labels"]]
+    nodes = [node for node in everything if _SIMULATED not in node["metadata"].get("labels", {})]
+    own = next(filter(_is_here, nodes), None)
     pods = control.ask(running, "/api/v1/pods?fieldSelector=status.phase%3DRunning")["items"]
     return {
         "pid": running.pid,
@@ -198,10 +199,18 @@ def _facts(place: Path, running: DaemonFacts) -> dict[str, Any]:
         "state": str(place),
         "kubeconfig": str(place / "kubeconfig"),
         "simulatedNodes": len(everything) - len(nodes),
-        "node": nodes[0]["metadata"]["name"] if nodes else None,
-        "allocatable": nodes[0]["status"]["allocatable"] if nodes else {},
+        "node": own["metadata"]["name"] if own else None,
+        "allocatable": own["status"].get("allocatable", {}) if own else {},
         "podsRunning": len(pods),
     }
+
+
+def _is_here(node: dict[str, Any]) -> bool:
+    """Whether a Node is this machine, and not one that somebody made."""
+    from jobman.local.places import machine_id
+
+    info = node.get("status", {}).get("nodeInfo", {})
+    return bool(info.get("machineID") == machine_id())
 
 
 def _status_lines(facts: dict[str, Any]) -> list[str]:

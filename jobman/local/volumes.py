@@ -70,6 +70,8 @@ class VolumeMaker:
             raise MountError(name, str(error)) from error
         except OSError as error:
             raise MountError(name, f"{error.filename}: {error.strerror}") from error
+        except ValueError as error:  # no path has a NUL in it
+            raise MountError(name, str(error)) from error
         return place
 
     def _claimed(self, name: str) -> Path:
@@ -154,9 +156,12 @@ def _missing(source: Object, message: str) -> dict[str, bytes]:
 
 
 def _put(path: Path, content: bytes, mode: int) -> None:
-    """Written aside and renamed: a running container sees the old or the new."""
+    """Written aside and renamed: a running container sees the old or the new.
+
+    No key and no path of an item begins with two dots, and a key may be as long as a file's name.
+    """
     _make_directories(path.parent)
-    aside = path.with_name(f".{path.name}.new")
+    aside = path.with_name("..new")
     aside.write_bytes(content)
     aside.chmod(mode)
     aside.replace(path)

@@ -46,6 +46,13 @@ def test_no_number(text: str, why: str) -> None:
         integer({"limit": text}, "limit")
 
 
+@pytest.mark.parametrize("watch", ["0", "1"])
+def test_a_version_of_too_many_digits(server: ApiServer, watch: str) -> None:
+    got = server.ask("GET", PODS, {"resourceVersion": "1" * 5000, "watch": watch})
+    assert got.json["message"].endswith("value out of range")
+    assert got.code == (500 if watch == "1" else 400)  # as Kubernetes tells of a watch
+
+
 def test_a_binding_for_show_leaves_the_pod_where_it_is(server: ApiServer) -> None:
     pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "i"}]}}
     assert server.ask("POST", PODS, body=pod).code == 201

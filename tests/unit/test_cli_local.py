@@ -69,6 +69,16 @@ def test_status(local: Local) -> None:
     assert re.fullmatch(r"https://127\.0\.0\.1:\d+", facts["address"])
 
 
+def test_status_tells_of_this_machine_where_somebody_made_nodes(local: Local) -> None:
+    local("start")
+    own = json.loads(local("status", "-o", "json").stdout)["node"]
+    facts = control.status(local.place)
+    assert facts is not None
+    control.ask(facts, "/api/v1/nodes", method="POST", body={"metadata": {"name": "a-node"}})
+    told = json.loads(local("status", "-o", "json").stdout)
+    assert (told["node"], bool(told["allocatable"])) == (own, True)
+
+
 def test_a_user(local: Local) -> None:
     done = local("user", "bob", "--group", "team-a")
     assert done.returncode == 0, done.stderr

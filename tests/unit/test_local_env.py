@@ -338,6 +338,10 @@ def test_directories_within_volumes_can_be_read_by_all(tmp_path: Path) -> None:
             {"hostPath": {"path": "/etc/passwd", "type": "Directory"}},
             "hostPath type check failed: /etc/passwd is not a directory",
         ),
+        (
+            {"configMap": {"name": "c", "items": [{"key": "k", "path": "a\0b"}]}},
+            "embedded null byte",
+        ),
         ({"nfs": {"server": "x", "path": "/"}}, "volumes of kind nfs are not supported here"),
     ],
 )
@@ -399,3 +403,9 @@ def test_a_sub_path_stays_inside(tmp_path: Path, target: str) -> None:
     mount = {"name": "v", "mountPath": "/x", "subPath": "out/here"}
     with pytest.raises(ContainerConfigError, match="subPath"):
         volumes.mounts({"volumeMounts": [mount]}, {"v": tmp_path}, {})
+
+
+def test_a_key_as_long_as_a_files_name_becomes_a_file(tmp_path: Path) -> None:
+    path = tmp_path / ("k" * 253)
+    volumes._put(path, b"v", 0o644)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]

@@ -311,3 +311,16 @@ def test_a_tree_goes_whatever_its_rights(tmp_path: Path) -> None:
     assert not (tmp_path / "t").exists()
     places.remove_tree(tmp_path / "t")
     assert Path("/etc").is_dir()
+
+
+def test_a_tree_deeper_than_pythons_stack_is_removed(tmp_path: Path) -> None:
+    place = tmp_path / "t"
+    place.mkdir()
+    below = os.open(place, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=below)
+        above, below = below, os.open("d", os.O_RDONLY, dir_fd=below)
+        os.close(above)
+    os.close(below)
+    places.remove_tree(place)
+    assert not place.exists()

@@ -11,7 +11,8 @@ from plugins.local_registry import settle
 
 from jobman.local.api.authz import RBAC
 from jobman.local.api.registry import Registry
-from jobman.local.controllers.role_aggregation import ROLES, RoleAggregation
+from jobman.local.controllers.role_aggregation import ROLES, RoleAggregation, gather
+from jobman.local.stored import Record
 
 Object = dict[str, Any]
 
@@ -55,6 +56,26 @@ def told(registry: Registry, name: str) -> list[str]:
 
 def own(name: str) -> str:
     return f"system:aggregate-to-{name}"
+
+
+def test_a_role_is_read_once_however_many_select_it(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    plain = Record.object
+
+    def told_of(record: Record) -> Object:
+        read.append(record.key.name)
+        return plain(record)
+
+    create(registry, "one", labels={"a": "b"}, rules=[rule("ones")])
+    selectors = [labelled(a="b")] * 100
+    create(registry, "all", aggregationRule=gathers(*selectors), rules=[])
+    monkeypatch.setattr(Record, "object", told_of)
+    gather(registry, "all")
+    monkeypatch.undo()
+    assert told(registry, "all") == ["ones"]
+    assert read.count("one") == 1
 
 
 def test_the_clusters_own_roles_gather(registry: Registry) -> None:

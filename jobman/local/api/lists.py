@@ -15,7 +15,7 @@ import msgspec
 
 from jobman.local.api import decode, selectors, status
 from jobman.local.api.cause import Cause
-from jobman.local.api.query import integer
+from jobman.local.api.query import integer, is_version
 from jobman.local.api.resources import Resource
 from jobman.local.mirror import CompactedError
 from jobman.local.store import Store
@@ -178,7 +178,7 @@ def _check_version(store: Store, query: Mapping[str, str], version: str, token: 
     if match == "Exact" and version == "0":
         text = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
         raise _list_options("resourceVersionMatch", "FieldValueForbidden", text)
-    if (version and not version.isascii()) or (version and not version.isdigit()):
+    if version and not is_version(version):
         raise status.bad_request(f"invalid resource version: {status.no_such_version(version)}")
     if version and int(version) > store.rv:
         raise status.version_too_large(int(version), store.rv)

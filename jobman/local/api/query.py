@@ -31,3 +31,8 @@ def integer(query: Mapping[str, str], name: str) -> int | None:
 
 def _unreadable(text: str, why: str) -> status.ApiError:
     return status.bad_request(f'strconv.ParseInt: parsing "{text}": {why}')
+
+
+def is_version(text: str) -> bool:
+    """Whether a resourceVersion is a number of 64 bits."""
+    return text.isascii() and text.isdigit() and len(text) <= 20 and int(text) < 2**64

@@ -225,9 +225,7 @@ def version_too_large(asked: int, current: int) -> ApiError:
 
 
 def no_such_version(text: str) -> str:
-    """What is wrong with a resourceVersion that is no number."""
+    """What is wrong with a resourceVersion that is no number, or one of too many digits."""
     shown = json.dumps(text, ensure_ascii=False)
-    return (
-        f"resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}:"
-        " invalid syntax"
-    )
+    why = "value out of range" if text.isascii() and text.isdigit() else "invalid syntax"
+    return f"resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: {why}"

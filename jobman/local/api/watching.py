@@ -12,7 +12,7 @@ from jobman.local.api.call import Call
 from jobman.local.api.cause import forbidden
 from jobman.local.api.forms import encoder
 from jobman.local.api.lists import Selection
-from jobman.local.api.query import flag, integer
+from jobman.local.api.query import flag, integer, is_version
 from jobman.local.api.watch import TooSlowError, Watch
 
 _MATCH = "resourceVersionMatch"
@@ -56,7 +56,7 @@ def _version(query: Mapping[str, str]) -> int | None:
     text = query.get("resourceVersion", "")
     if text in ("", "0"):
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not is_version(text):
         raise status.ApiError(500, "", status.no_such_version(text))
     return int(text)
 

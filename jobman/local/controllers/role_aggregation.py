@@ -53,12 +53,13 @@ def gather(registry: Registry, name: str) -> None:
     if role is None or not _selectors(role):
         return
     found: dict[bytes, Object] = {}
+    left = [record for record in registry.store.list(ROLES) if record.key.name != name]
     for selector in _selectors(role):
         selects = selectors.of_object(selector)
-        for record in registry.store.list(ROLES):
-            if record.key.name != name and selects(record.labels):
-                for rule in record.object().get("rules") or []:
-                    found.setdefault(msgspec.json.encode(rule, order="sorted"), rule)
+        for record in filter(lambda each: selects(each.labels), left):
+            for rule in record.object().get("rules") or []:
+                found.setdefault(msgspec.json.encode(rule, order="sorted"), rule)
+        left = [record for record in left if not selects(record.labels)]
     rules = list(found.values())
     if rules != role.get("rules"):
         registry.modify(ROLES, "", name, lambda changed: changed.update(rules=rules))
