@@ -89,6 +89,10 @@ def projected(*sources: dict[str, Any]) -> list[dict[str, Any]]:
             ),
         ),
         (
+            {"overhead": {"cpu": "-1"}},
+            'overhead.limits[cpu]: Invalid value: "-1": must be greater than or equal to 0',
+        ),
+        (
             {"containers": told_in("limits.cpu", "1k")},
             (
                 "containers[0].env[0].valueFrom.resourceFieldRef.divisor: Invalid value:"

@@ -29,6 +29,9 @@ _Meetings = dict[_Meeting, datetime]
 
 # As in Kubernetes: a node that comes back soon finds its pods.
 QUARANTINE_S = 40.0
+# So long a deleted pod without a node may wait for whoever holds it.
+UNBOUND_S = 20.0
+_NO_NODE = ""
 
 
 class _Spec(msgspec.Struct):
@@ -68,7 +71,9 @@ class PodsOnNodes(Controller[str]):
         key = change.record.key
         if key.resource == "nodes":
             return [key.name] if _concerns_pods(change) and self._pods.get(key.name) else []
-        if _NODE_MARK not in change.record.body or _stays(change):
+        if _NODE_MARK not in change.record.body:
+            return self._without_node(change)
+        if _stays(change):
             return []
         name = _DECODER.decode(change.record.body).spec.nodeName
         if change.type == "DELETED":
@@ -81,14 +86,37 @@ class PodsOnNodes(Controller[str]):
         node = self.registry.store.get(Key("nodes", "", name))
         return [name] if node is None or b'"NoExecute"' in node.body else []
 
+    def _without_node(self, change: Change) -> list[str]:
+        """A pod that goes, and that no kubelet ever had: somebody has to end it."""
+        record, pods = change.record, self._pods.setdefault(_NO_NODE, set())
+        if change.type == "DELETED" or not record.deleting or has_ended(record):
+            pods.discard(record.key)
+            return []
+        pods.add(record.key)
+        return [_NO_NODE]
+
     async def sync(self, key: str) -> float | None:
         """Deal with the node's pods, or say when to."""
+        if key == _NO_NODE:
+            return self._fail_deleted()
         node = self.registry.store.get(Key("nodes", "", key))
         if node is None:
             self._met_at.pop(key, None)
             return self._collect(key)
         self._gone_since.pop(key, None)
         return self._evict(key, node)
+
+    def _fail_deleted(self) -> float | None:
+        """Fail the deleted pods without a node; their finalizers wait for an end."""
+        waits = []
+        for record in self._records(_NO_NODE):
+            deleted_at = datetime.fromisoformat(record.object()["metadata"]["deletionTimestamp"])
+            left_s = UNBOUND_S - (self.clock.now() - deleted_at).total_seconds()
+            if left_s > 0:
+                waits.append(left_s)
+            else:
+                self._modify(record, lambda pod: pod["status"].update(phase="Failed"))
+        return min(waits, default=None)
 
     def _collect(self, name: str) -> float | None:
         """Fail the pods of a node that is gone for good."""
