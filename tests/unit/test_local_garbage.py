@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from plugins.local_registry import JOBS, config_map, job, names, owner, pod, settle
 from plugins.manual_clock import ManualClock
+from plugins.work import assert_grows_in_proportion
 
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.controllers.garbage import GarbageCollector
@@ -15,6 +16,7 @@ from jobman.local.controllers.job import JobController
 from jobman.local.controllers.namespaces import NamespaceController
 from jobman.local.controllers.serviceaccounts import BUNDLE, NamespaceDefaults
 from jobman.local.controllers.ttl import TtlController
+from jobman.local.stored import Change
 
 Object = dict[str, Any]
 Collect = Callable[[], list[str]]
@@ -335,3 +337,24 @@ def test_a_namespace_whose_conditions_are_bare_can_be_deleted(registry: Registry
     conditions = registry.get("namespaces", "", "odd")["status"]["conditions"]
     assert all(each["lastTransitionTime"] for each in conditions)
     stop()
+
+
+def test_of_many_owners_that_are_not_there_each_is_looked_at_once(registry: Registry) -> None:
+    """They are dropped one with the other, when the object is told to go."""
+
+    def told(many: int) -> Callable[[], object]:
+        absent = {"apiVersion": "v1", "kind": "ConfigMap", "name": "no"}
+        owners = [absent | {"uid": f"u{number}"} for number in range(many)]
+        made = make(registry, f"c{many}", *owners)
+        collector = GarbageCollector(registry)
+
+        def keys() -> None:
+            (there,) = (r for r in registry.store.list("configmaps") if r.uid == made_uid)
+            added = Change("ADDED", there.rv, there, None)
+            collector.keys_of(added)
+            collector.keys_of(Change("DELETED", there.rv, there, there))
+
+        made_uid = made["metadata"]["uid"]
+        return keys
+
+    assert_grows_in_proportion(lambda keys: keys(), told)

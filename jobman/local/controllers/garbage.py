@@ -7,7 +7,7 @@ there goes at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import cache
 from typing import Any
 
@@ -77,7 +77,7 @@ class GarbageCollector(Controller[Key]):
         record, key = change.record, change.record.key
         if change.type == "DELETED":
             freed = self._learn(key, ())
-            waiting = [found for uid in freed if (found := self._key_of(change, uid))]
+            waiting = self._waiting(change, set(freed)) if freed else ()
             return [*sorted(self._dependents.get(record.uid, ())), *waiting]
         if _OWNED not in record.body and _DELETED not in record.body:
             if key in self._owners:
@@ -87,8 +87,8 @@ class GarbageCollector(Controller[Key]):
             return []
         about = _metadata(record)
         before = self._learn(key, tuple(owner.uid for owner in about.ownerReferences))
-        dropped = [uid for uid in before if uid not in self._owners.get(key, ())]
-        keys = [found for uid in dropped if (found := self._key_of(change, uid))]
+        dropped = set(before).difference(self._owners.get(key, ()))
+        keys = self._waiting(change, dropped) if dropped else []
         if about.deletionTimestamp or any(map(self._is_gone_for(key), about.ownerReferences)):
             keys.append(key)
         return keys
@@ -107,16 +107,16 @@ class GarbageCollector(Controller[Key]):
             self._owners[key] = uids
         return before
 
-    def _key_of(self, change: Change, uid: str) -> Key | None:
-        """The place of an owner that the object had, if that owner waits for its dependents."""
+    def _waiting(self, change: Change, uids: Set[str]) -> list[Key]:
+        """The places of the owners that the object had, those that wait for their dependents."""
+        keys: dict[Key, None] = {}
         for record in (change.previous, change.record):
-            owners = _metadata(record).ownerReferences if record is not None else []
-            for owner in owners:
-                if owner.uid == uid:
+            for owner in _metadata(record).ownerReferences if record is not None else ():
+                if owner.uid in uids:
                     found = self._record_of(owner, change.record.key.namespace)
                     if found is not None and found.deleting:
-                        return found.key
-        return None
+                        keys[found.key] = None
+        return list(keys)
 
     def _record_of(self, owner: Owner, namespace: str) -> Record | None:
         """The owner, if it is there and is that very one."""
