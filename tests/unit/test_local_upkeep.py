@@ -331,3 +331,21 @@ def test_a_pod_stands_a_taint_from_when_they_meet(nodes: Nodes) -> None:
     assert going() == {"early": True, "late": False}
     nodes.settle(6)
     assert going() == {"early": True, "late": True}
+
+
+def test_a_deleted_pod_without_a_node_that_something_holds_fails(registry: Registry) -> None:
+    clock = ManualClock()
+    controller = PodsOnNodes(registry, clock=clock)
+    stop = controller.start()
+    held = pod("p")
+    held["metadata"]["finalizers"] = ["x.io/hold"]
+    registry.create("pods", "default", held)
+    registry.delete("pods", "default", "p")
+
+    def phase_after(seconds: float) -> str:
+        clock.advance(seconds)
+        settle(controller)
+        return str(registry.get("pods", "default", "p")["status"]["phase"])
+
+    assert (phase_after(0), phase_after(15), phase_after(10)) == ("Pending", "Pending", "Failed")
+    stop()

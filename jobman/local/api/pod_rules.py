@@ -18,6 +18,7 @@ from jobman.local.api import (
     network_rules,
     placement_rules,
     pod_resources,
+    resource_rules,
     rules,
     security_rules,
     volume_rules,
@@ -96,6 +97,8 @@ def spec(given: Spec, path: str) -> Iterator[Cause]:
     yield from _name(given, path, "runtimeClassName", rules.dns_subdomain)
     if given.get("preemptionPolicy", "Never") not in _PREEMPTION:
         yield not_supported(f"{path}.preemptionPolicy", given["preemptionPolicy"], _PREEMPTION)
+    overhead = {"limits": given.get("overhead", {})}
+    yield from resource_rules.container(overhead, f"{path}.overhead")
 
 
 def _containers(given: Spec, path: str, volumes: Collection[str]) -> Iterator[Cause]:

@@ -1,6 +1,7 @@
 """Pods on nodes that do not exist any more are failed, and go.
 
-And pods leave nodes whose NoExecute taints they do not tolerate, or no longer.
+And pods leave nodes whose NoExecute taints they do not tolerate, or no longer. Pods that are
+deleted before they have a node fail, too, where something still holds them.
 """
 
 from __future__ import annotations
