@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from plugins.api_server import Answer, ApiServer
+from plugins.logged_errors import LoggedErrors
 
 from jobman.local.api import types
 from jobman.local.api.resources import RESOURCES, Resource
@@ -175,17 +176,6 @@ def extremes(resource: Resource, seed: int) -> Iterator[tuple[Place, Any, str]]:
         yield place, chance.choice(values(kind)), chance.choice(WAYS)
 
 
-class _Kept(logging.Handler):
-    """What was logged as an error."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(logging.Formatter().format(record))
-
-
 class Cluster:
     """A server with all that works on its objects."""
 
@@ -221,7 +211,7 @@ class Cluster:
 @contextmanager
 def running(directory: Path) -> Iterator[Cluster]:
     """A cluster with controllers, whose errors are kept."""
-    kept = _Kept()
+    kept = LoggedErrors()
     logging.getLogger().addHandler(kept)
     try:
         with ApiServer(directory) as server:

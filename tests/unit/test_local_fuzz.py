@@ -22,6 +22,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plugins.api_server import ApiServer
+from plugins.logged_errors import LoggedErrors
 
 Object = dict[str, Any]
 
@@ -146,17 +147,6 @@ class Sent:
         return "\r\n".join(head).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + self.body
 
 
-class _Kept(logging.Handler):
-    """What was logged as an error."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(logging.Formatter().format(record))
-
-
 @dataclass
 class Target:
     """The server under fire, and what it logged."""
@@ -241,7 +231,7 @@ def _check_answer(sock: socket.socket, sent: Sent) -> None:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     directory: Path = tmp_path_factory.mktemp("fuzz")
-    kept = _Kept()
+    kept = LoggedErrors()
     with ApiServer(directory) as server:
         logging.getLogger().addHandler(kept)
         server.ask("POST", f"{NS}/pods", body=VALID[f"{NS}/pods"])
