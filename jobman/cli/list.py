@@ -11,11 +11,10 @@ import typer
 from jobman.cli import each
 from jobman.cli.command import app_context, command
 from jobman.cli.list_options import SORTS, TERMINAL_LIMIT, ListOptions
-from jobman.cli.options import takes
-from jobman.cli.screen import seconds_of
+from jobman.cli.options import seconds_of, takes
+from jobman.cli.screen import interval_of
 from jobman.errors import NotFoundError, UsageError
 from jobman.values import names, selectors
-from jobman.values.duration import parse_duration
 from jobman.values.enums import Output, State
 from jobman.values.text import visible
 
@@ -43,7 +42,7 @@ def register(app: typer.Typer) -> None:
 def list_jobs(ctx: typer.Context, options: ListOptions) -> None:
     """List jobs, newest first: mine, unless told otherwise."""
     app = app_context(ctx)
-    interval_s = seconds_of(options.interval)
+    interval_s = interval_of(options.interval)
     if options.watch and options.tasks:
         raise UsageError("--watch shows jobs, not --tasks")
     query = _query(app, options)
@@ -69,7 +68,7 @@ def _query(app: AppContext, options: ListOptions) -> ListQuery:
         JOBS.check_name(word)
     words, since = tuple(_word(app, word) for word in options.patterns or ()), options.since
     states = parse_states(options.state or [])
-    ago = None if since is None else timedelta(seconds=_since_s(since))
+    ago = None if since is None else timedelta(seconds=seconds_of("--since", since))
     gpus = app.settings.values.jobs_queue.gpu_resources
     return ListQuery(
         user="" if options.all_users and names.LAST not in words else app.user,
@@ -205,13 +204,6 @@ def _write_tasks(app: AppContext, found: list[TaskRow]) -> None:
             forms.write_lines(app, (row.pod for row in found if row.pod))
         case _ if found:
             write_table(app, jobs.TASKS, [jobs.task_cells(row) for row in found])
-
-
-def _since_s(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--since {text}: {error}") from error
 
 
 def _sort(word: str) -> str:

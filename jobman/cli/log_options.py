@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from jobman.cli.named import Named
+from jobman.cli.options import seconds_of
 from jobman.errors import UsageError
-from jobman.values.duration import parse_duration
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,7 @@ def _seconds_since(text: str | None) -> int | None:
     """The whole seconds, at least one, that the server takes."""
     if text is None:
         return None
-    try:
-        return max(math.ceil(parse_duration(text)), 1)
-    except ValueError as error:
-        raise UsageError(f"--since {text}: {error}") from error
+    return max(math.ceil(seconds_of("--since", text)), 1)
 
 
 def _indexes_of(texts: list[str] | None) -> frozenset[int] | None:

@@ -9,6 +9,9 @@ from typing import Any, get_args, get_type_hints
 
 from typer.models import OptionInfo
 
+from jobman.errors import UsageError
+from jobman.values.duration import parse_duration
+
 
 def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each field of the dataclass `options`.
@@ -40,6 +43,14 @@ def takes(options: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
         return run
 
     return decorate
+
+
+def seconds_of(option: str, text: str) -> float:
+    """The seconds of an option that is a duration. Raises UsageError."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}") from error
 
 
 def flags_given(options: Any) -> list[tuple[str, str]]:

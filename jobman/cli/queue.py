@@ -10,7 +10,7 @@ import typer
 
 from jobman.cli import queue_publish
 from jobman.cli.command import Group, app_context, command
-from jobman.cli.screen import Interval, seconds_of
+from jobman.cli.screen import Interval, interval_of
 from jobman.errors import UsageError
 from jobman.values import names
 from jobman.values.enums import Output, QueueBy
@@ -64,7 +64,7 @@ def queue(
     app = app_context(ctx)
     if app.options.output is not None and app.options.output not in FORMS:
         raise UsageError(f"'jobman queue' takes -o {'|'.join(FORMS)}, not {app.options.output}")
-    rows, interval_s = parse_by(by), seconds_of(interval)
+    rows, interval_s = parse_by(by), interval_of(interval)
     if all_flavors and rows is not QueueBy.FLAVOR:
         raise UsageError("--all-flavors goes with --by flavor alone")
     if watch:

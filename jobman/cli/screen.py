@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobman.cli.options import seconds_of
 from jobman.errors import UsageError
-from jobman.values.duration import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,14 +50,11 @@ class _Page(io.TextIOWrapper):
         return self.buffer.getvalue().decode()  # type: ignore[attr-defined, no-any-return]
 
 
-def seconds_of(interval: str) -> float:
+def interval_of(text: str) -> float:
     """The seconds of --interval. Raises UsageError."""
-    try:
-        seconds = parse_duration(interval)
-    except ValueError as error:
-        raise UsageError(f"--interval {interval}: {error}") from error
+    seconds = seconds_of("--interval", text)
     if seconds < SHORTEST_S:
-        raise UsageError(f"--interval {interval}: is too short; at least {SHORTEST_S:g}s")
+        raise UsageError(f"--interval {text}: is too short; at least {SHORTEST_S:g}s")
     return seconds
 
 

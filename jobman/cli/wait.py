@@ -12,9 +12,8 @@ import typer
 from jobman.cli import each, map_one
 from jobman.cli.command import app_context, command
 from jobman.cli.named import Named
-from jobman.cli.options import takes
-from jobman.errors import JobmanError, UsageError
-from jobman.values.duration import parse_duration
+from jobman.cli.options import seconds_of, takes
+from jobman.errors import JobmanError
 from jobman.values.enums import Goal, State
 from jobman.values.text import visible
 
@@ -50,7 +49,7 @@ def wait(
     The name of each that got there goes to stdout.
     """
     app = app_context(ctx)
-    timeout_s = _seconds(timeout)
+    timeout_s = None if timeout is None else seconds_of("--timeout", timeout)
     found = each.chosen(app, options.asked(), "wait", runs=True)
     for problem in found.missing:
         app.say(f"error: {problem.message}")
@@ -58,15 +57,6 @@ def wait(
     if found.missing and not (any_one and code == 0):
         raise JobmanError(f"{len(found.missing)} of the words named no job")
     raise typer.Exit(code)
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--timeout {text}: {error}") from error
 
 
 def _all(app: AppContext, found: Chosen, goal: Goal, timeout_s: float | None) -> int:
