@@ -48,7 +48,8 @@ class PodWorker:
         self.state = PodState(pod=pod, directory=host.pod_root / uid, runs={})
         for container in self.state.containers:
             name = container["name"]
-            runs = Runs(host.supervisor, self.state.directory, name, self.wake)
+            # Nothing leads back to a worker that is over, so all of it is freed at once.
+            runs = Runs(host.supervisor, self.state.directory, name, self._woken.set)
             self.state.runs[name] = runs
         self._report = Reporter(host, self.state)
         self._start = Starter(host, self.state, self._report)

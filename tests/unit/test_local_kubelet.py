@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -511,3 +513,22 @@ def test_where_mounts_cannot_be_made_a_pod_says_so(tmp_path: Path) -> None:
     message = run_kubelet(tmp_path, body)
     assert '"/data" cannot be made on this machine (unshare: Operation not permitted)' in message
     assert "sysctl" in message
+
+
+def test_a_worker_that_is_over_is_freed_at_once(tmp_path: Path) -> None:
+    async def body(world: World) -> None:
+        freed = asyncio.Event()
+        uid = world.create(spec("sleep 60"))["metadata"]["uid"]
+        await world.until(lambda pod: pod["status"]["phase"] == "Running")
+        worker = world.kubelet.worker(uid)
+        assert worker is not None
+        weakref.finalize(worker, freed.set)
+        del worker
+        world.delete(grace_s=0)
+        await freed.wait()
+
+    gc.disable()  # which would find it, some time
+    try:
+        run_kubelet(tmp_path, body)
+    finally:
+        gc.enable()
