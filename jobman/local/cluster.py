@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import logging
 import os
@@ -35,7 +34,7 @@ from jobman.local.server import Server
 from jobman.local.simulated import Simulator
 from jobman.local.store import Store
 from jobman.local.supervisor import Supervisor
-from jobman.local.users import Tokens, new_token
+from jobman.local.users import Tokens, new_token, owner_name
 from jobman.values.files import replace_file
 
 log = logging.getLogger(__name__)
@@ -109,7 +108,7 @@ class Cluster:
         return Tokens(
             registry=registry,
             directory=self._state.users,
-            owner=getpass.getuser(),
+            owner=owner_name(),
             owner_token=new_token(),
             ca=certificates.ca.read_bytes(),
         )

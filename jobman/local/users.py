@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
+import getpass
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +32,14 @@ SECRET_NAMESPACE = "kube-system"
 def new_token() -> str:
     """A token that nobody can guess."""
     return secrets.token_urlsafe(32)
+
+
+def owner_name() -> str:
+    """The name of the user whom this process belongs to; a container's may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        return f"uid-{os.getuid()}"
 
 
 @dataclass

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import pwd
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from jobman.local.machine_node import MachineNode
 from jobman.local.node import Machine
 from jobman.local.simulated import Simulation, Simulator
 from jobman.local.store import Store
-from jobman.local.users import SECRET_TYPE, Tokens
+from jobman.local.users import SECRET_TYPE, Tokens, owner_name
 
 MACHINE = Machine("here", 4, 8 << 30, 100 << 30, 110, ())
 
@@ -357,3 +359,20 @@ def test_a_user_whose_name_is_too_long_for_a_file(registry: Registry, tmp_path: 
         registry.create("secrets", "kube-system", {**secret, "data": {"name": "Ym9i"}})
     Tokens(registry, tmp_path, "owner", "owner-token", b"CA", "https://x").follow()
     assert [path.name for path in tmp_path.glob("*.kubeconfig")] == ["user-b.kubeconfig"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"), [({"USER": "ann"}, "ann"), ({}, f"uid-{os.getuid()}")]
+)
+def test_an_owner_whom_the_system_has_no_name_for(
+    variables: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for each in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(each, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert owner_name() == name
