@@ -239,8 +239,7 @@ def make_user(state: Path, name: str, groups: Sequence[str]) -> Path:
 
     Raises NotFoundError when no daemon runs, UsageError for a name that cannot be one.
     """
-    if len(name.encode()) > USER_NAME_MAX:
-        raise UsageError(f"the name of a user is at most {USER_NAME_MAX} bytes long")
+    _check_user(name, groups)
     daemon = running(_trusted(state))
     if daemon is None:
         raise NotFoundError("the embedded cluster is not running")
@@ -258,6 +257,18 @@ def make_user(state: Path, name: str, groups: Sequence[str]) -> Path:
     if answer.get("kind") == "Status":
         raise UsageError(f"{name!r} cannot be made a user: {answer.get('message')}")
     return State(state).users / f"{secret}.kubeconfig"
+
+
+def _check_user(name: str, groups: Sequence[str]) -> None:
+    """Raises UsageError for what cannot be written down."""
+    for text in (name, *groups):
+        if not text.isprintable():
+            raise UsageError(f"{text!r} is no name of a user or a group: it is not printable")
+    if len(name.encode()) > USER_NAME_MAX:
+        raise UsageError(f"the name of a user is at most {USER_NAME_MAX} bytes long")
+    for group in groups:
+        if "," in group:
+            raise UsageError(f"{group!r} is no name of a group: --group is given once for each")
 
 
 def simulate(state: Path, data: Mapping[str, str]) -> None:

@@ -88,14 +88,21 @@ def test_a_user(local: Local) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [("", b"NAME: its value is empty"), ("\xe9" * 51, b"a user is at most 100 bytes long")],
-    ids=["empty", "long"],
+    ("words", "said"),
+    [
+        ([""], "NAME: its value is empty"),
+        (["\xe9" * 51], "a user is at most 100 bytes long"),
+        (["\udcff"], "it is not printable"),
+        (["bob\n"], "it is not printable"),
+        (["bob", "--group", "a\x1b"], "it is not printable"),
+        (["bob", "--group", "a,b"], "--group is given once for each"),
+    ],
+    ids=["empty", "long", "not UTF-8", "two lines", "an escape", "two groups"],
 )
-def test_a_user_that_cannot_be_one(local: Local, name: str, said: bytes) -> None:
-    done = local("user", name)
+def test_a_user_that_cannot_be_one(local: Local, words: list[str], said: str) -> None:
+    done = local("user", *words)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert said in done.stderr
+    assert said.encode() in done.stderr
 
 
 def test_simulated_nodes_are_there_when_the_command_returns(local: Local) -> None:
