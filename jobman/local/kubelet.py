@@ -232,15 +232,18 @@ class Kubelet:
     def _warn_of_ignored(self, pod: Object) -> None:
         if pod.get("status", {}).get("startTime"):
             return
-        for container in pod["spec"]["containers"]:
-            field = f"spec.containers{{{container['name']}}}"
-            user = ignored_user(pod, container)
-            if user is not None:
-                text = f"runAsUser {user} is ignored: containers run as uid {os.geteuid()} here"
-                self.event(pod, "Warning", "RunAsUserIgnored", text, field)
-            if wants_all_restarted(container):
-                text = f"{RESTART_ALL} is not done here: the container's restartPolicy decides"
-                self.event(pod, "Warning", "RestartRuleIgnored", text, field)
+        for kind in ("initContainers", "containers"):
+            for container in pod["spec"].get(kind) or []:
+                self._warn_of_container(pod, container, f"spec.{kind}{{{container['name']}}}")
+
+    def _warn_of_container(self, pod: Object, container: Object, field: str) -> None:
+        user = ignored_user(pod, container)
+        if user is not None:
+            text = f"runAsUser {user} is ignored: containers run as uid {os.geteuid()} here"
+            self.event(pod, "Warning", "RunAsUserIgnored", text, field)
+        if wants_all_restarted(container):
+            text = f"{RESTART_ALL} is not done here: the container's restartPolicy decides"
+            self.event(pod, "Warning", "RestartRuleIgnored", text, field)
 
     async def _clear(self, directory: Path) -> None:
         """A pod that is no more: end what may still run of it and delete its directory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -131,18 +132,34 @@ def test_pods_end_as_their_containers_say(
     assert (status["phase"], [entry["restartCount"] for entry in told]) == (phase, restarts)
 
 
-def test_a_rule_about_all_containers_is_told_to_be_ignored(tmp_path: Path) -> None:
-    rules = own("Never", rule("In", 1, action="RestartAllContainers"))
+IGNORED_RULE = "RestartAllContainers is not done here: the container's restartPolicy decides"
+IGNORED_USER = f"runAsUser 77 is ignored: containers run as uid {os.geteuid()} here"
 
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+@pytest.mark.parametrize(
+    ("more", "reason", "text"),
+    [
+        (
+            own("Never", rule("In", 1, action="RestartAllContainers")),
+            "RestartRuleIgnored",
+            IGNORED_RULE,
+        ),
+        ({"securityContext": {"runAsUser": 77}}, "RunAsUserIgnored", IGNORED_USER),
+    ],
+    ids=["a rule about all containers", "a user"],
+)
+def test_what_is_ignored_of_a_container_is_told(
+    tmp_path: Path, kind: str, more: Object, reason: str, text: str
+) -> None:
     async def body(world: World) -> tuple[Object, list[tuple[str, str, str]]]:
-        spec = {"restartPolicy": "Never", "containers": [container("c", "exit 1", **rules)]}
-        world.create(spec)
+        made = {"restartPolicy": "Never", "containers": [container("main", "exit 1")]}
+        world.create(made | {kind: [container("c", "exit 1", **more)]})
         return await world.finished(), world.events()
 
     pod, events = run_kubelet(tmp_path, body)
     assert pod["status"]["phase"] == "Failed"
-    text = "RestartAllContainers is not done here: the container's restartPolicy decides"
-    assert ("Warning", "RestartRuleIgnored", text) in events
+    assert ("Warning", reason, text) in events
 
 
 class Ended:
