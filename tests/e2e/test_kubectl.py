@@ -77,6 +77,18 @@ def test_apply_of_a_pod_with_tolerations_again_and_changed(kubectl: Any) -> None
 
 
 @needs_kubectl
+def test_apply_by_kubectl_and_then_by_the_server(kubectl: Any) -> None:
+    """What the one applied goes where the other does not, and both then see no difference."""
+    head = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: both-ways}\n"
+    first, second = head + b"data: {a: one, b: two}", head + b"data: {a: other}"
+    kubectl("apply", "-f", "-", stdin=first).ok()
+    kubectl("apply", "--server-side", "-f", "-", stdin=second).ok()
+    found = json.loads(kubectl("get", "configmap", "both-ways", "-o", "json").ok().out)
+    assert found["data"] == {"a": "other"}
+    assert kubectl("diff", "-f", "-", stdin=second).ok().out == b""
+
+
+@needs_kubectl
 def test_what_the_server_tells_of_itself(kubectl: Any) -> None:
     resources = kubectl("api-resources").ok().text
     for line in ("jobs", "pods", "configmaps", "nodes"):

@@ -1,7 +1,8 @@
 """Which fields of an object were applied by whom: `managedFields` of server-side apply.
 
 Only appliers are kept. That somebody else set a field is seen by its value alone: an applier
-whose field was changed by an update does not own it any more.
+whose field was changed by an update does not own it any more. What kubectl applied without the
+server is known by its note of it.
 
 A path leads to a field as fieldsV1 writes it: `f:spec`, `k:{"name":"main"}` for an item of a list
 that merges by key, `v:"x"` for one of a set, `.` for an item as a whole.
@@ -16,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from jobman.local.api import types
+from jobman.local.api import last_applied, types
 from jobman.local.api.apply import item_keys
 from jobman.local.api.resources import Resource
 from jobman.local.api.status import ApiError
@@ -53,7 +54,8 @@ def without_dropped(
 ) -> Object:
     """The merged object without what `manager` owned, applies no more and nobody else owns."""
     owners = _owners(old)
-    dropped = owners.pop(manager, frozenset()) - _applied(resource, config)
+    owned = owners.pop(manager, frozenset()) | _noted(resource, old, manager)
+    dropped = owned - _applied(resource, config)
     found = copy.deepcopy(merged)
     _remove(found, _tree(dropped.difference(*owners.values())))
     return found
@@ -77,7 +79,7 @@ def after_apply(
         for path in sorted(owners[name] & paths)
         if before.at(path) != afterwards.at(path)
     ]
-    if lost and not force:
+    if not (force or {path for _, path in lost} <= _noted(resource, old, manager)):
         raise _conflict(lost)
     after = {
         name: owned - {path for of, path in lost if of == name} for name, owned in owners.items()
@@ -108,6 +110,17 @@ def _owners(obj: Mapping[str, Any]) -> Owners:
 
 def _applied(resource: Resource, config: Mapping[str, Any]) -> frozenset[Path]:
     return frozenset(_of_struct(types.struct(resource.kind), config)) - _NOT_OWNED
+
+
+def _noted(resource: Resource, obj: Object, manager: str) -> frozenset[Path]:
+    """What kubectl noted as applied and is still as it noted it."""
+    note = last_applied.read(resource, obj, manager)
+    if not note:
+        return frozenset()
+    applied, found = _Fields(note), _Fields(obj)
+    return frozenset(
+        path for path in _applied(resource, note) if applied.at(path) == found.at(path)
+    )
 
 
 def _of_struct(fields: types.Struct, value: Mapping[str, Any], at: Path = ()) -> Iterator[Path]:

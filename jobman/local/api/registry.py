@@ -16,6 +16,7 @@ from jobman.local.api import (
     apply,
     defaults,
     escalation,
+    last_applied,
     managed_fields,
     metadata,
     schema,
@@ -214,6 +215,7 @@ class Registry:
         metadata.check_name(new, name)
         metadata.check_namespace(resource, new, namespace)
         if content_type == APPLY:
+            last_applied.keep(new, patch, write.manager)
             managed = managed_fields.after_apply(
                 resource, old, new, patch, write.manager, force=write.force
             )
