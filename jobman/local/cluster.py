@@ -116,7 +116,7 @@ class Cluster:
     def _run_parts(
         self, registry: Registry, machine: MachineNode, supervisor: Supervisor, ca: str
     ) -> None:
-        devices = Devices(())
+        devices = Devices()
         kubelet = Kubelet(
             registry,
             state=self._state,
@@ -191,4 +191,10 @@ async def _for_ever(part: Part) -> None:
 
 
 async def _find_gpus(machine: MachineNode, devices: Devices) -> None:
-    devices.indices = await machine.find_gpus()
+    while not devices.found.is_set():
+        try:
+            devices.indices = await machine.find_gpus()
+            devices.found.set()
+        except Exception:
+            log.exception("the GPUs cannot be told on the Node; they are looked for again")
+            await asyncio.sleep(_RESTART_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +19,14 @@ class NoDevicesError(Exception):
 
 @dataclass
 class Devices:
-    """The GPUs of this machine by index; `given` has those in use by pod uid."""
+    """The GPUs of this machine by index, once they are `found`.
 
-    indices: tuple[int, ...]
+    `given` has those in use by pod uid.
+    """
+
+    indices: tuple[int, ...] = ()
     given: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    found: asyncio.Event = field(default_factory=asyncio.Event)
 
     def allocate(self, uid: str, count: int) -> tuple[int, ...]:
         """The lowest free indices, the same again for a pod that has some. NoDevicesError."""

@@ -189,6 +189,8 @@ class Kubelet:
 
     async def _is_admitted(self, worker: PodWorker) -> bool:
         """Decide once; while the decision cannot be written down, try again."""
+        if gpu_count(worker.state.pod) and worker.state.uid not in self._devices.given:
+            await self._devices.found.wait()
         while not worker.is_gone:
             try:
                 return self._admit(worker)

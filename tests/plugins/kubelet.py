@@ -81,8 +81,11 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def kubelet(place: Path, *, gpus: tuple[int, ...] = ()) -> AsyncIterator[World]:
-    """A kubelet on the state in `place`, which outlives it, as its containers do."""
+async def kubelet(place: Path, *, gpus: tuple[int, ...] | None = ()) -> AsyncIterator[World]:
+    """A kubelet on the state in `place`, which outlives it, as its containers do.
+
+    `gpus` None: they are still to be found.
+    """
     state = State(place / "state")
     state.create()
     store = Store(state.database)
@@ -90,7 +93,9 @@ async def kubelet(place: Path, *, gpus: tuple[int, ...] = ()) -> AsyncIterator[W
     _arrange(registry)
     supervisor = Supervisor(state.empty)
     await supervisor.open()
-    devices = Devices(gpus)
+    devices = Devices(gpus or ())
+    if gpus is not None:
+        devices.found.set()
     running = Kubelet(
         registry,
         state=state,

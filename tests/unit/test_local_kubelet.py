@@ -375,6 +375,21 @@ def test_gpus_by_index(tmp_path: Path) -> None:
     assert refused["status"]["reason"] == "UnexpectedAdmissionError"
 
 
+def test_a_pod_waits_until_the_gpus_are_found(tmp_path: Path) -> None:
+    wanted = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+
+    async def all_of_it() -> str:
+        async with kubelet(tmp_path, gpus=None) as world:
+            world.create(spec("echo $CUDA_VISIBLE_DEVICES", **wanted))
+            world.create(spec("true"), "later")
+            await world.finished("later")
+            world.devices.indices = (3, 5)
+            world.devices.found.set()
+            return written(world, await world.finished())
+
+    assert asyncio.run(asyncio.wait_for(all_of_it(), 60)) == "3\n"
+
+
 def test_a_pod_without_gpus_keeps_none_from_others_whatever_its_annotation_says(
     tmp_path: Path,
 ) -> None:
