@@ -270,6 +270,19 @@ def test_metadata(metadata: dict[str, Any], cause: str) -> None:
             {"spec": {"accessModes": ["ReadWriteOnce"]}},
             "spec.resources[storage]: Required value",
         ),
+        *(
+            (
+                "PersistentVolumeClaim",
+                {
+                    "spec": {
+                        "accessModes": ["ReadWriteOnce"],
+                        "resources": {"requests": {"storage": size}},
+                    }
+                },
+                f'spec.resources[storage]: Invalid value: "{size}": must be greater than zero',
+            )
+            for size in ("0", "-1Gi")
+        ),
         (
             "ResourceQuota",
             {"spec": {"hard": {"pods": "1500m"}}},

@@ -295,6 +295,31 @@ def test_a_short_grace_period_is_enough_for_last_words(tmp_path: Path) -> None:
     assert told["state"]["terminated"]["exitCode"] == 0
 
 
+def test_sidecars_are_asked_to_end_after_the_others(tmp_path: Path) -> None:
+    asked, go = tmp_path / "asked", tmp_path / "go"
+    last = f"touch {asked}; while [ ! -e {go} ]; do sleep 0.02; done; exit 0"
+    words = f"trap '{last}' TERM; echo up; while :; do sleep 0.02; done"
+    beside = spec("sleep 1000")["containers"][0] | {"name": "side", "restartPolicy": "Always"}
+
+    def stopped(world: World) -> list[str]:
+        return [text.split()[-1] for _, reason, text in world.events() if reason == "Killing"]
+
+    async def body(world: World) -> tuple[list[str], list[str]]:
+        pod = world.create(spec(words) | {"initContainers": [beside]})
+        await world.until(lambda p: p["status"]["phase"] == "Running")
+        while "up" not in written(world, pod):
+            await asyncio.sleep(0.01)
+        world.delete()
+        while not asked.exists():
+            await asyncio.sleep(0.01)
+        first = stopped(world)
+        go.touch()
+        await world.until_gone()
+        return first, stopped(world)
+
+    assert run_kubelet(tmp_path, body) == (["main"], ["main", "side"])
+
+
 def test_without_a_grace_period_a_deadline_asks_before_it_kills(tmp_path: Path) -> None:
     async def body(world: World) -> tuple[dict[str, Any], str]:
         limits = {"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 0}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from plugins.api_server import ApiServer
 from plugins.new_object import made
 from plugins.work import assert_grows_in_proportion
 
-from jobman.local.api import json_patch, rules, schema, validation
+from jobman.local.api import answers, decode, json_patch, rules, schema, validation
 from jobman.local.api.resources import resource_of
 
 Object = dict[str, Any]
@@ -164,6 +166,29 @@ def test_a_long_yaml_is_as_a_short_one(server: ApiServer) -> None:
     assert yaml.safe_load(got.body)["metadata"]["finalizers"] == finalizers
 
 
+@pytest.mark.parametrize(("where", "name"), [(decode, "decode_yaml"), (answers, "_yaml")])
+def test_who_sends_or_wants_long_yaml_keeps_nobody_else_waiting(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch, where: Any, name: str
+) -> None:
+    begun, answered, in_time = threading.Event(), threading.Event(), []
+    plain = getattr(where, name)
+
+    def slow(given: Any) -> Any:
+        begun.set()
+        in_time.append(answered.wait(5))
+        return plain(given)
+
+    monkeypatch.setattr(where, name, slow)
+    body = b"metadata: {name: long}\ndata:\n" + b"".join(b"  k%d: v\n" % n for n in range(3000))
+    kinds = {"Content-Type": "application/yaml", "Accept": "application/yaml"}
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(server.ask, "POST", MAPS, body=body, headers=kinds)
+        assert begun.wait(10)
+        server.ask("GET", MAPS)
+        answered.set()
+        assert (long.result().code, in_time) == (201, [True])
+
+
 def test_of_a_big_pod_the_first_differences_are_told() -> None:
     env = [{"name": f"v{number}", "value": "x"} for number in range(20_000)]
     before, after = (
@@ -206,3 +231,15 @@ def test_an_object_grows_by_patches_to_what_a_request_may_bring(server: ApiServe
     kind["Content-Type"] = "application/merge-patch+json"
     less = {"metadata": {"finalizers": None}}
     assert server.ask("PATCH", f"{MAPS}/grows", body=less, headers=kind).code == 200
+
+
+def test_an_object_that_is_too_big_already_may_become_smaller_by_a_patch(server: ApiServer) -> None:
+    server.ask("POST", MAPS, body={"metadata": {"name": "big"}})
+    about = server.ask("GET", f"{MAPS}/big").json["metadata"]
+    finalizers = [f"a.b/{'x' * 40}-{number}" for number in range(80_000)]
+    server.put("configmaps", {"metadata": {**about, "finalizers": finalizers}})
+    kind = {"Content-Type": "application/json-patch+json"}
+    more = [{"op": "add", "path": "/metadata/finalizers/-", "value": "a.b/c"}]
+    fewer = [{"op": "remove", "path": "/metadata/finalizers/0"}]
+    for change, code in ((more, 413), (fewer, 200)):
+        assert server.ask("PATCH", f"{MAPS}/big", body=change, headers=kind).code == code

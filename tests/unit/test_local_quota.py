@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plugins.local_registry import pod
+from plugins.local_registry import claim, pod
 
 from jobman.local.api.pod_resources import total
 from jobman.local.api.registry import Registry
@@ -76,3 +76,16 @@ def test_limit_ranges_of_pods_look_at_what_they_take_as_a_whole(registry: Regist
     with pytest.raises(ApiError) as refused:
         registry.create("pods", "default", pod("a", resources={"limits": {"cpu": "2"}}))
     assert refused.value.message.endswith("maximum cpu usage per Pod is 1, but limit is 2")
+
+
+def test_claims_take_what_they_ask_for(registry: Registry) -> None:
+    hard = {"requests.storage": "1536Mi", "persistentvolumeclaims": "3"}
+    quota = {"metadata": {"name": "q"}, "spec": {"hard": hard}}
+    registry.create("resourcequotas", "default", quota)
+    registry.create("persistentvolumeclaims", "default", claim("a"))
+    with pytest.raises(ApiError) as refused:
+        registry.create("persistentvolumeclaims", "default", claim("b"))
+    assert refused.value.message.endswith(
+        "exceeded quota: q, requested: requests.storage=1Gi, used: requests.storage=1Gi,"
+        " limited: requests.storage=1536Mi"
+    )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from plugins.local_registry import claim, node, pod
 
 from jobman.local.api.registry import DeleteOptions, Registry
+from jobman.local.fit import NodeRoom
+from jobman.local.placement import Board
 from jobman.local.scheduler import Scheduler
 
 Object = dict[str, Any]
@@ -149,17 +152,24 @@ def test_uncordoning_lets_pods_in(registry: Registry, change: Callable[[Object],
     assert where(registry) == {"a": "n"}
 
 
-def test_a_heartbeat_is_no_news(registry: Registry) -> None:
-    def beat() -> None:
+def test_a_heartbeat_is_no_news(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    news: list[str] = []
+    plain = Board.set_node
+
+    def set_node(board: Board, room: NodeRoom) -> None:
+        news.append(room.name)
+        plain(board, room)
+
+    def beat(at: str) -> None:
         def change(found: Object) -> None:
-            found["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-11-21T02:00:00Z"
+            found["status"]["conditions"][0]["lastHeartbeatTime"] = at
 
         registry.modify("nodes", "", "n", change)
 
-    scheduled(
-        registry, create(registry, node("n")), create(registry, full("a"), full("b")), beat, beat
-    )
-    assert len(told(registry, "FailedScheduling")) == 1
+    monkeypatch.setattr(Board, "set_node", set_node)
+    beats = [partial(beat, f"2026-11-21T02:00:0{second}Z") for second in range(2)]
+    scheduled(registry, create(registry, node("n")), create(registry, full("a")), *beats)
+    assert news == ["n"]
 
 
 @pytest.mark.parametrize(

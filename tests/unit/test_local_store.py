@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobman.local import mirror
 from jobman.local.mirror import CompactedError
 from jobman.local.store import (
     ExistsError,
@@ -249,3 +250,16 @@ def test_a_block_that_the_disk_has_no_room_for_is_not_kept_at_all(tmp_path: Path
     assert values(store) == {key("a"): 3, key("b"): 0}
     assert [change.type for change in told] == ["ADDED", "MODIFIED"]
     store.close()
+
+
+def test_changes_that_were_not_kept_push_no_others_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "CHANGES_BYTES", 1000)
+    begun = store.create(key("a"), obj(key("a"))).rv
+    for _ in range(20):
+        with contextlib.suppress(ZeroDivisionError), store.together():
+            store.create(key("b"), obj(key("b")))
+            raise ZeroDivisionError
+    store.update(key("a"), obj(key("a"), 1))
+    assert [change.record.key.name for change in store.since("pods", begun - 1)] == ["a", "a"]

@@ -277,6 +277,9 @@ def test_a_node_that_comes_back_finds_its_pods(nodes: Nodes) -> None:
     nodes.registry.create("nodes", "", node("n"))
     nodes.settle(QUARANTINE_S)
     assert nodes.pod("kept") is not None
+    nodes.remove_node()  # which is waited for anew
+    nodes.settle(QUARANTINE_S - 1)
+    assert nodes.pod("kept") is not None
 
 
 def test_pods_stand_trouble_for_as_long_as_they_say(nodes: Nodes) -> None:
