@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import defaults, limits, quota, status
+from jobman.local.api.cause import shown
 from jobman.local.api.resources import Resource
 from jobman.local.api.users import SYSTEM, User
 from jobman.local.moments import now
@@ -24,6 +25,7 @@ _PRIORITY = (
     "the integer value of priority ({}) must not be provided in pod spec; priority admission"
     " controller computed {} from the given PriorityClass name"
 )
+_OVERHEAD = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
 _CLASSES = "priorityclasses.scheduling.k8s.io"
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
@@ -37,6 +39,7 @@ def mutate(registry: Registry, resource: Resource, obj: Object, user: User) -> N
         _set_service_account(registry, obj)
         _set_priority(registry, obj)
         _set_tolerations(obj)
+        _check_runtime_class(obj)
         obj["status"]["qosClass"] = defaults.qos_class(obj["spec"])
         if obj["spec"].get("schedulingGates"):
             obj["status"]["conditions"] = [_gated()]
@@ -59,6 +62,7 @@ def validate(registry: Registry, resource: Resource, obj: Object) -> None:
     """Limits and quotas."""
     if resource.kind == "Pod":
         limits.check_pod(registry, obj)
+        _check_overhead(obj)
     if resource.kind == "PersistentVolumeClaim":
         limits.check_claim(registry, obj)
     quota.check(registry, resource, obj)
@@ -125,6 +129,20 @@ def _set_priority(registry: Registry, pod: Object) -> None:
         raise status.forbidden("pods", "", pod["metadata"]["name"], why)
     spec["priority"] = found["value"]
     spec.setdefault("preemptionPolicy", found.get("preemptionPolicy", "PreemptLowerPriority"))
+
+
+def _check_runtime_class(pod: Object) -> None:
+    """There are no RuntimeClasses here, so none is found."""
+    name = pod["spec"].get("runtimeClassName")
+    if name:
+        why = f"pod rejected: RuntimeClass {shown(name)} not found"
+        raise status.forbidden("pods", "", pod["metadata"]["name"], why)
+
+
+def _check_overhead(pod: Object) -> None:
+    """What a pod takes beside its containers is for its RuntimeClass to say."""
+    if pod["spec"].get("overhead"):
+        raise status.forbidden("pods", "", pod["metadata"]["name"], _OVERHEAD)
 
 
 def _protect(claim: Object) -> None:
