@@ -100,7 +100,15 @@ def reset(state: Path | None = None) -> None:
         daemon = running(place)
         _end(place, daemon)
         _kill(_living(place))
-        places.remove_tree(place.root)
+        _clear(place.root)
+
+
+def _clear(root: Path) -> None:
+    """Delete the directory; a link to one stays, and leads to an empty one."""
+    real = root.resolve()
+    places.remove_tree(real)
+    if root.is_symlink():
+        real.mkdir(mode=0o700)
 
 
 def _trusted(state: Path | None) -> State:

@@ -262,6 +262,15 @@ def test_a_daemon_that_cannot_start_says_why(place: Path) -> None:
     assert error.value.hint is not None
 
 
+def test_a_reset_empties_what_a_link_leads_to(tmp_path: Path) -> None:
+    real, link = tmp_path / "elsewhere", tmp_path / "state"
+    real.mkdir(mode=0o700)
+    link.symlink_to(real)
+    (real / "state.db").touch()
+    control.reset(link)
+    assert (list(link.iterdir()), link.is_symlink()) == ([], True)
+
+
 def test_a_user_to_rehearse_roles_with(place: Path) -> None:
     facts = started(place)
     path = control.make_user(place, "alice@example.org", ["team-a"])
