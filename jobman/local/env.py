@@ -6,8 +6,9 @@ import base64
 import errno
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ Lookup = Callable[[str], Object | None]
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+# No program is given a word, or a variable, that is longer, nor more of either in all: what goes
+# beyond is not made, and the system says of what there is that it is too long.
+_WORD_MAX = 32 * os.sysconf("SC_PAGE_SIZE")
+_ALL_MAX = 6 * 1024 * 1024
 _SUBSCRIPT = re.compile(r"(metadata\.(?:labels|annotations))\['([^']*)'\]")
 
 
@@ -43,66 +48,94 @@ class World:
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Kubernetes' expansion: `$(NAME)` where NAME is known, `$$` to `$`, all else untouched."""
+    """Kubernetes' expansion: `$(NAME)` where NAME is known, `$$` to `$`, all else untouched.
 
-    def replace(match: re.Match[str]) -> str:
+    What no program can be given is cut where it is too long.
+    """
+    parts: list[str] = []
+    size = at = 0
+    last = text.rfind(")") + 1  # a name that begins behind it never ends
+    for match in _REFERENCE.finditer(text, 0, last):
         name = match[1]
-        if name is None:
-            return "$"
-        return variables.get(name, match[0])
-
-    return _REFERENCE.sub(replace, text)
+        known = "$" if name is None else variables.get(name, match[0])
+        parts += (text[at : match.start()], known)
+        size += len(parts[-2]) + len(known)
+        at = match.end()
+        if size > _WORD_MAX:
+            break
+    return ("".join(parts) + text[at:].replace("$$", "$"))[: _WORD_MAX + 1]
 
 
 def command(container: Object, variables: Mapping[str, str]) -> list[str]:
-    """The words to execute: command and args, expanded."""
-    words = [*(container.get("command") or []), *(container.get("args") or [])]
-    return [expand(word, variables) for word in words]
+    """The words to execute: command and args, expanded; no more than a program can be given."""
+    words: list[str] = []
+    size = 0
+    for word in (*(container.get("command") or []), *(container.get("args") or [])):
+        words.append(expand(word, variables))
+        size += len(words[-1])
+        if size > _ALL_MAX:
+            break
+    return words
 
 
 def variables(pod: Object, container: Object, world: World) -> dict[str, str]:
-    """The variables of envFrom and env, in Kubernetes' order. Raises ContainerConfigError."""
+    """The variables of envFrom and env, in Kubernetes' order. Raises ContainerConfigError.
+
+    No more than a program can be given.
+    """
+    world = replace(world, config_map=cache(world.config_map), secret=cache(world.secret))
     found: dict[str, str] = {}
+    size = 0
+    for name, value in _entries(pod, container, world, found):
+        found[name] = value
+        size += len(name) + len(value)
+        if size > _ALL_MAX:
+            break
+    return found
+
+
+def _entries(
+    pod: Object, container: Object, world: World, found: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Each variable as it is set; `found` are those before it."""
     for source in container.get("envFrom") or []:
-        found |= _from_source(source, world)
+        yield from _from_source(source, world)
     for entry in container.get("env") or []:
         if (source := entry.get("valueFrom")) is not None:
             value = _value_from(source, pod, container, world)
             if value is not None:
-                found[entry["name"]] = value
+                yield entry["name"], value
         else:
-            found[entry["name"]] = expand(entry.get("value", ""), found)
-    return found
+            yield entry["name"], expand(entry.get("value", ""), found)
 
 
-def _from_source(source: Object, world: World) -> dict[str, str]:
+def _from_source(source: Object, world: World) -> Iterator[tuple[str, str]]:
     prefix = source.get("prefix", "")
     if (reference := source.get("configMapRef")) is not None:
-        data = _config_map(reference, world)
+        for key, text in sorted((_config_map(reference, world) or {}).items()):
+            yield prefix + key, text
     else:
-        data = _secret(source["secretRef"], world)
-    return {prefix + key: value for key, value in sorted((data or {}).items())}
+        for key, kept in sorted((_secret(source["secretRef"], world) or {}).items()):
+            yield prefix + key, _decoded(kept)
 
 
-def _config_map(reference: Object, world: World) -> dict[str, str] | None:
+def _config_map(reference: Object, world: World) -> Mapping[str, str] | None:
+    return _data(world.config_map, reference, "configmap")
+
+
+def _secret(reference: Object, world: World) -> Mapping[str, str] | None:
+    """A Secret's data as they are kept, encoded."""
+    return _data(world.secret, reference, "secret")
+
+
+def _data(lookup: Lookup, reference: Object, kind: str) -> Mapping[str, str] | None:
     name = reference.get("name", "")
-    found = world.config_map(name)
+    found = lookup(name)
     if found is not None:
-        return dict(found.get("data") or {})
+        return found.get("data") or {}
     if reference.get("optional"):
         return None
-    raise ContainerConfigError(f'configmap "{name}" not found')
-
-
-def _secret(reference: Object, world: World) -> dict[str, str] | None:
-    name = reference.get("name", "")
-    found = world.secret(name)
-    if found is not None:
-        data = found.get("data") or {}
-        return {key: _decoded(value) for key, value in data.items()}
-    if reference.get("optional"):
-        return None
-    raise ContainerConfigError(f'secret "{name}" not found')
+    raise ContainerConfigError(f'{kind} "{name}" not found')
 
 
 def _decoded(value: str) -> str:
@@ -119,10 +152,11 @@ def _value_from(source: Object, pod: Object, container: Object, world: World) ->
     if (reference := source.get("fileKeyRef")) is not None:
         return _file_key(reference, world.volumes)
     reference = source["secretKeyRef"]
-    return _key(_secret(reference, world), reference, pod, "Secret")
+    value = _key(_secret(reference, world), reference, pod, "Secret")
+    return None if value is None else _decoded(value)
 
 
-def _key(data: dict[str, str] | None, reference: Object, pod: Object, kind: str) -> str | None:
+def _key(data: Mapping[str, str] | None, reference: Object, pod: Object, kind: str) -> str | None:
     if data is None:
         return None
     key = reference["key"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,6 +99,10 @@ class PodState:
         """The specs of init containers, sidecars among them."""
         return self.pod["spec"].get("initContainers") or []
 
+    @cached_property
+    def _init_names(self) -> frozenset[str]:
+        return frozenset(container["name"] for container in self.init_containers)
+
     @property
     def containers(self) -> list[Object]:
         """The specs of all containers, init containers first."""
@@ -114,7 +119,7 @@ class PodState:
 
     def is_init(self, container: Object) -> bool:
         """Whether it is an init container."""
-        return container in self.init_containers
+        return container["name"] in self._init_names
 
     def is_sidecar(self, container: Object) -> bool:
         """Whether it is an init container that runs beside the others."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plugins.work import assert_grows_in_proportion
 
 from jobman.local import env, env_file, imagenames, volumes
 from jobman.local.env import ContainerConfigError, World
@@ -54,6 +57,61 @@ WORLD = World(CONFIG.get, SECRETS.get, {"memory": "4Gi", "cpu": "2"})
 )
 def test_expansion(text: str, expanded: str) -> None:
     assert env.expand(text, {"A": "1", "B": "$(A)"}) == expanded
+
+
+@pytest.mark.parametrize("unit", ["$(", "$(A", "$$", "$(A)"])
+def test_expansion_looks_at_a_text_once(unit: str) -> None:
+    assert_grows_in_proportion(lambda text: env.expand(text, {"A": "1"}), lambda n: unit * n * 5)
+
+
+def _program_is_given(words: list[str], variables: dict[str, str]) -> None:
+    subprocess.run(["/bin/true", *words], env=variables, check=True)
+
+
+def _doubled(source: str, many: int) -> list[dict[str, Any]]:
+    """Variables of which each names `source` or the one before twice."""
+    names = [source, *(f"V{n}" for n in range(many))]
+    return [{"name": b, "value": f"$({a})$({a})"} for a, b in pairwise(names)]
+
+
+BIG = World({"c": {"data": {"k": "v" * 100_000}}}.get, SECRETS.get)
+FROM_BIG = [{"configMapRef": {"name": "c"}, "prefix": f"V{n}"} for n in range(1000)]
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"envFrom": [{"configMapRef": {"name": "c"}}], "env": _doubled("k", 60)},
+        {"envFrom": FROM_BIG},
+        {"env": [{"name": "A", "value": "a" * 1000}, {"name": "B", "value": "$(A)" * 1_000_000}]},
+    ],
+    ids=["doubled", "many", "wide"],
+)
+def test_variables_are_no_more_than_too_many(container: dict[str, Any]) -> None:
+    found = env.variables(POD, container, BIG)
+    assert sum(map(len, found.values())) < 8 * 1024 * 1024
+    with pytest.raises(OSError, match="Argument list too long"):
+        _program_is_given([], found)
+
+
+def test_words_are_no_more_than_too_many() -> None:
+    words = env.command({"args": ["$(A)"] * 10_000}, {"A": "a" * 100_000})
+    assert sum(map(len, words)) < 8 * 1024 * 1024
+    with pytest.raises(OSError, match="Argument list too long"):
+        _program_is_given(words, {})
+
+
+def test_an_object_is_looked_up_once_for_all_variables() -> None:
+    asked: list[str] = []
+
+    def lookup(name: str) -> dict[str, Any]:
+        asked.append(name)
+        return CONFIG["c"]
+
+    reference = {"configMapKeyRef": {"name": "c", "key": "k"}}
+    container = {"env": [{"name": f"V{n}", "valueFrom": reference} for n in range(10)]}
+    assert len(env.variables(POD, container, World(lookup, SECRETS.get))) == 10
+    assert asked == ["c"]
 
 
 def test_command_then_args() -> None:

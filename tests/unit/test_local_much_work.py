@@ -18,6 +18,7 @@ from plugins.work import assert_grows_in_proportion
 
 from jobman.local.api import answers, decode, json_patch, rules, schema, validation
 from jobman.local.api.resources import resource_of
+from jobman.local.pod_state import PodState
 
 Object = dict[str, Any]
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -67,6 +68,19 @@ def _changed(obj: Object) -> None:
 
 def test_a_change_of_many_is_looked_at_once() -> None:
     assert_grows_in_proportion(_changed, _waits_for)
+
+
+def _of_init_containers(many: int) -> PodState:
+    names = [{"name": f"a{n}"} for n in range(many)]
+    return PodState(_pod(initContainers=names), Path("/none"), {})
+
+
+def _look_at_all(state: PodState) -> None:
+    assert [c["name"] for c in state.containers if not state.is_init(c)] == ["main"]
+
+
+def test_containers_are_told_from_init_containers_at_once() -> None:
+    assert_grows_in_proportion(_look_at_all, _of_init_containers)
 
 
 def _wrong_everywhere() -> Object:
