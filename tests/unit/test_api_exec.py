@@ -38,12 +38,23 @@ def test_who_speaks_no_websocket_is_told(running: ApiServer, upgrade: str, said:
     assert refused.json["message"].startswith(said)
 
 
-@pytest.mark.parametrize("part", ["attach", "portforward", "ephemeralcontainers", "proxy/x"])
-def test_what_is_not_served_is_not_there(running: ApiServer, part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        *(
+            (part, f" (pods/{part} is not served by the embedded cluster of jobman)")
+            for part in ("attach", "portforward", "ephemeralcontainers", "resize")
+        ),
+        ("proxy/x", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_what_is_not_served_is_not_there(running: ApiServer, part: str, told: str) -> None:
     for method in ("GET", "POST"):
         refused = running.ask(method, f"{POD}/{part}")
         assert (refused.code, refused.json["reason"]) == (404, "NotFound")
-        assert refused.json["message"] == "the server could not find the requested resource"
+        said = "the server could not find the requested resource" + told
+        assert refused.json["message"] == said
 
 
 def test_input_comes_as_bytes_or_as_text(running: ApiServer) -> None:

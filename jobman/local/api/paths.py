@@ -11,6 +11,11 @@ from jobman.local.api import status
 from jobman.local.api.resources import Resource, groups, of_path
 
 _OF_NAMESPACES = ("status", "finalize")
+# What a command of kubectl asks for by name: who uses it learns that Kubernetes would have it.
+_NOT_SERVED = {
+    "pods": ("attach", "ephemeralcontainers", "portforward", "resize"),
+    "serviceaccounts": ("token",),
+}
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -89,6 +94,8 @@ def target(found: Named) -> Target:
         raise status.no_such_resource()
     if found.name is not None and resource.namespaced and found.namespace is None:
         raise status.no_such_resource()
-    if found.subresource is not None and resource.subresource(found.subresource) is None:
-        raise status.no_such_resource()
+    part = found.subresource
+    if part is not None and resource.subresource(part) is None:
+        is_known = part in _NOT_SERVED.get(resource.plural, ())
+        raise status.no_such_resource(f"{resource.plural}/{part}" if is_known else "")
     return Target(resource, found.namespace, found.name, found.subresource, found.watch)

@@ -85,9 +85,14 @@ def not_found(plural: str, group: str, name: str) -> ApiError:
     return ApiError(404, "NotFound", message, details=details_of(name, group, plural))
 
 
-def no_such_resource() -> ApiError:
-    """404 for a version or a resource of a group that is served."""
+def no_such_resource(known: str = "") -> ApiError:
+    """404 for a version or a resource of a group that is served.
+
+    `known`: what Kubernetes would have under that name.
+    """
     message = "the server could not find the requested resource"
+    if known:
+        message += f" ({known} is not served by the embedded cluster of jobman)"
     return ApiError(404, "NotFound", message, details={})
 
 
