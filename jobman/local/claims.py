@@ -12,6 +12,7 @@ from jobman.local.api.admission import CLAIM_PROTECTION
 from jobman.local.api.registry import Registry
 from jobman.local.stored import Change, Record
 from jobman.local.volumes import claim_directory
+from jobman.values.quantity import parse
 
 Object = dict[str, Any]
 
@@ -19,7 +20,7 @@ RESOURCE = "persistentvolumeclaims"
 
 
 class ClaimKeeper:
-    """Binds claims, and deletes the directories of those that are gone.
+    """Binds claims, grows them, and deletes the directories of those that are gone.
 
     A claim goes only when no pod that has a node names it any more.
     """
@@ -66,7 +67,7 @@ class ClaimKeeper:
         for claim in self._registry.list(RESOURCE):
             about = claim["metadata"]
             if "deletionTimestamp" not in about:
-                if claim.get("status", {}).get("phase") != "Bound":
+                if claim.get("status", {}).get("phase") != "Bound" or _asks_for_more(claim):
                     self._registry.modify(RESOURCE, about["namespace"], about["name"], _bind)
             elif self._is_used(about["namespace"], about["name"]):
                 self._held = True
@@ -83,10 +84,17 @@ def _has_node(record: Record) -> bool:
     return bool(record.object()["spec"].get("nodeName"))
 
 
+def _asks_for_more(claim: Object) -> bool:
+    has = (claim["status"].get("capacity") or {}).get("storage", "0")
+    asked = claim["spec"]["resources"]["requests"]["storage"]
+    return parse(asked) > parse(has, allow_negative=True)
+
+
 def _bind(claim: Object) -> None:
+    """It has what it asks for: a directory has no size of its own."""
     spec = claim["spec"]
     spec.setdefault("volumeName", f"pvc-{claim['metadata']['uid']}")
-    claim["status"] = {
+    claim["status"] = claim.get("status", {}) | {
         "phase": "Bound",
         "accessModes": spec.get("accessModes", []),
         "capacity": {"storage": spec["resources"]["requests"]["storage"]},

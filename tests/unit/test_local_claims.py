@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from plugins.local_registry import claim, pod
 
 from jobman.local.api.admission import CLAIM_PROTECTION
 from jobman.local.api.registry import DeleteOptions, Registry
+from jobman.local.api.status import ApiError
 from jobman.local.claims import RESOURCE, ClaimKeeper
 from jobman.local.stored import Change
 
@@ -74,6 +76,30 @@ def test_a_claim_is_bound_and_goes(registry: Registry, tmp_path: Path) -> None:
             async with asyncio.timeout(10):
                 while place.exists():
                     await asyncio.sleep(0)
+
+    asyncio.run(body())
+
+
+def test_a_claim_that_asks_for_more_gets_it(registry: Registry, tmp_path: Path) -> None:
+    def ask(amount: str) -> None:
+        made = registry.get(RESOURCE, "default", "data")
+        made["spec"]["resources"]["requests"]["storage"] = amount
+        registry.update(RESOURCE, "default", "data", made)
+
+    def has(world: World, amount: str) -> bool:
+        return bool((world.find() or {})["status"].get("capacity") == {"storage": amount})
+
+    async def body() -> None:
+        async with keeping(registry, tmp_path / "claims") as world:
+            registry.create(RESOURCE, "default", claim("data"))
+            await world.until(lambda: has(world, "1Gi"))
+            for amount in ("1500Mi", "3Gi"):
+                ask(amount)
+                await world.until(lambda amount=amount: has(world, amount))  # type: ignore[misc]
+            found = registry.get(RESOURCE, "default", "data")
+            assert found["status"]["phase"] == "Bound"
+            with pytest.raises(ApiError, match="can not be less than"):
+                ask("2Gi")
 
     asyncio.run(body())
 
