@@ -166,8 +166,8 @@ def test_pods(spec: dict[str, Any], cause: str) -> None:
     ("spec", "cause"),
     [
         (
-            {"maxFailedIndexes": 1},
-            "maxFailedIndexes: Invalid value: 1: requires indexed completion mode",
+            {"backoffLimitPerIndex": 1},
+            "backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode",
         ),
         (
             {"completionMode": "Indexed", "completions": 2, "maxFailedIndexes": 1},
@@ -179,7 +179,7 @@ def test_pods(spec: dict[str, Any], cause: str) -> None:
         ),
         (
             {"podFailurePolicy": {"rules": [{"action": "FailJob"}]}},
-            'podFailurePolicy.rules[0]: Invalid value: {"action":"FailJob"}: specifying one of',
+            "podFailurePolicy.rules[0]: Invalid value: specifying one of OnExitCodes and",
         ),
         (
             {
@@ -202,6 +202,169 @@ def test_pods(spec: dict[str, Any], cause: str) -> None:
 def test_jobs(spec: dict[str, Any], cause: str) -> None:
     (found,) = told(job(**spec))
     assert found.startswith(f"spec.{cause}")
+
+
+INDEXED = {"completionMode": "Indexed", "completions": 5}
+WIDE = {**INDEXED, "completions": 100_001, "backoffLimitPerIndex": 1}
+ON_FAILURE = {"template": {"spec": {"restartPolicy": "OnFailure", "containers": [MAIN]}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "causes"),
+    [
+        (
+            {"maxFailedIndexes": 1},
+            [
+                "backoffLimitPerIndex: Required value: when maxFailedIndexes is specified",
+                "maxFailedIndexes: Invalid value: 1: requires indexed completion mode",
+            ],
+        ),
+        (WIDE, ["maxFailedIndexes: Required value: must be specified when completions is above"]),
+        (
+            {**WIDE, "maxFailedIndexes": 10_001, "parallelism": 10_001},
+            [
+                "parallelism: Invalid value: 10001: must be less than or equal to 10000 when",
+                "maxFailedIndexes: Invalid value: 10001: must be less than or equal to 10000 when",
+            ],
+        ),
+        ({**WIDE, "maxFailedIndexes": 10_000}, []),
+        ({**INDEXED, **ON_FAILURE, "backoffLimitPerIndex": 1}, []),
+        ({"managedBy": "kueue"}, ['managedBy: Invalid value: "kueue": must be a domain-prefixed']),
+        ({"managedBy": "A.io/x"}, ['managedBy: Invalid value: "A.io": a lowercase RFC 1123']),
+        ({"managedBy": "a.io/?"}, ['managedBy: Invalid value: "?": Invalid path (regex used']),
+        ({"managedBy": "a.io/" + "x" * 59}, ["managedBy: Too long: may not be more than 63"]),
+        ({"managedBy": "kueue.x-k8s.io/multikueue"}, []),
+    ],
+)
+def test_bounds_of_jobs(spec: dict[str, Any], causes: list[str]) -> None:
+    found = told(job(**spec))
+    assert len(found) == len(causes)
+    assert all(map(str.startswith, found, (f"spec.{cause}" for cause in causes)))
+
+
+def codes(*values: int, operator: str = "In", **more: Any) -> dict[str, Any]:
+    return {"onExitCodes": {"operator": operator, "values": list(values), **more}}
+
+
+ON_TARGET = {"type": "DisruptionTarget", "status": "True"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "causes"),
+    [
+        (
+            {"action": "FailIndex", **codes(1)},
+            ['.action: Invalid value: "FailIndex": requires the backoffLimitPerIndex to be set'],
+        ),
+        (
+            codes(1),
+            ['.action: Required value: valid values: ["Count" "FailIndex" "FailJob" "Ignore"]'],
+        ),
+        (
+            {"action": "Count", **codes(2, 1, containerName="other")},
+            [
+                '.onExitCodes.containerName: Invalid value: "other": must be one of the container',
+                ".onExitCodes.values: Invalid value: [2,1]: must be ordered",
+            ],
+        ),
+        (
+            {"action": "Count", **codes(*range(1, 257), operator="NotIn")},
+            [".onExitCodes.values: Too many: 256: must have at most 255 items"],
+        ),
+        (
+            {"action": "Count", **codes(1), "onPodConditions": [ON_TARGET]},
+            [": Invalid value: specifying both OnExitCodes and OnPodConditions is not supported"],
+        ),
+        (
+            {"action": "Count", "onPodConditions": [{"type": "a b", "status": "Perhaps"}]},
+            [
+                '.onPodConditions[0].type: Invalid value: "a b": name part must consist of',
+                (
+                    '.onPodConditions[0].status: Unsupported value: "Perhaps": supported values: '
+                    '"False", "True", "Unknown"'
+                ),
+            ],
+        ),
+        (
+            {"action": "Count", "onPodConditions": [ON_TARGET] * 21},
+            [".onPodConditions: Too many: 21: must have at most 20 items"],
+        ),
+        ({"action": "Count", **codes(1, 2, containerName="main")}, []),
+    ],
+)
+def test_rules_of_a_failure_policy(rule: dict[str, Any], causes: list[str]) -> None:
+    found = told(job(podFailurePolicy={"rules": [rule]}))
+    assert len(found) == len(causes)
+    paths = (f"spec.podFailurePolicy.rules[0]{cause}" for cause in causes)
+    assert all(map(str.startswith, found, paths))
+
+
+@pytest.mark.parametrize(
+    ("rule", "causes"),
+    [
+        ({"succeededIndexes": "0,2-4", "succeededCount": 4}, []),
+        ({"succeededCount": 0}, []),
+        (
+            {"succeededCount": -1},
+            [".succeededCount: Invalid value: -1: must be greater than or equal to 0"],
+        ),
+        (
+            {"succeededCount": 6},
+            [
+                (
+                    ".succeededCount: Invalid value: 6: must be less than or equal to 5 "
+                    "(the number of specified completions)"
+                )
+            ],
+        ),
+        (
+            {"succeededIndexes": "0,2", "succeededCount": 3},
+            [
+                (
+                    ".succeededCount: Invalid value: 3: must be less than or equal to 2 "
+                    "(the number of indexes in the specified succeededIndexes field)"
+                )
+            ],
+        ),
+    ],
+)
+def test_rules_of_a_success_policy(rule: dict[str, Any], causes: list[str]) -> None:
+    found = told(job(**INDEXED, successPolicy={"rules": [rule]}))
+    assert found == [f"spec.successPolicy.rules[0]{cause}" for cause in causes]
+
+
+@pytest.mark.parametrize(
+    ("indexes", "problem"),
+    [
+        ("5", 'too large index: "5"'),
+        ("x", 'cannot convert string to integer for index: "x"'),
+        ("0,", 'cannot convert string to integer for index: ""'),
+        ("3-1", "non-increasing order, previous: 3, current: 1"),
+        ("0,0", "non-increasing order, previous: 0, current: 0"),
+        ("1-2,2", "non-increasing order, previous: 2, current: 2"),
+        (
+            "1-2-3",
+            (
+                'the fragment "1-2-3" violates the requirement that an index interval can have '
+                "at most two parts separated by '-'"
+            ),
+        ),
+    ],
+)
+def test_indexes_of_a_success_policy(indexes: str, problem: str) -> None:
+    found = told(job(**INDEXED, successPolicy={"rules": [{"succeededIndexes": indexes}]}))
+    path, value = "spec.successPolicy.rules[0].succeededIndexes", f'"{indexes}"'
+    assert found == [f"{path}: Invalid value: {value}: error parsing succeededIndexes: {problem}"]
+
+
+def test_a_policy_has_at_most_twenty_rules() -> None:
+    rule = {"action": "Count", **codes(1)}
+    assert told(job(podFailurePolicy={"rules": [rule] * 21})) == [
+        "spec.podFailurePolicy.rules: Too many: 21: must have at most 20 items"
+    ]
+    assert told(job(**INDEXED, successPolicy={"rules": [{"succeededCount": 1}] * 21})) == [
+        "spec.successPolicy.rules: Too many: 21: must have at most 20 items"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,11 @@ def wrong(field: str, value: Any, text: str) -> Cause:
     return Cause("FieldValueInvalid", field, f"Invalid value: {shown(value)}: {text}")
 
 
+def invalid(field: str, text: str) -> Cause:
+    """What is there is not allowed; it is not shown."""
+    return Cause("FieldValueInvalid", field, f"Invalid value: {text}")
+
+
 def required(field: str, text: str = "") -> Cause:
     """The field must be given."""
     return Cause(
@@ -58,6 +63,12 @@ def not_found(field: str, value: Any) -> Cause:
 def too_long(field: str, limit_bytes: int) -> Cause:
     """The value takes more than `limit_bytes`."""
     return Cause("FieldValueTooLong", field, f"Too long: may not be more than {limit_bytes} bytes")
+
+
+def too_many(field: str, count: int, most: int) -> Cause:
+    """The list has more than `most` entries."""
+    text = f"Too many: {count}: must have at most {most} items"
+    return Cause("FieldValueTooMany", field, text)
 
 
 def shown(value: Any) -> str:

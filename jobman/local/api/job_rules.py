@@ -6,8 +6,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobman.local.api import pod_rules, rules, selector_rules, selectors
-from jobman.local.api.cause import Cause, forbidden, not_supported, required, wrong
+from jobman.local.api import job_policy_rules, pod_rules, rules, selector_rules, selectors
+from jobman.local.api.cause import Cause, invalid, not_supported, required, too_long, wrong
 
 Job = Mapping[str, Any]
 Spec = Mapping[str, Any]
@@ -24,6 +24,8 @@ _NOT_NEGATIVE = (
 _MODES = ("NonIndexed", "Indexed")
 _JOB_RESTARTS = ("OnFailure", "Never")
 _MANY = 100_000
+_FEW_OF_MANY = 10_000
+_MANAGER_MOST = 63
 _CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 _IMMUTABLE = "field is immutable"
 _MUTABLE_WHEN_SUSPENDED = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
@@ -115,11 +117,13 @@ def _spec(spec: Spec) -> Iterator[Cause]:
     for field in _NOT_NEGATIVE:
         if (spec.get(field) or 0) < 0:
             yield wrong(f"spec.{field}", spec[field], "must be greater than or equal to 0")
+    if "maxFailedIndexes" in spec and "backoffLimitPerIndex" not in spec:
+        yield required("spec.backoffLimitPerIndex", "when maxFailedIndexes is specified")
+    if "managedBy" in spec:
+        yield from _managed_by(spec["managedBy"], "spec.managedBy")
     yield from _mode(spec)
-    if "podFailurePolicy" in spec:
-        yield from _failure_policy(spec["podFailurePolicy"], "spec.podFailurePolicy")
-    if "successPolicy" in spec:
-        yield from _success_policy(spec, "spec.successPolicy")
+    yield from job_policy_rules.failure_policy(spec)
+    yield from job_policy_rules.success_policy(spec)
     yield from _replacement(spec)
     template = spec.get("template", {})
     yield from pod_rules.template(template, "spec.template")
@@ -158,72 +162,36 @@ def _mode(spec: Spec) -> Iterator[Cause]:
 
 def _failed_indexes(spec: Spec) -> Iterator[Cause]:
     most, completions = spec.get("maxFailedIndexes"), spec.get("completions")
-    if most is None:
+    path = "spec.maxFailedIndexes"
+    if completions is not None and most is not None and most > completions:
+        yield wrong(path, most, "must be less than or equal to completions")
+    if most is not None and most > _MANY:
+        yield wrong(path, most, f"must be less than or equal to {_MANY}")
+    if "backoffLimitPerIndex" not in spec or (completions or 0) <= _MANY:
         return
-    if "backoffLimitPerIndex" not in spec:
-        yield required("spec.backoffLimitPerIndex", "when maxFailedIndexes is specified")
-    if completions is not None and most > completions:
-        text = "must be less than or equal to completions"
-        yield wrong("spec.maxFailedIndexes", most, text)
-
-
-def _failure_policy(policy: Mapping[str, Any], path: str) -> Iterator[Cause]:
-    actions = ("Count", "FailIndex", "FailJob", "Ignore")
-    for index, rule in enumerate(policy.get("rules", [])):
-        where, action = f"{path}.rules[{index}]", rule.get("action", "")
-        if not action:
-            yield required(f"{where}.action", f"valid values: {', '.join(map(_quoted, actions))}")
-        elif action not in actions:
-            yield not_supported(f"{where}.action", action, actions)
-        codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
-        if codes is None and not conditions:
-            yield wrong(
-                where, rule, "specifying one of OnExitCodes and OnPodConditions is required"
+    if most is None:
+        yield required(path, f"must be specified when completions is above {_MANY}")
+    for field in ("parallelism", "maxFailedIndexes"):
+        if (spec.get(field) or 0) > _FEW_OF_MANY:
+            text = (
+                f"must be less than or equal to {_FEW_OF_MANY} when completions are above {_MANY}"
+                " and used with backoff limit per index"
             )
-        elif codes is not None and conditions:
-            text = "specifying both OnExitCodes and OnPodConditions is not supported"
-            yield wrong(where, rule, text)
-        elif codes is not None:
-            yield from _exit_codes(codes, f"{where}.onExitCodes")
+            yield wrong(f"spec.{field}", spec[field], text)
 
 
-def _exit_codes(codes: Mapping[str, Any], path: str) -> Iterator[Cause]:
-    operators, operator = ("In", "NotIn"), codes.get("operator", "")
-    if not operator:
-        yield required(f"{path}.operator", f"valid values: {', '.join(map(_quoted, operators))}")
-    elif operator not in operators:
-        yield not_supported(f"{path}.operator", operator, operators)
-    values = codes.get("values", [])
-    if not values:
-        yield wrong(f"{path}.values", values, "at least one value is required")
-    seen: set[int] = set()
-    for index, value in enumerate(values):
-        if operator == "In" and value == 0:
-            text = "must not be 0 for the In operator"
-            yield wrong(f"{path}.values[{index}]", value, text)
-        if value in seen:
-            yield Cause(
-                "FieldValueDuplicate", f"{path}.values[{index}]", f"Duplicate value: {value}"
-            )
-        seen.add(value)
-
-
-def _success_policy(spec: Spec, path: str) -> Iterator[Cause]:
-    rules_given = spec["successPolicy"].get("rules", [])
-    if spec.get("completionMode") != "Indexed":
-        yield wrong(path, spec["successPolicy"], "requires indexed completion mode")
-    elif not rules_given:
-        yield required(
-            f"{path}.rules",
-            "at least one rules must be specified when the successPolicy is specified",
-        )
-    for index, rule in enumerate(rules_given):
-        if "succeededCount" not in rule and "succeededIndexes" not in rule:
-            text = "at least one of succeededCount or succeededIndexes must be specified"
-            yield required(f"{path}.rules[{index}]", text)
-        count = rule.get("succeededCount", 1)
-        if count < 1:
-            yield wrong(f"{path}.rules[{index}].succeededCount", count, "must be greater than 0")
+def _managed_by(name: str, path: str) -> Iterator[Cause]:
+    host, _, end = name.partition("/")
+    if not host or not end:
+        text = 'must be a domain-prefixed path (such as "acme.io/foo")'
+        yield wrong(path, name, text)
+    else:
+        for problem in rules.dns_subdomain(host):
+            yield wrong(path, host, problem)
+        for problem in rules.http_path(end):
+            yield wrong(path, end, problem)
+    if len(name.encode()) > _MANAGER_MOST:
+        yield too_long(path, _MANAGER_MOST)
 
 
 def _replacement(spec: Spec) -> Iterator[Cause]:
@@ -239,11 +207,9 @@ def _restart_policy(spec: Spec, policy: str) -> Iterator[Cause]:
         yield required(path, f"valid values: {', '.join(map(_quoted, _JOB_RESTARTS))}")
     elif policy not in _JOB_RESTARTS:
         yield not_supported(path, policy, _JOB_RESTARTS)
-    elif policy != "Never":
-        for field in ("podFailurePolicy", "backoffLimitPerIndex"):
-            if field in spec:
-                text = f'only "Never" is supported when {field} is specified'
-                yield wrong(path, policy, text)
+    elif policy != "Never" and "podFailurePolicy" in spec:
+        text = 'only "Never" is supported when podFailurePolicy is specified'
+        yield wrong(path, policy, text)
 
 
 def _quoted(word: str) -> str:
@@ -318,9 +284,8 @@ def status_change(old: Job, job: Job) -> Iterator[Cause]:
         if kind in held and kind not in true:
             yield _disabled(f"the {kind}=True")
     if {"Complete", "Failed"} <= true:
-        yield forbidden("status.conditions", "cannot set Complete=True and Failed=true conditions")
+        yield invalid("status.conditions", "cannot set Complete=True and Failed=true conditions")
 
 
 def _disabled(what: str) -> Cause:
-    text = f"Invalid value: cannot disable {what} condition"
-    return Cause("FieldValueInvalid", "status.conditions", text)
+    return invalid("status.conditions", f"cannot disable {what} condition")

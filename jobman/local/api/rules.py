@@ -9,6 +9,8 @@ _REMEMBERED_CHARS = 512
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+_IS_HTTP_PATH = re.compile(_HTTP_PATH)
 _IS_DNS_LABEL = re.compile(_DNS_LABEL)
 _IS_SUBDOMAIN = re.compile(_SUBDOMAIN)
 _IS_QUALIFIED = re.compile(_QUALIFIED)
@@ -72,6 +74,13 @@ def path_segment(name: str) -> list[str]:
     if name in (".", ".."):
         return [f"may not be '{name}'"]
     return [f"may not contain '{char}'" for char in "/%" if char in name]
+
+
+def http_path(path: str) -> list[str]:
+    """What follows the domain of a domain-prefixed path."""
+    if _IS_HTTP_PATH.fullmatch(path):
+        return []
+    return [f"Invalid path (regex used for validation is '{_HTTP_PATH}')"]
 
 
 def qualified_name(key: str) -> tuple[str, ...]:
