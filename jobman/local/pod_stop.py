@@ -11,7 +11,7 @@ _LOOK_AGAIN_S = 5.0
 
 
 class Stopper:
-    """Ends the containers of one pod, sidecars after the others."""
+    """Ends the containers of one pod; sidecars after the others, the last that began first."""
 
     def __init__(self, state: PodState, report: Reporter) -> None:
         self._state = state
@@ -40,7 +40,7 @@ class Stopper:
                 self._tell(container, silent)
             return _LOOK_AGAIN_S
         mains = [c for c in living if not self._state.is_sidecar(c)]
-        for container in mains or living:
+        for container in mains or living[-1:]:
             if container["name"] not in self._asked:
                 self._state.runs_of(container).terminate()
                 self._tell(container, silent)

@@ -320,6 +320,24 @@ def test_sidecars_are_asked_to_end_after_the_others(tmp_path: Path) -> None:
     assert run_kubelet(tmp_path, body) == (["main"], ["main", "side"])
 
 
+def test_sidecars_end_one_after_the_other_the_last_one_first(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    told.mkdir()
+
+    def sidecar(name: str, takes_s: float) -> dict[str, Any]:
+        bye = f"sleep {takes_s}; echo {name} >> {told}/order; exit 0"
+        script = f"trap '{bye}' TERM; touch {told}/{name}; while :; do sleep 0.02; done"
+        return {**spec(script)["containers"][0], "name": name, "restartPolicy": "Always"}
+
+    async def body(world: World) -> dict[str, Any]:
+        main = spec(f"until [ -e {told}/a ] && [ -e {told}/b ]; do sleep 0.02; done")
+        world.create(main | {"initContainers": [sidecar("a", 0), sidecar("b", 0.3)]})
+        return await world.finished()
+
+    assert run_kubelet(tmp_path, body)["status"]["phase"] == "Succeeded"
+    assert (told / "order").read_text() == "b\na\n"
+
+
 def test_without_a_grace_period_a_deadline_asks_before_it_kills(tmp_path: Path) -> None:
     async def body(world: World) -> tuple[dict[str, Any], str]:
         limits = {"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 0}
