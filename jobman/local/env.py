@@ -66,6 +66,12 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return ("".join(parts) + text[at:].replace("$$", "$"))[: _WORD_MAX + 1]
 
 
+def missing(text: str, variables: Mapping[str, str]) -> list[str]:
+    """The names that `text` refers to and that have no value, in order."""
+    names = {match[1] for match in _REFERENCE.finditer(text) if match[1] is not None}
+    return sorted(name for name in names if not variables.get(name))
+
+
 def command(container: Object, variables: Mapping[str, str]) -> list[str]:
     """The words to execute: command and args, expanded; no more than a program can be given."""
     words: list[str] = []

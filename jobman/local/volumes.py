@@ -16,6 +16,7 @@ from jobman.local.env import (
     expand,
     field_value,
     is_inside,
+    missing,
     resource_value,
 )
 
@@ -84,10 +85,10 @@ class VolumeMaker:
 
     def _fill(self, pod: Object, volume: Object, place: Path) -> None:
         if (source := volume.get("configMap")) is not None:
-            self._write(self._config_map(source), source, place, source.get("defaultMode", 0o644))
+            self._write_config_map(source, place, source.get("defaultMode", 0o644))
         elif (source := volume.get("secret")) is not None:
             named = source | {"name": source.get("secretName", "")}
-            self._write(self._secret(named), source, place, source.get("defaultMode", 0o644))
+            self._write_secret(named, place, source.get("defaultMode", 0o644))
         elif (source := volume.get("downwardAPI")) is not None:
             self._write_fields(pod, source, place, source.get("defaultMode", 0o644))
         elif (source := volume.get("projected")) is not None:
@@ -100,9 +101,9 @@ class VolumeMaker:
         mode = projected.get("defaultMode", 0o644)
         for entry in projected.get("sources") or []:
             if (source := entry.get("configMap")) is not None:
-                self._write(self._config_map(source), source, place, mode)
+                self._write_config_map(source, place, mode)
             elif (source := entry.get("secret")) is not None:
-                self._write(self._secret(source), source, place, mode)
+                self._write_secret(source, place, mode)
             elif (source := entry.get("downwardAPI")) is not None:
                 self._write_fields(pod, source, place, mode)
             else:
@@ -111,33 +112,25 @@ class VolumeMaker:
                     f"projected sources of kind {kind} are not supported here"
                 )
 
-    def _config_map(self, source: Object) -> dict[str, bytes]:
+    def _write_config_map(self, source: Object, place: Path, mode: int) -> None:
         name = source.get("name", "")
         found = self.world.config_map(name)
         if found is None:
-            return _missing(source, f'configmap "{name}" not found')
-        text = {key: value.encode() for key, value in (found.get("data") or {}).items()}
+            _check_optional(source, f'configmap "{name}" not found')
+            return
+        data = {key: value.encode() for key, value in (found.get("data") or {}).items()}
         binary = found.get("binaryData") or {}
-        return text | {key: base64.b64decode(value) for key, value in binary.items()}
+        data |= {key: base64.b64decode(value) for key, value in binary.items()}
+        _write(data, source, place, mode, "config")
 
-    def _secret(self, source: Object) -> dict[str, bytes]:
+    def _write_secret(self, source: Object, place: Path, mode: int) -> None:
         name = source.get("name", "")
         found = self.world.secret(name)
         if found is None:
-            return _missing(source, f'secret "{name}" not found')
-        return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
-
-    def _write(self, data: dict[str, bytes], source: Object, place: Path, mode: int) -> None:
-        items = source.get("items")
-        if items is None:
-            for key, content in data.items():
-                _put(place / key, content, mode)
+            _check_optional(source, f'secret "{name}" not found')
             return
-        for item in items:
-            if item["key"] in data:
-                _put(place / item["path"], data[item["key"]], item.get("mode", mode))
-            elif not source.get("optional"):
-                raise ContainerConfigError(f"references non-existent config key: {item['key']}")
+        data = {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+        _write(data, source, place, mode, "secret")
 
     def _write_fields(self, pod: Object, source: Object, place: Path, mode: int) -> None:
         for item in source.get("items") or []:
@@ -149,10 +142,22 @@ class VolumeMaker:
             _put(place / item["path"], text.encode(), item.get("mode", mode))
 
 
-def _missing(source: Object, message: str) -> dict[str, bytes]:
-    if source.get("optional"):
-        return {}
-    raise ContainerConfigError(message)
+def _check_optional(source: Object, problem: str) -> None:
+    if not source.get("optional"):
+        raise ContainerConfigError(problem)
+
+
+def _write(data: dict[str, bytes], source: Object, place: Path, mode: int, kind: str) -> None:
+    items = source.get("items")
+    if items is None:
+        for key, content in data.items():
+            _put(place / key, content, mode)
+        return
+    for item in items:
+        if item["key"] in data:
+            _put(place / item["path"], data[item["key"]], item.get("mode", mode))
+        else:
+            _check_optional(source, f"references non-existent {kind} key: {item['key']}")
 
 
 def _put(path: Path, content: bytes, mode: int) -> None:
@@ -180,7 +185,6 @@ def _host_path(source: Object) -> Path:
     if kind in ("", "DirectoryOrCreate"):
         _make_directories(path)
     elif kind == "FileOrCreate" and not path.exists():
-        _make_directories(path.parent)
         path.touch()
         path.chmod(0o644)
     test = _HOST_PATH_TESTS.get(kind.removesuffix("OrCreate"))
@@ -225,9 +229,9 @@ def mounts(
     """
     found = []
     for mount in container.get("volumeMounts") or []:
-        source = volumes[mount["name"]] / _sub_path(mount, variables)
-        if mount.get("subPath") or mount.get("subPathExpr"):
-            _make_sub_path(source, volumes[mount["name"]])
+        source = volumes[mount["name"]]
+        if sub_path := _sub_path(mount, variables):
+            source = _made_sub_path(source, sub_path, mount["name"], container.get("name", ""))
         target = "/" + mount["mountPath"].strip("/")
         read_only = bool(mount.get("readOnly")) or mount["name"] in fixed
         if str(source) != target or read_only:
@@ -236,12 +240,25 @@ def mounts(
 
 
 def _sub_path(mount: Object, variables: Mapping[str, str]) -> str:
-    if expression := mount.get("subPathExpr"):
-        return expand(expression, variables)
-    return str(mount.get("subPath") or "")
+    expression = mount.get("subPathExpr")
+    if not expression:
+        return str(mount.get("subPath") or "")
+    if without := missing(expression, variables):
+        raise ContainerConfigError(f"missing value for {', '.join(without)}")
+    return expand(expression, variables)
 
 
-def _make_sub_path(source: Path, volume: Path) -> None:
+def _made_sub_path(volume: Path, sub_path: str, name: str, container: str) -> Path:
+    """Where it is, made if it is missing."""
+    if sub_path.startswith("/"):
+        raise ContainerConfigError(f"error SubPath `{sub_path}` must not be an absolute path")
+    if ".." in sub_path.split("/"):
+        raise ContainerConfigError(
+            f"unable to provision SubPath `{sub_path}`: must not contain '..'"
+        )
+    source = volume / sub_path
     if not is_inside(source, volume):
-        raise ContainerConfigError(f"failed to prepare subPath for volumeMount: {source} leaves it")
+        text = f'failed to prepare subPath for volumeMount "{name}" of container "{container}"'
+        raise ContainerConfigError(text)
     _make_directories(source, stat.S_IMODE(volume.stat().st_mode))
+    return source

@@ -354,16 +354,29 @@ def mode(path: Path) -> str:
 
 @pytest.mark.usefixtures("daemons_umask")
 @pytest.mark.parametrize(
-    ("kind", "wanted"), [("DirectoryOrCreate", "0o755"), ("", "0o755"), ("FileOrCreate", "0o644")]
+    ("kind", "path", "wanted"),
+    [
+        ("DirectoryOrCreate", "a/b", "0o755"),
+        ("", "a/b", "0o755"),
+        ("FileOrCreate", "f", "0o644"),
+    ],
 )
 def test_what_is_made_on_the_host_can_be_read_by_all(
-    tmp_path: Path, kind: str, wanted: str
+    tmp_path: Path, kind: str, path: str, wanted: str
 ) -> None:
-    place = made(tmp_path, hostPath={"path": str(tmp_path / "a/b"), "type": kind})
-    assert (mode(tmp_path / "a"), mode(place)) == ("0o755", wanted)
+    place = made(tmp_path, hostPath={"path": str(tmp_path / path), "type": kind})
+    assert mode(place) == wanted
+    assert {mode(parent) for parent in tmp_path.glob("a")} <= {"0o755"}
     place.chmod(0o700)
     again = made(tmp_path, hostPath={"path": str(place), "type": kind})
     assert mode(again) == "0o700"
+
+
+def test_a_file_on_the_host_is_made_in_a_directory_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "f"
+    with pytest.raises(MountError) as error:
+        made(tmp_path, hostPath={"path": str(path), "type": "FileOrCreate"})
+    assert str(error.value) == f"{path}: No such file or directory"
 
 
 @pytest.mark.usefixtures("daemons_umask")
@@ -387,6 +400,10 @@ def test_directories_within_volumes_can_be_read_by_all(tmp_path: Path) -> None:
         (
             {"configMap": {"name": "c", "items": [{"key": "z", "path": "z"}]}},
             "references non-existent config key: z",
+        ),
+        (
+            {"secret": {"secretName": "s", "items": [{"key": "z", "path": "z"}]}},
+            "references non-existent secret key: z",
         ),
         (
             {"persistentVolumeClaim": {"claimName": "nope"}},
@@ -461,6 +478,24 @@ def test_a_sub_path_stays_inside(tmp_path: Path, target: str) -> None:
     mount = {"name": "v", "mountPath": "/x", "subPath": "out/here"}
     with pytest.raises(ContainerConfigError, match="subPath"):
         volumes.mounts({"volumeMounts": [mount]}, {"v": tmp_path}, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (None, "missing value for P"),
+        ("", "missing value for P"),
+        ("/etc", "error SubPath `/etc` must not be an absolute path"),
+        ("a/../b", "unable to provision SubPath `a/../b`: must not contain '..'"),
+    ],
+)
+def test_what_is_no_sub_path(tmp_path: Path, value: str | None, problem: str) -> None:
+    mount = {"name": "v", "mountPath": "/x", "subPathExpr": "$(P)"}
+    variables = {} if value is None else {"P": value}
+    with pytest.raises(ContainerConfigError) as error:
+        volumes.mounts({"volumeMounts": [mount]}, {"v": tmp_path}, variables)
+    assert str(error.value) == problem
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_as_long_as_a_files_name_becomes_a_file(tmp_path: Path) -> None:
