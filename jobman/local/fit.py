@@ -23,7 +23,7 @@ UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
 NO_NODES = "no nodes available to schedule pods"
 _CORDONED = "node(s) were unschedulable"
 _TAINTED = "node(s) had untolerated taint(s)"
-_OTHER_NODE = "node(s) didn't match Pod's node affinity/selector"
+OTHER_NODE = "node(s) didn't match Pod's node affinity/selector"
 _TOO_MANY = "Too many pods"
 _NOT_HELPFUL = "Preemption is not helpful for scheduling"
 _NO_VICTIMS = "No preemption victims found for incoming pod"
@@ -141,19 +141,20 @@ def _ceil(name: str, amount: Decimal) -> int:
 
 def mismatch(demand: Demand, node: NodeRoom) -> str | None:
     """Why a node is not for such pods, however empty it is; None if it is for them."""
-    if node.cordoned and not _tolerates(demand.tolerations, _CORDON_TAINT):
+    if node.cordoned and not tolerates(demand.tolerations, _CORDON_TAINT):
         return _CORDONED
-    if not all(_tolerates(demand.tolerations, taint) for taint in node.taints):
+    if not all(tolerates(demand.tolerations, taint) for taint in node.taints):
         return _TAINTED
-    if not _selected(demand, node):
-        return _OTHER_NODE
+    if not selected(demand, node):
+        return OTHER_NODE
     return None
 
 
 _CORDON_TAINT = {"key": UNSCHEDULABLE_TAINT, "effect": "NoSchedule"}
 
 
-def _tolerates(tolerations: Iterable[Object], taint: Object) -> bool:
+def tolerates(tolerations: Iterable[Object], taint: Object) -> bool:
+    """Whether one of the tolerations is for the taint."""
     return any(tolerated_by(toleration, taint) for toleration in tolerations)
 
 
@@ -170,7 +171,8 @@ def tolerated_by(toleration: Object, taint: Object) -> bool:
     return exists or toleration.get("value", "") == taint.get("value", "")
 
 
-def _selected(demand: Demand, node: NodeRoom) -> bool:
+def selected(demand: Demand, node: NodeRoom) -> bool:
+    """Whether the pods' node selector and required node affinity mean the node."""
     if any(node.labels.get(key) != value for key, value in demand.node_selector.items()):
         return False
     if demand.affinity is None:

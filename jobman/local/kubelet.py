@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from jobman.local import layout, places, podstatus, scattered
+from jobman.local import layout, places, podstatus, scattered, suitability
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
 from jobman.local.container_spec import ignored_user
@@ -204,9 +204,7 @@ class Kubelet:
         pod = worker.state.pod
         if pod["metadata"].get("deletionTimestamp"):
             return True
-        rejection = self.room.take(pod)
-        if rejection is None:
-            rejection = self._give_gpus(worker)
+        rejection = self._refusal(pod) or self._give_gpus(worker)
         if rejection is None:
             self._warn_of_ignored(pod)
             return True
@@ -214,6 +212,14 @@ class Kubelet:
         status = podstatus.rejected(pod, rejection.reason, rejection.message, now())
         self.write_status(pod, status)
         return False
+
+    def _refusal(self, pod: Object) -> Rejection | None:
+        """Why the pod is not taken in, if it is new; room is taken for one that is."""
+        is_new = "startTime" not in pod.get("status", {})
+        if is_new and (refusal := suitability.wrong_os(pod)):
+            return refusal
+        node = self._registry.find("nodes", "", self._node_name) if is_new else None
+        return self.room.take(pod) or (suitability.wrong_node(pod, node) if node else None)
 
     def _give_gpus(self, worker: PodWorker) -> Rejection | None:
         count = gpu_count(worker.state.pod)

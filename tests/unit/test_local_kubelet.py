@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugins.kubelet import NAMESPACE, World, kubelet, run_kubelet
+from plugins.kubelet import NAMESPACE, NODE, World, kubelet, run_kubelet
 
 from jobman.local import podstatus, runs
 from jobman.local.logfile import tail_text
@@ -398,6 +398,45 @@ def test_a_pod_too_big_for_the_node_is_refused(tmp_path: Path) -> None:
         "requested: 50000, used: 0, capacity: 4000"
     )
     assert "containerStatuses" not in status
+
+
+AFFINITY = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [
+                {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["other"]}]}
+            ]
+        }
+    }
+}
+OTHER_NODE = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+UNTOLERATED = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
+WRONG_OS = "Failed to admit pod as the OS field doesn't match node OS"
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "message"),
+    [
+        ({"nodeSelector": {"disk": "tape"}}, "NodeAffinity", OTHER_NODE),
+        ({"affinity": AFFINITY}, "NodeAffinity", OTHER_NODE),
+        ({"os": {"name": "windows"}}, "PodOSNotSupported", WRONG_OS),
+        ({}, "TaintToleration", UNTOLERATED),
+        ({"tolerations": [{"key": "gone", "operator": "Exists"}]}, None, None),
+    ],
+)
+def test_a_pod_that_was_put_on_the_wrong_node_by_hand_is_refused(
+    tmp_path: Path, more: dict[str, Any], reason: str | None, message: str | None
+) -> None:
+    async def body(world: World) -> dict[str, Any]:
+        taints = [{"key": "gone", "effect": "NoExecute"}, {"key": "new", "effect": "NoSchedule"}]
+        named = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": NODE}}
+        world.registry.create("nodes", "", named | {"spec": {"taints": taints}})
+        world.create(spec("true") | more)
+        return await world.finished()
+
+    status = run_kubelet(tmp_path, body)["status"]
+    assert status.get("reason") == reason
+    assert status.get("message") == (message and f"Pod was rejected: {message}")
 
 
 def test_gpus_by_index(tmp_path: Path) -> None:
