@@ -162,3 +162,33 @@ def test_two_that_gather_each_other_come_to_rest(
         )
     settle(aggregation)
     assert told(registry, "x") == told(registry, "y") == ["a"]
+
+
+def test_a_ring_comes_to_rest_with_what_others_put_in(
+    registry: Registry, aggregation: RoleAggregation
+) -> None:
+    """Each would hand on what it has from the one before, round and round."""
+
+    async def comes_to_rest() -> bool:
+        for _ in range(100):
+            if not len(aggregation.queue):
+                return True
+            await aggregation.step()
+        return False
+
+    ring = {"x": "z", "y": "x", "z": "y"}
+    for name, other in ring.items():
+        create(
+            registry,
+            name,
+            labels={"for": other},
+            rules=[rule(f"own-{name}")],
+            aggregationRule=gathers(labelled(**{"for": name})),
+        )
+    assert asyncio.run(comes_to_rest())
+    create(registry, "seed", labels={"for": "x"}, rules=[rule("a")])
+    assert asyncio.run(comes_to_rest())
+    assert [told(registry, name) for name in ring] == [["a"]] * 3
+    registry.delete(ROLES, "", "seed")
+    assert asyncio.run(comes_to_rest())
+    assert [told(registry, name) for name in ring] == [[]] * 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Set
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from jobman.local.api.authz import RBAC
 from jobman.local.api.registry import Registry
 from jobman.local.controllers.clock import Clock
 from jobman.local.controllers.workqueue import Controller
-from jobman.local.stored import Change
+from jobman.local.stored import Change, Record, Records
 
 Object = dict[str, Any]
 
@@ -52,17 +53,40 @@ def gather(registry: Registry, name: str) -> None:
     role = registry.find(ROLES, "", name)
     if role is None or not _selectors(role):
         return
-    found: dict[bytes, Object] = {}
-    left = [record for record in registry.store.list(ROLES) if record.key.name != name]
-    for selector in _selectors(role):
-        selects = selectors.of_object(selector)
-        for record in filter(lambda each: selects(each.labels), left):
-            for rule in record.object().get("rules") or []:
-                found.setdefault(msgspec.json.encode(rule, order="sorted"), rule)
-        left = [record for record in left if not selects(record.labels)]
-    rules = list(found.values())
+    rules = _gathered(role, registry.store.list(ROLES))
     if rules != role.get("rules"):
         registry.modify(ROLES, "", name, lambda changed: changed.update(rules=rules))
+
+
+def _gathered(role: Object, records: Records) -> list[Object]:
+    """The rules of those that it selects; one that gathers stands for those that it selects itself.
+
+    What such a one has is not asked: in a ring each would hand its rules on, round and round.
+    """
+    found: dict[bytes, Object] = {}
+    seen = {role["metadata"]["name"]}
+    open_ = [_selected(role, records, seen)]
+    while open_:
+        record = next(open_[-1], None)
+        if record is None:
+            open_.pop()
+            continue
+        seen.add(record.key.name)
+        each = record.object()
+        if _selectors(each):
+            open_.append(_selected(each, records, seen))
+            continue
+        for rule in each.get("rules") or []:
+            found.setdefault(msgspec.json.encode(rule, order="sorted"), rule)
+    return list(found.values())
+
+
+def _selected(role: Object, records: Records, seen: Set[str]) -> Iterator[Record]:
+    for selector in _selectors(role):
+        selects = selectors.of_object(selector)
+        for record in records:
+            if record.key.name not in seen and selects(record.labels):
+                yield record
 
 
 def _selectors(role: Object) -> list[Object]:
