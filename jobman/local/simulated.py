@@ -17,24 +17,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jobman.local import node, pod_deadline, podstatus
+from jobman.local import node, pod_deadline, podstatus, rehearsal
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
+from jobman.local.controllers.events import EventRecorder
 from jobman.local.moments import now, stamp_ns
 from jobman.local.node import Gpu, Machine
 from jobman.local.pod_phase import has_ended, is_final
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.stored import Change, Key, Record
 from jobman.local.supervisor import Exit
-from jobman.values.duration import LONGEST_S, TooLongError, parse_duration, parse_rfc3339
+from jobman.values.duration import parse_rfc3339
 from jobman.values.quantity import parse
 
 Object = dict[str, Any]
 
 NAMESPACE, NAME = "kube-system", "simulated-nodes"
 LABEL = "local.jobman/simulated"
-RUN_FOR = "local.jobman/run-for"
-FAIL_CHANCE = "local.jobman/fail-chance"
 PREFIX = "simulated-"
 _BATCH = 50
 _PODS = 110
@@ -101,6 +100,7 @@ class Simulator:
 
     def __init__(self, registry: Registry, machine_node: str, version: str) -> None:
         self._registry = registry
+        self._recorder = EventRecorder(registry, "simulator")
         self._machine_node = machine_node
         self._version = version
         self._mark = f'"nodeName":"{PREFIX}'.encode()
@@ -241,8 +241,8 @@ class Simulator:
         if is_final(pod):
             self._running.pop(metadata["uid"], None)
             return
-        run = self._running.setdefault(metadata["uid"], _Run(_began_ns(pod)))
-        ends_at = run.began_ns / 1e9 + _run_for_s(metadata.get("annotations", {}))
+        run = self._running.get(metadata["uid"]) or self._begin(pod)
+        ends_at = run.began_ns / 1e9 + rehearsal.run_for_s(metadata.get("annotations", {}))
         if ends_at > time.time():
             pod = self._tell(pod, run, {"running": {"startedAt": stamp_ns(run.began_ns)}})
         deadline = pod_deadline.at(pod)
@@ -252,6 +252,15 @@ class Simulator:
         else:
             self._end(pod, run, overdue=due != ends_at)
 
+    def _begin(self, pod: Object) -> _Run:
+        """Note its run; what its annotations say wrong is told once, where that begins."""
+        metadata, began_ns = pod["metadata"], _began_ns(pod)
+        if began_ns is None:
+            for problem in rehearsal.problems(metadata.get("annotations", {})):
+                self._recorder.event(pod, "Warning", "InvalidAnnotation", problem)
+        run = self._running[metadata["uid"]] = _Run(began_ns or time.time_ns())
+        return run
+
     def _look_again(self, key: Key, run: _Run, due: float) -> None:
         if run.due != due:
             run.due = due
@@ -259,7 +268,7 @@ class Simulator:
 
     def _end(self, pod: Object, run: _Run, *, overdue: bool) -> None:
         metadata = pod["metadata"]
-        failed = _dice.random() < _fail_chance(metadata.get("annotations", {}))
+        failed = _dice.random() < rehearsal.fail_chance(metadata.get("annotations", {}))
         code = _TERMINATED if overdue else int(failed)
         ended = Exit(code, run.began_ns, time.time_ns())
         shown = podstatus.container_id(metadata["uid"], "simulated", 0)
@@ -300,12 +309,12 @@ class Simulator:
                 raise
 
 
-def _began_ns(pod: Object) -> int:
-    """When its run began: now, unless an earlier daemon has told."""
+def _began_ns(pod: Object) -> int | None:
+    """When its run began, if an earlier daemon has told."""
     for told in pod.get("status", {}).get("containerStatuses", []):
         if since := told.get("state", {}).get("running", {}).get("startedAt"):
             return int(parse_rfc3339(since).timestamp() * 1e9)
-    return time.time_ns()
+    return None
 
 
 def _views(pod: Object, state: Object, done: Object) -> Iterator[ContainerView]:
@@ -315,19 +324,3 @@ def _views(pod: Object, state: Object, done: Object) -> Iterator[ContainerView]:
     for container in pod["spec"]["containers"]:
         shown = podstatus.container_id(pod["metadata"]["uid"], container["name"], 0)
         yield ContainerView(container["name"], container, state, container_id=shown)
-
-
-def _run_for_s(annotations: dict[str, str]) -> float:
-    try:
-        return parse_duration(annotations.get(RUN_FOR, "0"))
-    except TooLongError:
-        return LONGEST_S
-    except ValueError:
-        return 0.0
-
-
-def _fail_chance(annotations: dict[str, str]) -> float:
-    try:
-        return float(annotations.get(FAIL_CHANCE, "0"))
-    except ValueError:
-        return 0.0

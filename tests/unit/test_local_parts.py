@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobman.local import pod_deadline, simulated
+from jobman.local import pod_deadline, rehearsal, simulated
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
 from jobman.local.api.users import AUTHENTICATED, MASTERS
@@ -223,6 +223,59 @@ def test_simulated_pods_come_and_go(registry: Registry) -> None:
         await until(lambda: registry.find("pods", "default", "deleted") is None)
 
     beside(Simulator(registry, "here", "1.0"), body)
+
+
+def test_a_simulated_pod_whose_annotations_are_malformed_is_told_so_once(
+    registry: Registry,
+) -> None:
+    def phase(name: str) -> str:
+        return str(registry.get("pods", "default", name)["status"]["phase"])
+
+    async def begun() -> None:
+        pod(registry, "at-once", run_for="ten minutes")
+        pod(registry, "goes-on", run_for="0.5s", fail_chance="10%")
+        pod(registry, "all", run_for="1h", fail_chance="1")
+        await until(lambda: phase("at-once") == "Succeeded")
+        await until(lambda: phase("goes-on") == phase("all") == "Running")
+
+    async def over() -> None:
+        await until(lambda: phase("goes-on") == "Succeeded")
+
+    beside(Simulator(registry, "here", "1.0"), begun)
+    beside(Simulator(registry, "here", "1.0"), over)
+    told = {
+        (event["involvedObject"]["name"], event["type"], event["reason"]): event
+        for event in registry.list("events")
+    }
+    assert {place[0]: event["message"] for place, event in told.items()} == {
+        "at-once": 'annotation local.jobman/run-for: "ten minutes" is not a duration like 90, 45s,'
+        " 2h30m or 7d; the pod ends at once",
+        "goes-on": 'annotation local.jobman/fail-chance: "10%" is not a number from 0 to 1,'
+        " like 0.1; the pod does not fail by chance",
+    }
+    assert [event["count"] for event in told.values()] == [1, 1]
+    assert {place[1:] for place in told} == {("Warning", "InvalidAnnotation")}
+
+
+@pytest.mark.parametrize(
+    ("run_for", "chance", "many"),
+    [
+        ("10m", "0.1", 0),
+        ("0", "1", 0),
+        ("9223372036s", "0", 0),
+        ("-5s", "1.1", 2),
+        ("", "nan", 2),
+        ("soon", "-0.1", 2),
+        ("x" * 100_000, "9" * 100_000, 2),
+    ],
+)
+def test_what_may_be_said_of_a_simulated_run(run_for: str, chance: str, many: int) -> None:
+    said = {rehearsal.RUN_FOR: run_for, rehearsal.FAIL_CHANCE: chance}
+    problems = list(rehearsal.problems(said))
+    assert len(problems) == many
+    assert all(len(problem) < 200 for problem in problems)
+    if many:
+        assert (rehearsal.run_for_s(said), rehearsal.fail_chance(said)) == (0, 0)
 
 
 def test_a_new_simulator_goes_on(registry: Registry) -> None:
