@@ -200,12 +200,12 @@ class Scheduler:
                 record.uid, pod.spec.nodeName, self._kind(record, pod.spec).demand.requests
             )
         elif _is_ours(pod):
-            self._consider(record, pod)
+            self._consider(record, pod, now() if _was_gated(change) else None)
         else:
             self._withdraw(record.uid)
 
-    def _consider(self, record: Record, pod: _Pod) -> None:
-        """A pod that is to be placed: it waits, for a claim first if that is missing."""
+    def _consider(self, record: Record, pod: _Pod, since: str | None = None) -> None:
+        """A pod that is to be placed waits: since then, or its creation; first for its claims."""
         kind, there = self._kind(record, pod.spec), self._board.waiting(record.uid)
         if there is not None and there.kind is kind:
             return
@@ -215,15 +215,15 @@ class Scheduler:
             if problem is not None:
                 self._wait_for_claim(record, claim, problem)
                 return
-        created = pod.metadata.creationTimestamp
+        since = since or pod.metadata.creationTimestamp
         self._fresh[record.uid] = self._board.enqueue(
             record.key.namespace,
             record.key.name,
             record.uid,
             kind,
             priority=pod.spec.priority,
-            created=created,
-            since=seconds_of(created),
+            created=since,
+            since=seconds_of(since),
             overtaken=OVERTAKEN_MOST if pod.status.nominatedNodeName else 0,
         )
         self._wake.set()
@@ -373,6 +373,11 @@ def _is_ours(pod: _Pod) -> bool:
         and not spec.schedulingGates
         and not pod.metadata.deletionTimestamp
     )
+
+
+def _was_gated(change: Change) -> bool:
+    before = change.previous
+    return before is not None and bool(_DECODER.decode(before.body).spec.schedulingGates)
 
 
 def _matters(before: Record, after: Record) -> bool:

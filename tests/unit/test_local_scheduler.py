@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from plugins.local_registry import claim, node, pod
 
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.fit import NodeRoom
+from jobman.local.moments import stamp
 from jobman.local.placement import Board
 from jobman.local.scheduler import Scheduler
 
@@ -195,6 +197,39 @@ def test_an_opened_gate(registry: Registry) -> None:
         lambda: registry.modify("pods", "default", "a", lambda p: p["spec"].pop("schedulingGates")),
     )
     assert where(registry) == {"a": "n"}
+
+
+def gated(name: str) -> Object:
+    return full(name, schedulingGates=[{"name": "wait"}])
+
+
+def opened_after_an_hour(registry: Registry, name: str) -> Callable[[], Any]:
+    def change(found: Object) -> None:
+        found["metadata"]["creationTimestamp"] = stamp(datetime.now(UTC) - timedelta(hours=1))
+        found["spec"].pop("schedulingGates")
+
+    return lambda: registry.modify("pods", "default", name, change)
+
+
+def test_the_time_behind_a_gate_gives_no_node_to_come(registry: Registry) -> None:
+    scheduled(
+        registry,
+        create(registry, node("n"), pod("first", {"cpu": "2"}), gated("big")),
+        opened_after_an_hour(registry, "big"),
+        create(registry, pod("small", {"cpu": "1"})),
+    )
+    assert (where(registry)["small"], nominated(registry)) == ("n", {})
+
+
+def test_the_time_behind_a_gate_is_no_place_in_the_line(registry: Registry) -> None:
+    scheduled(
+        registry,
+        create(registry, node("n"), full("first"), gated("opened")),
+        create(registry, full("waits")),
+        opened_after_an_hour(registry, "opened"),
+        delete(registry, "first"),
+    )
+    assert where(registry) == {"waits": "n", "opened": None}
 
 
 VOLUME = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
