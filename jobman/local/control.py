@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from jobman import __version__
 from jobman.errors import JobmanError, NotFoundError, UnreachableError, UsageError
-from jobman.local import layout, places
+from jobman.local import layout
 from jobman.local.places import State, state_dir
 from jobman.local.running import DaemonFacts, released, running
 
@@ -51,7 +51,6 @@ def ensure_started(
     daemon = running(place)
     if daemon is not None and daemon.version == __version__:
         return place.kubeconfig
-    place.create()
     with _locked(place):
         daemon = running(place)
         if daemon is not None and daemon.version == __version__:
@@ -97,18 +96,9 @@ def reset(state: Path | None = None) -> None:
     if not place.root.is_dir():
         return
     with _locked(place):
-        daemon = running(place)
-        _end(place, daemon)
+        _end(place, running(place))
         _kill(_living(place))
-        _clear(place.root)
-
-
-def _clear(root: Path) -> None:
-    """Delete the directory; a link to one stays, and leads to an empty one."""
-    real = root.resolve()
-    places.remove_tree(real)
-    if root.is_symlink():
-        real.mkdir(mode=0o700)
+        place.delete()
 
 
 def _trusted(state: Path | None) -> State:
@@ -120,16 +110,31 @@ def _trusted(state: Path | None) -> State:
 
 @contextmanager
 def _locked(place: State) -> Iterator[None]:
-    """Hold the lock of those who start and stop, waiting for whoever has it."""
+    """Hold the lock of those who start and stop, waiting for whoever has it.
+
+    A reset deletes it with all else: who has waited for one takes the lock that is there then.
+    """
+    is_there = False
+    while not is_there:
+        place.create()
+        try:
+            fd = os.open(place.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise place.unfit(error) from error
+        with os.fdopen(fd) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            is_there = _is_at(file.fileno(), place.start_lock)
+            if is_there:
+                yield
+
+
+def _is_at(fd: int, path: Path) -> bool:
     try:
-        fd = os.open(place.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise place.unfit(error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _start(place: State, timeout_s: float, options: Sequence[str]) -> None:

@@ -71,19 +71,26 @@ def _take_lock(path: Path) -> None:
     fcntl.flock(fd, fcntl.LOCK_EX)
 
 
-def _telling(ready_fd: int | None) -> Callable[[], None]:
-    def tell() -> None:
-        if ready_fd is not None:
-            with contextlib.suppress(BrokenPipeError):
-                os.write(ready_fd, READY)
+def _telling(ready_fd: int | None) -> Callable[[], bool]:
+    """How to tell the starter; False where it is no more."""
+
+    def tell() -> bool:
+        if ready_fd is None:
+            return True
+        try:
+            os.write(ready_fd, READY)
+        except BrokenPipeError:
+            return False
+        finally:
             os.close(ready_fd)
+        return True
 
     if ready_fd is not None:
         os.set_inheritable(ready_fd, False)
     return tell
 
 
-async def _serve(state: State, umask: int, ready: Callable[[], None]) -> None:
+async def _serve(state: State, umask: int, ready: Callable[[], bool]) -> None:
     from jobman.local.cluster import Cluster
 
     stopping = asyncio.Event()
@@ -95,8 +102,9 @@ async def _serve(state: State, umask: int, ready: Callable[[], None]) -> None:
         gc.freeze()
         # Objects come and go as trees, freed at once: to look for cycles seldom is enough.
         gc.set_threshold(_LOOK_FOR_CYCLES_EVERY, 20, 20)
-        ready()
-        await stopping.wait()
+        # Of one whose starter was killed nobody knows: the next one waits for its end.
+        if ready():
+            await stopping.wait()
         # Who looks for a daemon from now on needs another one.
         state.facts.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pwd
@@ -136,6 +137,17 @@ class State:
                     place.chmod(0o700)
         except OSError as error:
             raise self.unfit(error) from error
+
+    def delete(self) -> None:
+        """Delete everything, last the lock of those who start and stop, which the caller holds."""
+        for path in self.root.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                remove_tree(path)
+            elif path != self.start_lock:
+                path.unlink(missing_ok=True)
+        self.start_lock.unlink()
+        with contextlib.suppress(OSError):  # begun anew by somebody, or a link
+            self.root.rmdir()
 
     def check_room(self) -> None:
         """See that something more can be written. Raises what `unfit` makes of it."""

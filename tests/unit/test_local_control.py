@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -207,7 +208,7 @@ def test_a_daemon_that_ends_is_none_from_the_beginning_of_its_end(
             found.append(state.facts.exists())
 
     monkeypatch.setattr(cluster, "Cluster", Ending)
-    asyncio.run(daemon._serve(state, 0o022, lambda: None))
+    asyncio.run(daemon._serve(state, 0o022, lambda: True))
     assert found == [False]
 
 
@@ -250,6 +251,40 @@ def test_reset_leaves_nothing(place: Path) -> None:
     assert not alive(facts.pid)
     assert not alive(pid)
     control.reset(place)
+
+
+def test_who_waited_for_a_reset_takes_the_lock_that_is_there_then(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = State(place)
+    state.create()
+    flock = fcntl.flock
+
+    def wait_for_a_reset(file: Any, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        shutil.rmtree(place)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", wait_for_a_reset)
+    with control._locked(state), state.start_lock.open() as file, pytest.raises(BlockingIOError):
+        flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    control.reset(place)
+    assert not place.exists()
+
+
+def test_a_daemon_whose_starter_was_killed_ends(place: Path) -> None:
+    words = "import pathlib, sys; from jobman.local import control; "
+    words += "control.ensure_started(pathlib.Path(sys.argv[1]))"
+    starter = subprocess.Popen([sys.executable, "-c", words, str(place)])
+    while not State(place).lock.exists():
+        time.sleep(0.01)
+    starter.kill()
+    starter.wait()
+    begun_at = time.monotonic()
+    facts = started(place)
+    assert time.monotonic() - begun_at < 15
+    control.reset(place)
+    assert not alive(facts.pid)
 
 
 def test_a_daemon_that_cannot_start_says_why(place: Path) -> None:
