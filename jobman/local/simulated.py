@@ -212,6 +212,8 @@ class Simulator:
                 annotations[LABEL] = "cordoned"
             elif not simulating and annotations.pop(LABEL, None):
                 found["spec"].pop("unschedulable", None)
+            if not annotations:
+                del found["metadata"]["annotations"]
 
         if self._registry.find("nodes", "", self._machine_node) is not None:
             self._registry.modify("nodes", "", self._machine_node, change)

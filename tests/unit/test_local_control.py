@@ -339,6 +339,8 @@ def test_simulated_nodes_run_pods_without_a_process(place: Path) -> None:
     _until(lambda: not ask(place, nodes)["items"])
     create_pod(place, "b", "true")
     assert not phase(place, "b", "Succeeded")["spec"]["nodeName"].startswith("simulated-")
+    (own,) = ask(place, "/api/v1/nodes")["items"]
+    assert "annotations" not in own["metadata"]
 
 
 def _until(holds: Any, timeout_s: float = 60) -> None:

@@ -12,6 +12,7 @@ from jobman.local.api import (
     bodies,
     delete_options,
     lists,
+    metadata,
     reviews,
     schema,
     status,
@@ -116,6 +117,7 @@ async def delete(call: Call) -> web.StreamResponse:
 def _finalized(call: Call, body: Any) -> Object:
     """A namespace whose spec.finalizers are set: what its controller does when it is empty."""
     given, _ = schema.check(call.target.resource, body, "Ignore")
+    metadata.check_name(given, call.name)
     finalizers = given.get("spec", {}).get("finalizers", [])
 
     def change(obj: Object) -> None:

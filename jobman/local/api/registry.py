@@ -331,7 +331,9 @@ class Registry:
         causes = rules(resource.kind, old, new)
         if causes:
             raise status.invalid(resource.kind, resource.group, old["metadata"]["name"], causes)
-        return new if write.dry_run else self._keep(resource, new)
+        # what only comes in another order is no change
+        kept = old if new == old else new
+        return kept if write.dry_run else self._keep(resource, kept)
 
     def _stored(self, resource: Resource, obj: Object) -> Record:
         about = obj["metadata"]
