@@ -6,7 +6,7 @@ States, conditions and their wording are Kubernetes' own, in its field order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -271,14 +271,13 @@ def _condition(
     return told
 
 
-def _initialized(containers: Iterable[ContainerView], reached: str) -> tuple[bool, str, str]:
+def _initialized(containers: Sequence[ContainerView], reached: str) -> tuple[bool, str, str]:
     if reached == "Succeeded":
         return True, "PodCompleted", ""
-    unfinished = [
-        c.name
-        for c in containers
-        if c.init and not (c.succeeded or (c.sidecar and (c.running or bool(c.last))))
-    ]
+    # Sidecars that start again, or end last, do not undo it.
+    if any(not c.init and "waiting" not in c.state for c in containers):
+        return True, "", ""
+    unfinished = [c.name for c in containers if c.init and not c.ready]
     if not unfinished:
         return True, "", ""
     message = f"containers with incomplete status: [{' '.join(unfinished)}]"
