@@ -350,6 +350,11 @@ class TestTemplate:
         assert "env" in source["spec"]["template"]["spec"]["containers"][0]
         assert len(source["spec"]["template"]["spec"]["containers"][0]["env"]) == 1
 
+    def test_what_is_too_long_of_a_name_is_left_to_the_server(self) -> None:
+        source = sample_job()
+        source["metadata"]["name"] = "n" * 63
+        assert new_pod(source, NewPod())["metadata"]["generateName"] == "n" * 63 + "-"
+
     def test_a_long_name_leaves_room_for_index_and_suffix(self) -> None:
         source = sample_job(completionMode="Indexed")
         source["metadata"]["name"] = "n" * 61

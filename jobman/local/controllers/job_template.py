@@ -52,7 +52,10 @@ def owner_reference(job: Object) -> Object:
 
 
 def _generate_name(job: str, index: int | None) -> str:
-    end = "-" if index is None else f"-{index}-"
+    """Of a long name the server cuts the end off, which is not to be an index."""
+    if index is None:
+        return f"{job}-"
+    end = f"-{index}-"
     return job[: _BASE_MAX - len(end)] + end
 
 
