@@ -20,6 +20,7 @@ TERMINATION_LOG = "termination-log"
 _MESSAGE_BYTES = 4096
 _LOG_MESSAGE_BYTES = 2048
 _LOG_MESSAGE_LINES = 80
+_HOST_NAME_MOST = 63
 
 
 class NoCommandError(Exception):
@@ -58,8 +59,7 @@ def make_spec(
         targets.append(
             (_termination_log(run_directory), container["terminationMessagePath"], False)
         )
-    name = pod["spec"].get("hostname") or pod["metadata"]["name"]
-    own = {"HOSTNAME": name, **variables, **gpu_environment(pod, container, gpus)}
+    own = {"HOSTNAME": _host_name(pod), **variables, **gpu_environment(pod, container, gpus)}
     return Spec(
         argv=argv,
         env={**base_env, **own},
@@ -67,6 +67,11 @@ def make_spec(
         mounts=targets,
         new_root=str(new_root),
     )
+
+
+def _host_name(pod: Object) -> str:
+    name: str = pod["spec"].get("hostname") or pod["metadata"]["name"]
+    return name if len(name) <= _HOST_NAME_MOST else name[:_HOST_NAME_MOST].rstrip("-.")
 
 
 def _check_user(pod: Object, container: Object) -> None:
@@ -122,6 +127,7 @@ def termination_message(container: Object, run_directory: Path, ended: Exit) -> 
     """The container's last words: from its file, or the end of its log where it says so."""
     try:
         with open(f"{run_directory}/{TERMINATION_LOG}", "rb") as file:  # noqa: PTH123 - at each end
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _MESSAGE_BYTES))
             data = file.read(_MESSAGE_BYTES)
     except FileNotFoundError:
         data = b""

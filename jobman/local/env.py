@@ -26,6 +26,7 @@ _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 # beyond is not made, and the system says of what there is that it is too long.
 _WORD_MAX = 32 * os.sysconf("SC_PAGE_SIZE")
 _ALL_MAX = 6 * 1024 * 1024
+_ESCAPES = {char: f"\\{name}" for char, name in zip('\a\b\f\n\r\t\v\\"', 'abfnrtv\\"', strict=True)}
 _SUBSCRIPT = re.compile(r"(metadata\.(?:labels|annotations))\['([^']*)'\]")
 
 
@@ -244,8 +245,23 @@ def field_value(pod: Object, path: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    """As Go quotes it."""
+    return f'"{"".join(map(_escaped, value))}"'
+
+
+def _escaped(char: str) -> str:
+    if known := _ESCAPES.get(char):
+        return known
+    code = ord(char)
+    if char.isprintable():
+        return char
+    return (
+        f"\\x{code:02x}"
+        if code < 0x80
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )
 
 
 def resource_value(

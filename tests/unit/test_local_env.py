@@ -196,6 +196,20 @@ def test_what_is_missing_is_named(source: dict[str, Any], problem: str) -> None:
     assert str(error.value) == problem
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a b é", '"a b é"'),
+        ('say "a\\b"\n', r'"say \"a\\b\"\n"'),
+        ("\t\r\x01\x7f", r'"\t\r\x01\x7f"'),
+        ("\u0085\u00a0\U000e0001", r'"\u0085\u00a0\U000e0001"'),
+    ],
+)
+def test_annotations_are_listed_as_go_quotes_them(value: str, shown: str) -> None:
+    pod = {**POD, "metadata": {**POD["metadata"], "annotations": {"k": value, "a": "1"}}}
+    assert env.field_value(pod, "metadata.annotations") == f'a="1"\nk={shown}'
+
+
 ENV_FILE = """# written by the first
 #A='no'
   A='one' # and why

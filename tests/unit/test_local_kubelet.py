@@ -598,6 +598,36 @@ def test_mounts_and_the_termination_message(tmp_path: Path) -> None:
     assert told["state"]["terminated"]["message"] == "last words\n"
 
 
+def test_of_a_long_termination_message_the_end_is_told(tmp_path: Path) -> None:
+    async def body(world: World) -> dict[str, Any]:
+        world.create(spec("(seq 5000; echo the end) > /dev/termination-log"))
+        return await world.finished()
+
+    (told,) = run_kubelet(tmp_path, body)["status"]["containerStatuses"]
+    message = told["state"]["terminated"]["message"]
+    assert (len(message), message[-14:]) == (4096, "\n5000\nthe end\n")
+
+
+def test_a_host_name_has_63_characters_at_most(tmp_path: Path) -> None:
+    async def body(world: World) -> str:
+        name = "n" * 62 + "-and-more"
+        world.create(spec("echo $HOSTNAME"), name=name)
+        return written(world, await world.finished(name))
+
+    assert run_kubelet(tmp_path, body) == "n" * 62 + "\n"
+
+
+def test_a_pod_whose_sidecar_ends_after_a_failure_stays_initialized(tmp_path: Path) -> None:
+    async def body(world: World) -> dict[str, Any]:
+        side = spec("sleep 1000")["containers"][0] | {"name": "side", "restartPolicy": "Always"}
+        world.create(spec("exit 3") | {"initContainers": [side]})
+        return await world.finished()
+
+    status = run_kubelet(tmp_path, body)["status"]
+    assert status["phase"] == "Failed"
+    assert {c["type"]: c["status"] for c in status["conditions"]}["Initialized"] == "True"
+
+
 def test_where_mounts_cannot_be_made_a_pod_says_so(tmp_path: Path) -> None:
     async def body(world: World) -> str:
         world.supervisor.mount_problem = "unshare: Operation not permitted"
