@@ -566,6 +566,33 @@ def test_a_started_jobs_template_is_fixed_and_a_suspended_ones_is_not() -> None:
         assert [cause.field for cause in causes] == fields
 
 
+TERMS = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}
+NODES = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": TERMS}}
+NEAR = {"topologyKey": "a", "labelSelector": {"matchLabels": {"a": "b"}}}
+PODS = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [NEAR]}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fields"),
+    [
+        ({}, {"affinity": NODES}, []),
+        ({"affinity": NODES}, {}, []),
+        ({"affinity": PODS}, {"affinity": PODS | NODES}, []),
+        ({}, {"affinity": PODS}, ["spec.template.spec"]),
+        ({"affinity": PODS}, {}, ["spec.template.spec"]),
+        ({"affinity": PODS | NODES}, {"affinity": NODES}, ["spec.template.spec"]),
+    ],
+)
+def test_of_a_suspended_jobs_affinity_what_is_about_nodes_may_change(
+    before: dict[str, Any], after: dict[str, Any], fields: list[str]
+) -> None:
+    old = job(suspend=True)
+    jobs = old, copy.deepcopy(old)
+    for one, more in zip(jobs, (before, after), strict=True):
+        one["spec"]["template"]["spec"] |= more
+    assert [cause.field for cause in validation.validate_update("Job", *jobs)] == fields
+
+
 def test_a_finished_jobs_status_cannot_be_taken_back() -> None:
     done = {
         "conditions": [{"type": t, "status": "True"} for t in ("SuccessCriteriaMet", "Complete")]

@@ -28,7 +28,7 @@ _FEW_OF_MANY = 10_000
 _MANAGER_MOST = 63
 _CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 _IMMUTABLE = "field is immutable"
-_MUTABLE_WHEN_SUSPENDED = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
+_MUTABLE_WHEN_SUSPENDED = ("nodeSelector", "tolerations", "schedulingGates")
 
 
 def new(job: Job) -> Iterator[Cause]:
@@ -260,12 +260,23 @@ def _without_scheduling(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
         spec.pop(field, None)
         if field in wanted:
             spec[field] = wanted[field]
+    _take_node_affinity(spec, wanted)
     for kind in ("containers", "initContainers"):
         sizes = {each.get("name"): each.get("resources") for each in wanted.get(kind, [])}
         for container in spec.get(kind, []):
             if sizes.get(container.get("name")) is not None:
                 container["resources"] = sizes[container.get("name")]
     return merged
+
+
+def _take_node_affinity(spec: dict[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Of the affinity only what is about nodes may change."""
+    kept = {k: v for k, v in spec.pop("affinity", {}).items() if k != "nodeAffinity"}
+    asked = wanted.get("affinity", {})
+    if "nodeAffinity" in asked:
+        kept["nodeAffinity"] = asked["nodeAffinity"]
+    if kept or "affinity" in wanted:
+        spec["affinity"] = kept
 
 
 def status_change(old: Job, job: Job) -> Iterator[Cause]:
