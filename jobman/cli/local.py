@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _HELP = "The embedded cluster: a Kubernetes API on this machine, whose node is this machine."
 _SIMULATED = "local.jobman/simulated"
+_MOST = 99_999
 
 
 def register(app: typer.Typer) -> None:
@@ -39,14 +40,19 @@ def start(
     simulate_nodes: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=0, help="Simulate N nodes, whose pods end without a process (0: none)."
+            metavar="N",
+            min=0,
+            max=_MOST,
+            help="Simulate N nodes, whose pods end without a process (0: none).",
         ),
     ] = None,
     cpu: Annotated[str, typer.Option(metavar="QUANTITY", help="Of each simulated node.")] = "64",
     memory: Annotated[
         str, typer.Option(metavar="QUANTITY", help="Of each simulated node.")
     ] = "512Gi",
-    gpus: Annotated[int, typer.Option(metavar="N", min=0, help="Of each simulated node.")] = 0,
+    gpus: Annotated[
+        int, typer.Option(metavar="N", min=0, max=_MOST, help="Of each simulated node.")
+    ] = 0,
     gpu_product: Annotated[
         str, typer.Option(metavar="NAME", help="Of each simulated node.")
     ] = "A100",
@@ -55,6 +61,8 @@ def start(
     from jobman.local import control
 
     app = app_context(ctx)
+    if simulate_nodes is None:
+        _refuse_given(ctx, "cpu", "memory", "gpus", "gpu_product")
     for flag, amount in (("--cpu", cpu), ("--memory", memory)):
         _check_quantity(flag, amount)
     place = _state(app)
@@ -63,6 +71,15 @@ def start(
         data = {"nodes": str(simulate_nodes), "cpu": cpu, "memory": memory}
         control.simulate(place, data | {"gpus": str(gpus), "gpu_product": gpu_product})
     app.write(str(path))
+
+
+def _refuse_given(ctx: typer.Context, *names: str) -> None:
+    """This machine is as it is."""
+    for name in names:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag} is that of simulated nodes: it needs --simulate-nodes")
 
 
 def _check_quantity(flag: str, amount: str) -> None:

@@ -28,6 +28,8 @@ from jobman.local.running import DaemonFacts, released, running
 __all__ = ["DaemonFacts", "ensure_started", "find", "reset", "state_dir", "status", "stop"]
 
 READY = b"ready"
+ARRANGED = "local.jobman/arranged"
+"""An annotation of the ConfigMap that asks for simulated nodes: they are as it says."""
 STOP_TIMEOUT_S = 20
 USER_NAME_MAX = 100
 """Bytes: the name is written in hex in that of the kubeconfig's file."""
@@ -287,7 +289,8 @@ def _check_user(name: str, groups: Sequence[str]) -> None:
 def simulate(state: Path, data: Mapping[str, str]) -> None:
     """Have simulated nodes in the running cluster: `nodes`, `cpu`, `memory`, `gpus`, `gpu_product`.
 
-    Returns when they are there. Raises NotFoundError when no daemon runs.
+    Returns when they are so, and keeps nodes that are there. Raises NotFoundError when no daemon
+    runs.
     """
     daemon = running(_trusted(state))
     if daemon is None:
@@ -299,18 +302,18 @@ def simulate(state: Path, data: Mapping[str, str]) -> None:
         "metadata": {"name": "simulated-nodes", "namespace": "kube-system"},
         "data": dict(data),
     }
-    ask(daemon, f"{path}/simulated-nodes", method="DELETE")
-    answer = ask(daemon, path, method="POST", body=body)
+    answer = ask(daemon, f"{path}/simulated-nodes", method="PUT", body=body)
+    if answer.get("code") == 404:
+        answer = ask(daemon, path, method="POST", body=body)
     if answer.get("kind") == "Status":
         raise UsageError(f"these nodes cannot be simulated: {answer.get('message')}")
-    if (last := int(data["nodes"]) - 1) >= 0:
-        _await_node(daemon, f"simulated-{last:05d}")
+    query = "watch=1&fieldSelector=metadata.name%3Dsimulated-nodes&timeoutSeconds=60"
+    ask(daemon, f"{path}?{query}", timeout_s=90, read=_until_arranged)
 
 
-def _await_node(daemon: DaemonFacts, name: str) -> None:
-    """Return when the node is there, or after a minute."""
-    query = f"watch=1&fieldSelector=metadata.name%3D{name}&timeoutSeconds=60"
-    ask(daemon, f"/api/v1/nodes?{query}", timeout_s=90, read=lambda answer: answer.readline())
+def _until_arranged(answer: Any) -> bytes:
+    """The line that tells of it; nothing where the watch ends before that."""
+    return next((line for line in answer if ARRANGED.encode() in line), b"")
 
 
 def ask(

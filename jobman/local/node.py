@@ -25,6 +25,7 @@ _NVIDIA_SMI_TIMEOUT_S = 20
 _LEAST_PODS = 110
 _PIDS_PER_POD = 4
 _MEMORY_RESERVED = 100 * 1024 * 1024
+GPU_LABELS = "nvidia.com/gpu."
 _LABEL_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -193,10 +194,10 @@ def labels(machine: Machine) -> dict[str, str]:
     }
     if machine.gpus:
         first = machine.gpus[0]
-        found["nvidia.com/gpu.product"] = label_value(first.product)
-        found["nvidia.com/gpu.count"] = str(len(machine.gpus))
+        found[f"{GPU_LABELS}product"] = label_value(first.product)
+        found[f"{GPU_LABELS}count"] = str(len(machine.gpus))
         if first.memory_mib:
-            found["nvidia.com/gpu.memory"] = str(first.memory_mib)
+            found[f"{GPU_LABELS}memory"] = str(first.memory_mib)
     return found
 
 

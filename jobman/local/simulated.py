@@ -20,6 +20,7 @@ from typing import Any
 from jobman.local import node, pod_deadline, podstatus, rehearsal
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
+from jobman.local.control import ARRANGED
 from jobman.local.controllers.events import EventRecorder
 from jobman.local.moments import now, stamp_ns
 from jobman.local.node import Gpu, Machine
@@ -150,7 +151,7 @@ class Simulator:
     def _changed(self, change: Change) -> None:
         key = change.record.key
         if key.resource == "configmaps":
-            if (key.namespace, key.name) == (NAMESPACE, NAME):
+            if (key.namespace, key.name) == (NAMESPACE, NAME) and not self._writing:
                 self._asked = True
                 self._woken.set()
         elif change.type == "DELETED":
@@ -183,6 +184,19 @@ class Simulator:
             await self._breathe(at)
         if not machines:
             self._cordon(False)
+        if not self._asked:
+            self._tell_arranged()
+
+    def _tell_arranged(self) -> None:
+        def tell(config: Object) -> None:
+            config["metadata"].setdefault("annotations", {})[ARRANGED] = "true"
+
+        if self._registry.find("configmaps", NAMESPACE, NAME) is not None:
+            self._writing = True
+            try:
+                self._registry.modify("configmaps", NAMESPACE, NAME, tell)
+            finally:
+                self._writing = False
 
     async def _breathe(self, at: int) -> None:
         if at % _BATCH == _BATCH - 1:
@@ -198,6 +212,9 @@ class Simulator:
             return
 
         def change(old: Object) -> None:
+            labels = old["metadata"]["labels"]
+            kept = {key: labels[key] for key in labels if not key.startswith(node.GPU_LABELS)}
+            old["metadata"]["labels"] = kept | made["metadata"]["labels"]
             old["status"] |= {k: made["status"][k] for k in ("capacity", "allocatable")}
 
         self._registry.modify("nodes", "", machine.name, change)

@@ -118,6 +118,21 @@ def test_quantities_are_checked(local: Local) -> None:
     assert b"--memory" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--gpus", "8"], b"--gpus is that of simulated nodes: it needs --simulate-nodes"),
+        (["--gpu-product", "H100"], b"--gpu-product is that of simulated nodes"),
+        (["--simulate-nodes", "100000"], b"less than or equal to 99999"),
+        (["--simulate-nodes", "1", "--gpus", "100000"], b"less than or equal to 99999"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(local: Local, words: list[str], said: bytes) -> None:
+    done = local("start", *words)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert said in done.stderr
+
+
 def test_stop_says_what_goes_on(local: Local) -> None:
     local("start")
     assert local("stop").stderr == b"stopped\n"

@@ -336,18 +336,28 @@ def test_simulated_nodes_run_pods_without_a_process(place: Path) -> None:
     assert pod["spec"]["nodeName"].startswith("simulated-")
     assert not list(State(place).pods.iterdir())
     control.simulate(place, {"nodes": "0"})
-    _until(lambda: not ask(place, nodes)["items"])
+    assert not ask(place, nodes)["items"]
     create_pod(place, "b", "true")
     assert not phase(place, "b", "Succeeded")["spec"]["nodeName"].startswith("simulated-")
     (own,) = ask(place, "/api/v1/nodes")["items"]
     assert "annotations" not in own["metadata"]
 
 
-def _until(holds: Any, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def test_simulated_nodes_that_are_asked_for_again_stay(place: Path) -> None:
+    started(place)
+    path = "/api/v1/nodes/simulated-00000"
+    control.simulate(place, {"nodes": "2", "gpus": "2", "gpu_product": "A100"})
+    before = ask(place, path)
+    control.simulate(place, {"nodes": "1", "gpus": "4", "gpu_product": "H100"})
+    now = ask(place, path)
+    assert now["metadata"]["uid"] == before["metadata"]["uid"]
+    assert now["status"]["capacity"]["nvidia.com/gpu"] == "4"
+    assert now["metadata"]["labels"]["nvidia.com/gpu.product"] == "H100"
+    control.simulate(place, {"nodes": "1"})
+    assert not any(
+        label.startswith("nvidia.com") for label in ask(place, path)["metadata"]["labels"]
+    )
+    assert len(ask(place, "/api/v1/nodes")["items"]) == 2
 
 
 def test_two_callers_in_one_process_get_one_daemon(place: Path) -> None:
