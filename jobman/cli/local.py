@@ -93,7 +93,7 @@ def _check_quantity(flag: str, amount: str) -> None:
 
 def stop(
     ctx: typer.Context,
-    kill: Annotated[bool, typer.Option("--kill", help="End the running jobs too.")] = False,
+    kill: Annotated[bool, typer.Option("--kill", help="End the running containers too.")] = False,
 ) -> None:
     """Stop the embedded cluster's daemon. Running jobs go on; the next start finds them again."""
     from jobman.local import control
@@ -166,7 +166,8 @@ def user(
 ) -> None:
     """Make a user to rehearse roles with, and print the path of the user's kubeconfig.
 
-    A rehearsal, no boundary: all pods run as the cluster's owner.
+    A rehearsal, no boundary: all pods run as the cluster's owner. The cluster is started unless
+    it runs. The user goes with the Secret of the file's name, `user-…` in kube-system.
     """
     from jobman.local import control
 
