@@ -99,6 +99,8 @@ class Store:
         self._rv: int = found[0] if found else 0
         self._reserved = self._rv_at_start = self._rv
         self._last_number = 0
+        self.undone = 0
+        """How often something was not kept after all: versions begin anew from before it."""
         self._block: _Block | None = None
         self._batch: Batch | None = None
         self._mirrors: defaultdict[str, Mirror] = defaultdict(self._new_mirror)
@@ -324,6 +326,7 @@ class Store:
 
     def _undo(self, block: _Block) -> None:
         """Nothing of the block is kept."""
+        self.undone += 1
         for change in reversed(block.changes):
             self._mirrors[change.record.key.resource].take_back(change)
         block.changes.clear()

@@ -23,6 +23,7 @@ from plugins.replay_recordings import (
     versions,
 )
 
+from jobman.local.api.quota_ledger import Ledger
 from jobman.local.controllers import basics
 from jobman.local.mirror import CHANGES_KEPT
 from jobman.local.store import Store
@@ -81,6 +82,7 @@ def arrange(server: ApiServer, recording: Recording) -> None:
     """A new store with what the recordings show to have been there."""
     server.store.close()
     server.registry.store = server.store = store = Store(Path(":memory:"))
+    server.registry.quota_ledger = Ledger(store)
     basics.ensure(server.registry)
     if _is_expired(recording):
         _forget(store, recording)

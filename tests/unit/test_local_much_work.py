@@ -17,6 +17,7 @@ from plugins.new_object import made
 from plugins.work import assert_grows_in_proportion
 
 from jobman.local.api import answers, decode, json_patch, rules, schema, validation
+from jobman.local.api.registry import Registry
 from jobman.local.api.resources import resource_of
 from jobman.local.pod_state import PodState
 
@@ -81,6 +82,25 @@ def _look_at_all(state: PodState) -> None:
 
 def test_containers_are_told_from_init_containers_at_once() -> None:
     assert_grows_in_proportion(_look_at_all, _of_init_containers)
+
+
+def test_what_quotas_count_is_kept(registry: Registry) -> None:
+    def asked(many: int) -> Object:
+        made = {"metadata": {"name": f"n{many}"}}
+        registry.create("namespaces", "", made)
+        for number in range(many // 16):
+            named = {"metadata": {"name": f"a{number}"}}
+            pods = {"spec": {"hard": {"pods": "9k"}, "scopes": ["BestEffort"]}}
+            registry.create("resourcequotas", f"n{many}", named | pods)
+            registry.create("pods", f"n{many}", {**_pod(), **named})
+        return made
+
+    def one_more(namespace: Object) -> None:
+        name = namespace["metadata"]["name"]
+        obj = {**_pod(), "metadata": {"name": "more"}}
+        registry.create("pods", name, obj, dry_run=True)
+
+    assert_grows_in_proportion(one_more, asked)
 
 
 def _wrong_everywhere() -> Object:

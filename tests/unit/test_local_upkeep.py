@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,15 +13,14 @@ from plugins.local_registry import JOBS, config_map, job, names, node, pod, sett
 from plugins.manual_clock import ManualClock
 
 from jobman.local.api import quota as quotas
+from jobman.local.api.quota_ledger import Sums
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
 from jobman.local.api.users import User
 from jobman.local.controllers import basics
 from jobman.local.controllers.nodes import NodeController
 from jobman.local.controllers.podgc import QUARANTINE_S, PodsOnNodes
-from jobman.local.controllers.quota import QuotaController, Usage
-from jobman.local.stored import Key
-from jobman.values.quantity import parse
+from jobman.local.controllers.quota import QuotaController
 
 Object = dict[str, Any]
 TAINT = "node.kubernetes.io/"
@@ -93,23 +93,36 @@ class TestQuota:
         )
         assert used() == {"requests.cpu": "1"}
 
+    def test_what_was_not_kept_is_not_counted(self, registry: Registry) -> None:
+        registry.create("resourcequotas", "default", self.quota(pods="1"))
+        with contextlib.suppress(ApiError), registry.store.together():
+            registry.create("pods", "default", pod("a"))
+            registry.create("pods", "default", pod("b"))  # refused, and nothing is kept
+        assert registry.list("pods") == []
+        registry.create("configmaps", "default", config_map("other"))
+        registry.create("pods", "default", pod("b"))
+        with pytest.raises(ApiError, match="exceeded quota"):
+            registry.create("pods", "default", pod("c"))
+        registry.delete("pods", "default", "b", DeleteOptions(grace_s=0))
+        registry.create("pods", "default", pod("c"))
+
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=20))
     def test_the_sum_is_that_of_the_parts(self, steps: list[tuple[str, int]]) -> None:
-        usage, parts = Usage(), dict.fromkeys("abc", 0)
+        sums, parts = Sums(), dict.fromkeys("abc", 0)
         for name, cores in steps:
-            amounts = {"cpu": parse(cores)} if cores else {}
-            assert usage.put(Key("pods", "ns", name), amounts) is (parts[name] != cores)
+            sums.put("pods", name, pod(name, {"cpu": str(cores)}) if cores else None)
             parts[name] = cores
-        assert usage.of("cpu") == str(sum(parts.values()))
-        assert usage.of("memory") == "0"
+        total = [amounts["requests.cpu"].value for amounts in sums.of.values()]
+        assert sum(total) == sum(parts.values())
+        assert sums.taken.keys() == {name for name, cores in parts.items() if cores}
 
     def test_agrees_with_admission(self, registry: Registry, used: Callable[[], Object]) -> None:
         registry.create("resourcequotas", "default", self.quota(pods="9", requests_memory="1Ti"))
         for number in range(3):
             registry.create("pods", "default", pod(f"p{number}", {"memory": "512Mi"}))
         names = ("pods", "requests.memory")
-        counted = quotas.usage(registry, "default", names, lambda _resource, _obj: True)
+        counted = quotas.usage(registry, "default", names, lambda _seen: True)
         assert used() == counted == {"pods": "3", "requests.memory": "1536Mi"}
 
     @pytest.mark.parametrize(

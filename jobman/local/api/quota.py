@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import pod_resources, status
-from jobman.local.api.quota_scopes import Takes, takes
-from jobman.local.api.resources import Resource
+from jobman.local.api.quota_scopes import Takes, takes, traits
+from jobman.local.api.resources import Resource, by_name
 from jobman.local.pod_phase import is_final
 from jobman.values.quantity import ZERO, Quantity, parse
 
@@ -42,9 +42,9 @@ def usage(
     """What those objects of a namespace that are counted use of each of the names, canonically."""
     total: Amounts = dict.fromkeys(names, ZERO)
     for resource in _resources_of(total):
-        for obj in registry.list(resource, namespace):
-            if counted(resource, obj):
-                _add(total, used_by(resource, obj))
+        for seen, amounts in registry.quota_ledger.of(resource, namespace):
+            if counted(seen):
+                _add(total, amounts)
     return {name: str(amount) for name, amount in total.items()}
 
 
@@ -54,10 +54,12 @@ def check(registry: Registry, resource: Resource, obj: Object) -> None:
     if not namespace:
         return
     quotas = registry.list("resourcequotas", namespace)
-    asked = used_by(resource.name, obj) if quotas else {}
+    if not quotas:
+        return
+    asked, seen = used_by(resource.name, obj), traits(resource.name, obj)
     for quota in quotas:
         counted = takes(quota)
-        if not counted(resource.name, obj):
+        if not counted(seen):
             continue
         hard = {k: parse(v) for k, v in quota.get("spec", {}).get("hard", {}).items()}
         if resource.name == "pods":
@@ -139,7 +141,7 @@ def _resources_of(names: Iterable[str]) -> set[str]:
             found.add(name)
         else:
             found.add("pods")
-    return found
+    return found & by_name().keys()
 
 
 def _add(total: Amounts, more: Amounts) -> None:

@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobman.local.api import defaults
 
 Object = Mapping[str, Any]
-Takes = Callable[[str, Object], bool]
-"""Whether an object of a resource is counted."""
+Takes = Callable[["Traits"], bool]
+"""Whether an object is counted."""
 
 _OF_CLAIMS = "VolumeAttributesClass"
+
+
+class Traits(NamedTuple):
+    """What scopes see of an object; `class_name` is a pod's priority, a claim's attributes."""
+
+    resource: str
+    class_name: str = ""
+    terminating: bool = False
+    best_effort: bool = False
+    elsewhere: bool = False
+
+
+def traits(resource: str, obj: Object) -> Traits:
+    """What scopes see of the object."""
+    spec = obj.get("spec", {})
+    if resource == "persistentvolumeclaims":
+        return Traits(resource, spec.get("volumeAttributesClassName", ""))
+    if resource != "pods":
+        return Traits(resource)
+    return Traits(
+        resource,
+        spec.get("priorityClassName", ""),
+        "activeDeadlineSeconds" in spec,
+        defaults.qos_class(spec) == "BestEffort",
+        any(map(_looks_elsewhere, _affinity_terms(spec))),
+    )
 
 
 def takes(quota: Object) -> Takes:
     """What the quota counts."""
     wanted = list(expressions(quota))
-    if not wanted:
-        return lambda _resource, _obj: True
-
-    def counts(resource: str, obj: Object) -> bool:
-        return all(_meets(resource, obj, each) for each in wanted)
-
-    return counts
+    return lambda seen: all(_meets(seen, each) for each in wanted)
 
 
 def expressions(quota: Object) -> Iterator[Object]:
@@ -34,25 +54,23 @@ def expressions(quota: Object) -> Iterator[Object]:
     yield from spec.get("scopeSelector", {}).get("matchExpressions", [])
 
 
-def _meets(resource: str, obj: Object, wanted: Object) -> bool:
-    scope, spec = wanted["scopeName"], obj.get("spec", {})
-    if resource != ("persistentvolumeclaims" if scope == _OF_CLAIMS else "pods"):
+def _meets(seen: Traits, wanted: Object) -> bool:
+    scope = wanted["scopeName"]
+    if seen.resource != ("persistentvolumeclaims" if scope == _OF_CLAIMS else "pods"):
         return False
     match scope:
         case "Terminating":
-            return "activeDeadlineSeconds" in spec
+            return seen.terminating
         case "NotTerminating":
-            return "activeDeadlineSeconds" not in spec
+            return not seen.terminating
         case "BestEffort":
-            return defaults.qos_class(spec) == "BestEffort"
+            return seen.best_effort
         case "NotBestEffort":
-            return defaults.qos_class(spec) != "BestEffort"
+            return not seen.best_effort
         case "CrossNamespacePodAffinity":
-            return any(map(_looks_elsewhere, _affinity_terms(spec)))
-        case "PriorityClass":
-            return _is_selected(spec.get("priorityClassName", ""), wanted)
+            return seen.elsewhere
         case _:
-            return _is_selected(spec.get("volumeAttributesClassName", ""), wanted)
+            return _is_selected(seen.class_name, wanted)
 
 
 def _is_selected(name: str, wanted: Object) -> bool:

@@ -26,6 +26,7 @@ from jobman.local.api import (
 )
 from jobman.local.api.deletion import DeleteOptions, is_over, marked
 from jobman.local.api.patch import apply_patch
+from jobman.local.api.quota_ledger import Ledger
 from jobman.local.api.resources import Resource, resource_of
 from jobman.local.api.schema import Mode
 from jobman.local.api.users import SYSTEM, User
@@ -75,6 +76,7 @@ class Registry:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.quota_ledger = Ledger(store)
         self.turns = Turns()
 
     def find(self, resource: str, namespace: str, name: str) -> Object | None:
