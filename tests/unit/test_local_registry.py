@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import pytest
 from plugins.local_registry import pod
 
 from jobman.local.api.registry import DeleteOptions, Registry
@@ -59,3 +60,23 @@ def test_a_grace_period_longer_than_a_calendar_is_long(registry: Registry) -> No
     assert marked > "2050"
     registry.delete("pods", "default", "p", DeleteOptions(grace_s=2))
     assert registry.get("pods", "default", "p")["metadata"]["deletionTimestamp"] < marked
+
+
+@pytest.mark.parametrize(
+    ("own", "given"),
+    [
+        ({}, [{"name": "of-account"}]),
+        ({"imagePullSecrets": []}, [{"name": "of-account"}]),
+        ({"imagePullSecrets": [{"name": "own"}]}, [{"name": "own"}]),
+        ({"serviceAccountName": "bare"}, None),
+    ],
+)
+def test_a_pod_without_pull_secrets_has_those_of_its_account(
+    registry: Registry, own: Object, given: list[Object] | None
+) -> None:
+    for name, secrets in (("default", [{"name": "of-account"}]), ("bare", [])):
+        about = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+        account = {**about, "imagePullSecrets": secrets}
+        registry.create("serviceaccounts", "default", account)
+    made = registry.create("pods", "default", pod("p", **own))
+    assert made["spec"].get("imagePullSecrets") == given

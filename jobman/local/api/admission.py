@@ -98,9 +98,11 @@ def _set_service_account(registry: Registry, pod: Object) -> None:
     spec, about = pod["spec"], pod["metadata"]
     name = spec.get("serviceAccountName") or DEFAULT_SERVICE_ACCOUNT
     spec["serviceAccountName"] = spec["serviceAccount"] = name
-    if name == DEFAULT_SERVICE_ACCOUNT:
-        return  # a new namespace gets it a moment later; nothing here hangs on it
-    if registry.find("serviceaccounts", about["namespace"], name) is None:
+    account = registry.find("serviceaccounts", about["namespace"], name)
+    if account is not None:
+        if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = account["imagePullSecrets"]
+    elif name != DEFAULT_SERVICE_ACCOUNT:  # which a new namespace gets a moment later
         raise status.forbidden(
             "pods",
             "",
