@@ -223,6 +223,22 @@ class TestExpiry:
         )
         assert counts == [1, 1, 1, 1, 0]
 
+    def test_one_that_happens_again_holds_up_no_other(
+        self, registry: Registry, clock: ManualClock, made: Object
+    ) -> None:
+        recorder = EventRecorder(registry, "c", clock=clock)
+        counts = self.play(
+            registry,
+            clock,
+            lambda: recorder.event(made, "Normal", "Again", "m"),
+            lambda: recorder.event(made, "Normal", "Once", "m"),
+            lambda: clock.advance(20),
+            lambda: recorder.event(made, "Normal", "Again", "m"),
+            lambda: clock.advance(KEPT_S - 10),
+        )
+        assert counts == [0, 1, 2, 2, 2, 1]
+        assert [e["reason"] for e in events(registry)] == ["Again"]
+
     def test_when_there_are_too_many(
         self, registry: Registry, clock: ManualClock, made: Object
     ) -> None:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from jobman.local.controllers import job_policies, job_replicas
 from jobman.local.controllers.indexes import IndexSet
 from jobman.local.controllers.job_backoff import Backoff
+from jobman.local.controllers.job_memory import Memory, Orphans
 from jobman.local.controllers.job_pods import INDEX, JobPod
 from jobman.local.controllers.job_template import NewPod, new_pod
+from jobman.local.stored import Key
 
 T0 = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 
@@ -361,3 +363,18 @@ class TestTemplate:
         base = new_pod(source, NewPod(12))["metadata"]["generateName"]
         assert len(base) == 58
         assert base.endswith("n-12-")
+
+
+def test_a_job_that_is_refused_asks_once_a_minute_at_last() -> None:
+    memory, now = Memory(Backoff()), datetime(2026, 11, 21, tzinfo=UTC)
+    pauses = []
+    for _ in range(100):
+        memory.refused(now)
+        pauses += memory.waits_s(now)
+    assert (pauses[:7], pauses[-1]) == ([1, 2, 4, 8, 16, 32, 60], 60)
+
+
+def test_orphans_are_asked_for_once() -> None:
+    orphans, key = Orphans(), Key("pods", "default", "p")
+    orphans.put("uid", key)
+    assert [orphans.take("uid"), orphans.take("uid")] == [{key}, set()]

@@ -245,6 +245,17 @@ def test_a_condition_that_somebody_wrote_without_a_time_gets_one() -> None:
     assert found["Ready"]["lastTransitionTime"] == "now"
 
 
+def test_a_condition_tells_since_when_it_is_so() -> None:
+    pod: dict[str, Any] = {"metadata": {}, "spec": {}, "status": {}}
+    since = []
+    for at, state in (("1", "waiting"), ("2", "waiting"), ("3", "running"), ("4", "running")):
+        view = PodView((ContainerView("main", {}, {state: {}}),))
+        pod["status"] = podstatus.status(pod, view, at)
+        (ready,) = (c for c in pod["status"]["conditions"] if c["type"] == "Ready")
+        since.append(ready["lastTransitionTime"])
+    assert since == ["1", "1", "3", "3"]
+
+
 def test_a_readiness_gate_is_opened_by_a_patch_of_the_status(tmp_path: Path) -> None:
     def is_ready(pod: dict[str, Any]) -> dict[str, bool]:
         conditions = pod["status"].get("conditions", [])

@@ -103,6 +103,15 @@ def test_since(since_s: int, lines: bytes) -> None:
     assert decoded(data, Wanted(since_ns=since_s * SECOND)) == lines
 
 
+def test_a_line_that_began_before_has_no_stamp_in_its_middle() -> None:
+    encoder = LineEncoder()
+    begun = encoder.feed(b"x" * MAX_PIECE, SECOND)
+    data = begun + encoder.feed(b"end\nnext\n", 2 * SECOND)
+    assert begun.count(b"\n") == 1
+    wanted = b"end\n1970-01-01T00:00:02.000000000Z next\n"
+    assert decoded(data, Wanted(since_ns=2 * SECOND, timestamps=True)) == wanted
+
+
 def test_the_limit_cuts_in_mid_line() -> None:
     decoder = LineDecoder(Wanted(limit_bytes=5))
     assert decoder.decode(encoded(b"abc\ndef\n").split(b"\n")[:-1]) == b"abc\nd"

@@ -11,7 +11,12 @@ from plugins.local_registry import config_map
 from plugins.manual_clock import ManualClock
 
 from jobman.local.api.registry import Registry
-from jobman.local.controllers.workqueue import LATEST_LOOK_S, Controller, WorkQueue
+from jobman.local.controllers.workqueue import (
+    FIRST_PAUSE_S,
+    LATEST_LOOK_S,
+    Controller,
+    WorkQueue,
+)
 from jobman.local.stored import Change
 
 
@@ -124,6 +129,35 @@ def test_a_failure_is_logged_and_tried_again(
         asyncio.run(asyncio.wait_for(play(), 30))
     assert sorted(seen) == ["after", "before"]
     assert len([r for r in caplog.records if "not now" in str(r.exc_info)]) == 2
+
+
+def test_what_works_again_is_forgiven_its_failures(registry: Registry, clock: ManualClock) -> None:
+    watcher: Any = Watcher(registry, clock=clock)
+    stop = watcher.start()
+
+    async def look() -> None:
+        watcher.queue.add("a")
+        await watcher.step()
+
+    for failures in (3, 0, 1):
+        watcher.failures = failures
+        for _ in range(max(failures, 1)):
+            asyncio.run(look())
+    assert len(watcher.queue) == 0
+    clock.advance(FIRST_PAUSE_S)
+    assert len(watcher.queue) == 1
+    stop()
+
+
+def test_a_controller_that_ended_looks_at_nothing_later(
+    registry: Registry, clock: ManualClock
+) -> None:
+    watcher: Any = Watcher(registry, clock=clock)
+    stop = watcher.start()
+    watcher.queue.add_after("a", 5)
+    stop()
+    clock.advance(5)
+    assert len(watcher.queue) == 0
 
 
 def test_a_controller_that_ended_is_told_nothing_more(registry: Registry) -> None:
