@@ -80,6 +80,7 @@ class Kubelet:
         self._workers: dict[str, PodWorker] = {}
         self._begun: deque[float] = deque(maxlen=_HURRIED_FROM)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leftovers: list[asyncio.Task[None]] = []
         self._host = Host(
             pods=self,
             supervisor=supervisor,
@@ -127,9 +128,8 @@ class Kubelet:
             if pod in active or pod["metadata"].get("deletionTimestamp"):
                 self._begin(pod)
         known = {p["metadata"]["uid"] for p in mine}
-        for directory in self._state.pods.iterdir():
-            if directory.name not in known:
-                self._spawn(self._clear(directory))
+        unknown = [path for path in self._state.pods.iterdir() if path.name not in known]
+        self._leftovers = [self._spawn(self._clear(directory)) for directory in unknown]
 
     def _is_mine(self, pod: Object) -> bool:
         return bool(pod["spec"].get("nodeName") == self._node_name)
@@ -171,10 +171,11 @@ class Kubelet:
         self._begun.append(time.monotonic())
         self._spawn(self._work(worker))
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _work(self, worker: PodWorker) -> None:
         try:
@@ -190,7 +191,7 @@ class Kubelet:
     async def _is_admitted(self, worker: PodWorker) -> bool:
         """Decide once; while the decision cannot be written down, try again."""
         if gpu_count(worker.state.pod) and worker.state.uid not in self._devices.given:
-            await self._devices.found.wait()
+            await self._gpus_known()
         while not worker.is_gone:
             try:
                 return self._admit(worker)
@@ -198,6 +199,12 @@ class Kubelet:
                 log.exception("pod %s", worker.state.full_name)
                 await asyncio.sleep(RETRY_S)
         return True
+
+    async def _gpus_known(self) -> None:
+        """Until the GPUs are found, and what was left of pods that are gone uses none any more."""
+        await self._devices.found.wait()
+        if self._leftovers:
+            await asyncio.wait(self._leftovers)
 
     def _admit(self, worker: PodWorker) -> bool:
         """Take the pod in and give it its devices, or fail it."""

@@ -14,6 +14,9 @@ from plugins.kubelet import NAMESPACE, NODE, World, kubelet, run_kubelet
 from jobman.local import podstatus, runs
 from jobman.local.logfile import tail_text
 from jobman.local.podstatus import ContainerView, PodView
+from jobman.local.store import Store
+from jobman.local.stored import Key
+from jobman.local.supervisor import Running
 
 
 def spec(script: str, *, policy: str = "Never", **main: Any) -> dict[str, Any]:
@@ -481,6 +484,33 @@ def test_a_pod_waits_until_the_gpus_are_found(tmp_path: Path) -> None:
             return written(world, await world.finished())
 
     assert asyncio.run(asyncio.wait_for(all_of_it(), 60)) == "3\n"
+
+
+def test_gpus_are_free_once_what_was_left_of_a_pod_that_is_gone_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    kill = Running.kill
+
+    def kill_late(container: Running) -> None:
+        asyncio.get_running_loop().call_later(0.5, kill, container)
+
+    async def all_of_it() -> str:
+        async with kubelet(tmp_path, gpus=(3,)) as world:
+            world.create(spec("sleep 1000", **wanted), "gone")
+            await world.until(lambda pod: pod["status"]["phase"] == "Running", "gone")
+            (left,) = world.supervisor.running.values()
+            pid = left.main_pid
+            database = world.state.database
+        store = Store(database)
+        store.delete(Key("pods", NAMESPACE, "gone"))
+        store.close()
+        async with kubelet(tmp_path, gpus=(3,)) as world:
+            world.create(spec(f"kill -0 {pid} || echo $CUDA_VISIBLE_DEVICES", **wanted))
+            return written(world, await world.finished())
+
+    monkeypatch.setattr(Running, "kill", kill_late)
+    assert asyncio.run(asyncio.wait_for(all_of_it(), 60)).endswith("3\n")
 
 
 def test_a_pod_without_gpus_keeps_none_from_others_whatever_its_annotation_says(
