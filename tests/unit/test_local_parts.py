@@ -285,6 +285,22 @@ def test_what_may_be_said_of_a_simulated_run(run_for: str, chance: str, many: in
         assert (rehearsal.run_for_s(said), rehearsal.fail_chance(said)) == (0, 0)
 
 
+def test_a_simulated_pod_deleted_by_force_is_forgotten(registry: Registry) -> None:
+    simulator = Simulator(registry, "here", "1.0")
+
+    def is_running() -> bool:
+        return bool(registry.get("pods", "default", "p")["status"]["phase"] == "Running")
+
+    async def body() -> None:
+        pod(registry, "p", run_for="1h")
+        await until(is_running)
+        assert len(simulator._running) == 1
+        registry.delete("pods", "default", "p", DeleteOptions(grace_s=0))
+        assert len(simulator._running) == 0
+
+    beside(simulator, body)
+
+
 def test_a_new_simulator_goes_on(registry: Registry) -> None:
     async def nothing() -> None:
         pod(registry, "p", run_for="0.3s")
