@@ -171,6 +171,7 @@ class _Replay:
         if found is not None:
             for key in ("suspend", "parallelism", "completions"):
                 self._follow(found, job, key)
+            self.controllers[0].queue.add(Key(JOBS, self.namespace, name))
         await self._turn()
 
     def _follow(self, ours: Object, theirs: Object, key: str) -> None:

@@ -107,10 +107,41 @@ class TestPodsThatAreGoneAtOnce:
         world.submit(backoffLimit=0)
         (name,) = names(world.pods())
         world.registry.delete("pods", "default", name, DeleteOptions(grace_s=0))
-        world.settle()
+        world.settle(1)
         status = world.status()
         assert [c["type"] for c in status["conditions"]] == ["FailureTarget", "Failed"]
         assert (status["failed"], status["terminating"], world.pods()) == (1, 0, [])
+
+
+class TestAPodThatSomebodyDeletes:
+    """It may succeed yet, for a second; who has still not ended then has failed."""
+
+    def deleted(self, world: World) -> str:
+        world.registry.create("nodes", "", node("n"))
+        world.submit()
+        (name,) = names(world.pods())
+
+        def run(found: Object) -> None:
+            found["spec"]["nodeName"], found["status"]["phase"] = "n", "Running"
+
+        world.registry.modify("pods", "default", name, run)
+        world.settle()
+        world.registry.delete("pods", "default", name)
+        world.settle(0.9)
+        assert "failed" not in world.status()
+        return name
+
+    def test_that_succeeds_at_once_has_not_failed(self, world: World) -> None:
+        world.end(self.deleted(world))
+        assert [c["type"] for c in world.status()["conditions"]] == [
+            "SuccessCriteriaMet",
+            "Complete",
+        ]
+
+    def test_that_goes_on_has_failed(self, world: World) -> None:
+        self.deleted(world)
+        world.settle(0.1)
+        assert (world.status()["failed"], world.status()["terminating"]) == (1, 1)
 
 
 def test_refusals_are_told_and_tried_again_ever_later(world: World) -> None:

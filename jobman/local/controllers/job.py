@@ -27,6 +27,7 @@ from jobman.local.controllers.job_pods import (
 )
 from jobman.local.controllers.job_template import new_pod
 from jobman.local.controllers.workqueue import Controller
+from jobman.local.pod_phase import has_ended
 from jobman.local.stored import Change, Key, Record
 
 Object = dict[str, Any]
@@ -41,6 +42,8 @@ _TOLD_WITHIN = timedelta(seconds=5)
 # A look at a Job costs a little for each of its pods: one with many is looked at less often.
 _FEW_PODS = 100
 _PAUSE_PER_POD_S, _LONGEST_PAUSE_S = 0.0001, 1.0
+# As in Kubernetes, a deleted pod that succeeds within this time has not failed.
+_LAST_WORDS_S = 1.0
 
 
 class JobController(Controller[Key]):
@@ -83,11 +86,18 @@ class JobController(Controller[Key]):
         for key in self.keys_of(change):
             if key == self._at_work and change.type != "DELETED":
                 continue  # its own doing: the plan knows of it, but not which pods are gone at once
-            pods = 0 if change.record.key == key else self._pods_of_key(key)
-            if pods <= _FEW_PODS:
-                self.queue.add(key)
+            pause_s = 0.0 if change.record.key == key else self._pause_s(key, change)
+            if pause_s > 0:
+                self.queue.add_after(key, pause_s)
             else:
-                self.queue.add_after(key, min(pods * _PAUSE_PER_POD_S, _LONGEST_PAUSE_S))
+                self.queue.add(key)
+
+    def _pause_s(self, key: Key, change: Change) -> float:
+        """How long a Job may wait for a look at what became of its pod."""
+        if _is_asked_to_end(change):
+            return _LAST_WORDS_S
+        pods = self._pods_of_key(key)
+        return min(pods * _PAUSE_PER_POD_S, _LONGEST_PAUSE_S) if pods > _FEW_PODS else 0.0
 
     def _pods_of_key(self, key: Key) -> int:
         record = self.registry.store.get(key)
@@ -354,6 +364,12 @@ class JobController(Controller[Key]):
         if record is not None and record.uid == pod.uid:
             with _absent_is_fine():
                 self.registry.modify("pods", pod.namespace, pod.name, change)
+
+
+def _is_asked_to_end(change: Change) -> bool:
+    before = change.previous
+    begins = change.record.deleting and before is not None and not before.deleting
+    return begins and change.type == "MODIFIED" and not has_ended(change.record)
 
 
 def _concerns_jobs(change: Change) -> bool:
