@@ -24,6 +24,7 @@ NO_NODES = "no nodes available to schedule pods"
 _CORDONED = "node(s) were unschedulable"
 _TAINTED = "node(s) had untolerated taint(s)"
 OTHER_NODE = "node(s) didn't match Pod's node affinity/selector"
+_NOT_NAMED = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 _TOO_MANY = "Too many pods"
 _NOT_HELPFUL = "Preemption is not helpful for scheduling"
 _NO_VICTIMS = "No preemption victims found for incoming pod"
@@ -40,8 +41,10 @@ class Demand:
     tolerations: tuple[Object, ...] = ()
     preempts: bool = True
     terms_by_label: Mapping[_Label, list[Object]] = field(init=False, compare=False, repr=False)
+    named: frozenset[str] | None = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "named", _named_by(self.affinity or ()))
         terms: dict[_Label, list[Object]] = {}
         for term in self.affinity or ():
             for label in _labels_of(term):
@@ -141,6 +144,8 @@ def _ceil(name: str, amount: Decimal) -> int:
 
 def mismatch(demand: Demand, node: NodeRoom) -> str | None:
     """Why a node is not for such pods, however empty it is; None if it is for them."""
+    if demand.named is not None and node.name not in demand.named:
+        return _NOT_NAMED
     if node.cordoned and not tolerates(demand.tolerations, _CORDON_TAINT):
         return _CORDONED
     if not all(tolerates(demand.tolerations, taint) for taint in node.taints):
@@ -179,6 +184,21 @@ def selected(demand: Demand, node: NodeRoom) -> bool:
         return True
     labels: Iterable[_Label] = (None, *node.labels.items()) if demand.terms_by_label else ()
     return any(_term(term, node) for each in labels for term in demand.terms_by_label.get(each, ()))
+
+
+def _named_by(terms: Iterable[Object]) -> frozenset[str] | None:
+    """The nodes that the terms name, where each names some: the scheduler looks at no others."""
+    names: set[str] = set()
+    for term in terms:
+        asked = [
+            set(each.get("values", ()))
+            for each in term.get("matchFields", ())
+            if (each.get("key"), each.get("operator")) == ("metadata.name", "In")
+        ]
+        if not asked:
+            return None
+        names |= set.intersection(*asked)
+    return frozenset(names) or None
 
 
 def _labels_of(term: Object) -> Iterable[_Label]:

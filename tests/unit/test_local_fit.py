@@ -14,6 +14,13 @@ NO_SCHEDULE = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
 CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
+def named(*names: str) -> dict[str, Any]:
+    """The affinity of a pod for the nodes of these names."""
+    field = {"key": "metadata.name", "operator": "In", "values": list(names)}
+    terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+
+
 def demand(requests: dict[str, str] | None = None, **spec: Any) -> Demand:
     return Demand.of(pod("p", requests, **spec)["spec"])
 
@@ -204,6 +211,15 @@ NOT_HELPFUL, NO_VICTIMS = "Preemption is not helpful", "No preemption victims fo
             ),
         ),
         (
+            demand({"nvidia.com/gpu": "4"}, affinity=named("gpu-a", "gone")),
+            [room("node1"), room("gpu-a", GPU, used=BUSY), room("gpu-b", GPU, **TAINTED)],
+            (
+                "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, "
+                f"2 node(s) didn't satisfy plugin(s) [NodeAffinity]. {HEAD}0/3 nodes are "
+                f"available: 1 {NO_VICTIMS} for incoming pod, 2 {NOT_HELPFUL}{TAIL}"
+            ),
+        ),
+        (
             demand({"cpu": "3"}, preemptionPolicy="Never"),
             [room("node1", {"cpu": "2"})],
             (
@@ -228,6 +244,7 @@ NOT_HELPFUL, NO_VICTIMS = "Preemption is not helpful", "No preemption victims fo
         "selector",
         "taints",
         "cordon",
+        "named",
         "never preempts",
         "too many pods",
         "no nodes",
