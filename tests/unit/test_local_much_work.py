@@ -48,13 +48,14 @@ def _exit_codes(many: int) -> Object:
     return made("Job", spec={"template": template, "podFailurePolicy": {"rules": rules}})
 
 
-def _created(obj: Object) -> None:
-    assert validation.validate_create(obj["kind"], obj) == []
+def _judged(obj: Object) -> None:
+    """That the list is too long is told in one cause, and costs no more to find."""
+    assert len(validation.validate_create(obj["kind"], obj)) <= 1
 
 
 @pytest.mark.parametrize("asked", [_spread, _exit_codes])
 def test_lists_of_many_are_looked_at_once(asked: Any) -> None:
-    assert_grows_in_proportion(_created, asked)
+    assert_grows_in_proportion(_judged, asked)
 
 
 def _waits_for(many: int) -> Object:
