@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from copy import deepcopy
 from typing import Any
 
 import pytest
-from plugins.local_registry import pod
+from plugins.local_registry import config_map, names, pod
 
 from jobman.local.api.registry import DeleteOptions, Registry
 
@@ -80,3 +81,26 @@ def test_a_pod_without_pull_secrets_has_those_of_its_account(
         registry.create("serviceaccounts", "default", account)
     made = registry.create("pods", "default", pod("p", **own))
     assert made["spec"].get("imagePullSecrets") == given
+
+
+def test_others_have_their_turn_while_many_are_deleted(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they delete, or make anew, is not what was to be deleted."""
+    monkeypatch.setattr("jobman.local.api.registry._TURN_S", 0)
+    for name in ("a", "b", "c", "d"):
+        registry.create("configmaps", "default", config_map(name))
+    records = registry.store.list("configmaps", "default")
+
+    async def other() -> None:
+        registry.delete("configmaps", "default", "c")
+        registry.delete("configmaps", "default", "d")
+        registry.create("configmaps", "default", config_map("d"))
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(registry.delete_collection(records, DeleteOptions()))
+            group.create_task(other())
+
+    asyncio.run(both())
+    assert names(registry.list("configmaps", "default")) == ["d"]

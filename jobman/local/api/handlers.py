@@ -109,7 +109,8 @@ async def delete(call: Call) -> web.StreamResponse:
         return await answer(call.request, value, kind=accept.type)
     selection = Selection.of_query(target.resource, target.namespace, call.request.query)
     page = lists.page(call.registry.store, selection, {})
-    objects = call.registry.delete_collection(target.resource, page.records, options)
+    await call.registry.delete_collection(page.records, options)
+    objects = [record.object() for record in page.records]
     value = list_in_form(call, accept, objects, page.metadata)
     return await answer(call.request, value, kind=accept.type)
 
