@@ -18,6 +18,7 @@ from jobman.config.merge import Merged
 from jobman.config.problems import Problem
 from jobman.config.settings import WHOLE, Settings
 from jobman.errors import ConfigError
+from jobman.values.home import home
 from jobman.values.names import nearest
 
 SITE = Path("/etc/jobman/settings.json")
@@ -96,13 +97,13 @@ def sources(
     file: Path | None, *, environ: Mapping[str, str], cwd: Path | None, site: Path = SITE
 ) -> list[Source]:
     """The files of all layers in their order, there or not. `cwd` None: it was deleted."""
-    home = home_file(environ)
+    mine = home_file(environ)
     found = [
         Source("template", shipped("template.json"), required=True),
         Source("site", site),
-        Source("home", home),
+        Source("home", mine),
     ]
-    if cwd is not None and realpath(cwd / IN_DIRECTORY) != realpath(home):
+    if cwd is not None and realpath(cwd / IN_DIRECTORY) != realpath(mine):
         found.append(Source("directory", cwd / IN_DIRECTORY, only="job"))
     if file is not None:
         found.append(Source("-s", file, required=True))
@@ -113,7 +114,7 @@ def sources(
 
 def home_file(environ: Mapping[str, str]) -> Path:
     """The user's own settings file."""
-    return Path(environ.get("HOME") or Path.home()) / IN_DIRECTORY
+    return home(environ) / IN_DIRECTORY
 
 
 def working_directory() -> Path | None:

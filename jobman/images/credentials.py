@@ -14,6 +14,7 @@ from typing import Any
 
 from jobman.config.settings import HarborProject
 from jobman.errors import ConfigError
+from jobman.values.home import home
 
 HELPER_TIMEOUT_S = 10
 _HELPER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -70,13 +71,12 @@ def of_docker(host: str, environ: Mapping[str, str]) -> Credential | None:
 
 
 def _config_files(environ: Mapping[str, str]) -> Iterator[Path]:
-    home = Path(environ.get("HOME", "~")).expanduser()
     if "REGISTRY_AUTH_FILE" in environ:
         yield Path(environ["REGISTRY_AUTH_FILE"])
-    yield Path(environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
+    yield Path(environ.get("DOCKER_CONFIG") or home(environ) / ".docker") / "config.json"
     if "XDG_RUNTIME_DIR" in environ:
         yield Path(environ["XDG_RUNTIME_DIR"]) / "containers" / "auth.json"
-    yield home / ".config" / "containers" / "auth.json"
+    yield home(environ) / ".config" / "containers" / "auth.json"
 
 
 def _read(path: Path) -> dict[str, Any]:

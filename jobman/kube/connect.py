@@ -16,6 +16,7 @@ import msgspec
 from jobman.errors import ConfigError, UsageError
 from jobman.kube.credentials import Credentials
 from jobman.values.enums import ClusterType
+from jobman.values.home import home
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -264,7 +265,7 @@ def look(asked: Request, environ: Mapping[str, str], service_account: Path) -> F
 def _at_home(file: str, environ: Mapping[str, str]) -> str:
     if file != "~" and not file.startswith("~/"):
         return file
-    return f"{environ.get('HOME') or Path.home()}{file[1:]}"
+    return f"{home(environ)}{file[1:]}"
 
 
 def _exists(file: str) -> bool:

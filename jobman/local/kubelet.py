@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import pwd
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from jobman.local.room import Rejection, Room
 from jobman.local.store import StorageError
 from jobman.local.stored import Change, Key
 from jobman.local.supervisor import Running, Supervisor
+from jobman.values.home import home
 
 Object = dict[str, Any]
 
@@ -50,8 +50,7 @@ class Recorder(Protocol):
 
 def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What every container's environment begins with: a PATH, and the owner's home."""
-    home = environ.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir
-    return {"PATH": DEFAULT_PATH, "HOME": home}
+    return {"PATH": DEFAULT_PATH, "HOME": str(home(environ))}
 
 
 class Kubelet:

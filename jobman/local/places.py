@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import pwd
 import re
 import shutil
 import socket
@@ -20,6 +19,7 @@ from typing import Any
 
 from jobman.errors import ConfigError, JobmanError, UnreachableError
 from jobman.local import layout
+from jobman.values.home import home
 
 STATE_VARIABLE = "JOBMAN_LOCAL_STATE"
 
@@ -223,8 +223,7 @@ def _shared_place() -> Path:
 def _user_state(environ: Mapping[str, str]) -> Path:
     if given := environ.get("XDG_STATE_HOME"):
         return Path(given).absolute()
-    home = environ.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir
-    return Path(home).absolute() / ".local" / "state"
+    return home(environ).absolute() / ".local" / "state"
 
 
 def machine_id() -> str:
