@@ -175,10 +175,27 @@ def test_the_items_of_a_list_with_several_keys_are_told_apart_by_all_of_them(
                 ' element that omits key field "name" (and doesn\'t have default value)'
             ),
         ),
+        (job(A, backofLimit=1), ".spec.backofLimit: field not declared in schema"),
+        (
+            job({**A, "x": 1, "ports": [*[{"containerPort": 8}] * 2], "volumeMounts": [{"y": 2}]}),
+            (
+                "errors:\n"
+                '  .spec.template.spec.containers[name="a"].x: field not declared in schema\n'
+                '  .spec.template.spec.containers[name="a"].ports: duplicate entries for key'
+                ' [containerPort=8,protocol="TCP"]\n'
+                '  .spec.template.spec.containers[name="a"].volumeMounts: element 0: associative'
+                ' list with keys has an element that omits key field "mountPath"'
+                " (and doesn't have default value)"
+            ),
+        ),
+        (
+            job(A, podFailurePolicy={"rules": [{"action": "Ignore", "z": None}]}),
+            ".spec.podFailurePolicy.rules[0].z: field not declared in schema",
+        ),
     ],
 )
 @pytest.mark.parametrize("there", [True, False])
-def test_items_without_a_key_of_their_own(
+def test_what_the_types_cannot_hold(
     registry: Registry, body: Object, why: str, *, there: bool
 ) -> None:
     if there:
@@ -186,9 +203,15 @@ def test_items_without_a_key_of_their_own(
     with pytest.raises(ApiError) as refused:
         applied(registry, body)
     assert (refused.value.code, refused.value.message) == (
-        400,
-        f"failed to create typed patch object: {why}",
+        500,
+        f"failed to create typed patch object (/it; batch/v1, Kind=Job): {why}",
     )
+
+
+def test_however_much_is_wrong_a_hundred_things_are_told(registry: Registry) -> None:
+    with pytest.raises(ApiError) as refused:
+        applied(registry, job(*[A] * 10_000))
+    assert refused.value.message.count("duplicate entries") == 100
 
 
 @pytest.mark.parametrize(

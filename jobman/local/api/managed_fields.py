@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from jobman.local.api import last_applied, types
-from jobman.local.api.apply import item_keys
+from jobman.local.api.apply_rules import item_keys
 from jobman.local.api.resources import Resource
 from jobman.local.api.status import ApiError
 from jobman.local.api.strategic_merge import mark

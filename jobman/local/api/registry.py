@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from jobman.local.api import (
     admission,
     apply,
+    apply_rules,
     defaults,
     escalation,
     last_applied,
@@ -204,7 +205,7 @@ class Registry:
         """Patch an object; an apply of one that is not there creates it."""
         old = self.find(resource.name, namespace, name)
         if content_type == APPLY and isinstance(patch, dict):
-            apply.check(resource, patch)
+            apply_rules.check(resource, patch)
         if old is None and content_type == APPLY and isinstance(patch, dict) and not subresource:
             patch = apply.merge(resource.kind, {}, patch)
             metadata.check_new(resource, patch, name)
