@@ -84,6 +84,23 @@ def test_what_another_applies_too_stays(registry: Registry) -> None:
     assert applied(registry, config({"b": "2"}))["data"] == {"a": "1", "b": "2"}
 
 
+@pytest.mark.parametrize("empty", [{"labels": {}}, {"labels": {"a": "1"}, "finalizers": []}])
+def test_what_was_applied_empty_and_is_filled_now_stays(registry: Registry, empty: Object) -> None:
+    applied(registry, config({}))
+    applied(registry, config({}, **empty))
+    filled = {"labels": {"b": "2"}, "finalizers": ["x.io/a"]}
+    found = applied(registry, config({"c": "3"}, **filled))
+    assert (found["metadata"]["labels"], found["data"]) == ({"b": "2"}, {"c": "3"})
+    assert found["metadata"]["finalizers"] == ["x.io/a"]
+
+
+def test_what_one_applied_empty_keeps_what_another_filled(registry: Registry) -> None:
+    applied(registry, config({}))
+    applied(registry, config({}, labels={}))
+    applied(registry, config({}, labels={"a": "1"}), "two")
+    assert applied(registry, config({"b": "2"}))["metadata"]["labels"] == {"a": "1"}
+
+
 def test_what_an_update_changed_is_no_more_the_appliers(registry: Registry) -> None:
     applied(registry, config({"a": "1", "b": "2"}))
     change = {"data": {"a": "mine"}}

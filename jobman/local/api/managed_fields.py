@@ -55,9 +55,9 @@ def without_dropped(
     """The merged object without what `manager` owned, applies no more and nobody else owns."""
     owners = _owners(old)
     owned = owners.pop(manager, frozenset()) | _noted(resource, old, manager)
-    dropped = owned - _applied(resource, config)
+    kept = _with_parents(_applied(resource, config).union(*owners.values()))
     found = copy.deepcopy(merged)
-    _remove(found, _tree(dropped.difference(*owners.values())))
+    _remove(found, _tree(owned - kept))
     return found
 
 
@@ -110,6 +110,11 @@ def _owners(obj: Mapping[str, Any]) -> Owners:
 
 def _applied(resource: Resource, config: Mapping[str, Any]) -> frozenset[Path]:
     return frozenset(_of_struct(types.struct(resource.kind), config)) - _NOT_OWNED
+
+
+def _with_parents(paths: Iterable[Path]) -> frozenset[Path]:
+    """The paths, and those of what they are in: it may have been empty when it was applied."""
+    return frozenset(path[:end] for path in paths for end in range(1, len(path) + 1))
 
 
 def _noted(resource: Resource, obj: Object, manager: str) -> frozenset[Path]:
