@@ -17,6 +17,8 @@ from jobman.values.quantity import parse
 Object = Mapping[str, Any]
 Amounts = dict[str, int]
 _Label = tuple[str, str] | None
+# Key, value (None: any), effect; empty ones mean all.
+_Toleration = tuple[str, str | None, str]
 """A label with its value that a term asks for; None for what no label alone decides."""
 
 UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
@@ -42,8 +44,10 @@ class Demand:
     preempts: bool = True
     terms_by_label: Mapping[_Label, list[Object]] = field(init=False, compare=False, repr=False)
     named: frozenset[str] | None = field(init=False, compare=False, repr=False)
+    tolerated: frozenset[_Toleration] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerated", frozenset(map(_toleration, self.tolerations)))
         object.__setattr__(self, "named", _named_by(self.affinity or ()))
         terms: dict[_Label, list[Object]] = {}
         for term in self.affinity or ():
@@ -146,9 +150,9 @@ def mismatch(demand: Demand, node: NodeRoom) -> str | None:
     """Why a node is not for such pods, however empty it is; None if it is for them."""
     if demand.named is not None and node.name not in demand.named:
         return _NOT_NAMED
-    if node.cordoned and not tolerates(demand.tolerations, _CORDON_TAINT):
+    if node.cordoned and not tolerates(demand, _CORDON_TAINT):
         return _CORDONED
-    if not all(tolerates(demand.tolerations, taint) for taint in node.taints):
+    if not all(tolerates(demand, taint) for taint in node.taints):
         return _TAINTED
     if not selected(demand, node):
         return OTHER_NODE
@@ -158,9 +162,17 @@ def mismatch(demand: Demand, node: NodeRoom) -> str | None:
 _CORDON_TAINT = {"key": UNSCHEDULABLE_TAINT, "effect": "NoSchedule"}
 
 
-def tolerates(tolerations: Iterable[Object], taint: Object) -> bool:
-    """Whether one of the tolerations is for the taint."""
-    return any(tolerated_by(toleration, taint) for toleration in tolerations)
+def _toleration(given: Object) -> _Toleration:
+    value = None if given.get("operator") == "Exists" else given.get("value", "")
+    return given.get("key") or "", value, given.get("effect") or ""
+
+
+def tolerates(demand: Demand, taint: Object) -> bool:
+    """Whether one of the tolerations is for the taint; looked up, for there may be thousands."""
+    key = taint.get("key", "")
+    kinds = (("", None), (key, None), (key, taint.get("value", "")))
+    effects = ("", taint.get("effect", ""))
+    return any((*kind, effect) in demand.tolerated for kind in kinds for effect in effects)
 
 
 def tolerated_by(toleration: Object, taint: Object) -> bool:

@@ -32,7 +32,7 @@ def wrong_node(pod: Object, node: Object) -> Rejection | None:
     if not fit.selected(demand, room):
         return _failed("NodeAffinity", fit.OTHER_NODE)
     ending = [taint for taint in room.taints if taint.get("effect") == "NoExecute"]
-    if not all(fit.tolerates(demand.tolerations, taint) for taint in ending):
+    if not all(fit.tolerates(demand, taint) for taint in ending):
         return _failed("TaintToleration", "node(s) had taints that the pod didn't tolerate")
     return None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from plugins.local_registry import node, pod
+from plugins.work import assert_grows_in_proportion
 
 from jobman.local import fit
 from jobman.local.fit import Demand, NodeRoom
@@ -279,3 +280,15 @@ def test_of_many_terms_those_of_a_nodes_labels_are_looked_at() -> None:
     for zone, fits in (("z7", True), ("y999", True), ("x", False)):
         assert (fit.mismatch(wanted, room(labels={"zone": zone})) is None) is fits
     assert _Read.count <= 10
+
+
+def test_tolerations_are_looked_up_not_through() -> None:
+    def asked(many: int) -> tuple[fit.Demand, Any]:
+        wanted = [{"key": f"a{number}", "operator": "Exists"} for number in range(many)]
+        taints = [{"key": f"a{number}", "effect": "NoSchedule"} for number in range(many)]
+        return demand(tolerations=wanted), room(taints=taints)
+
+    def placed(given: tuple[fit.Demand, Any]) -> None:
+        assert fit.mismatch(*given) is None
+
+    assert_grows_in_proportion(placed, asked)
