@@ -246,6 +246,9 @@ class Kubelet:
     def _warn_of_ignored(self, pod: Object) -> None:
         if pod.get("status", {}).get("startTime"):
             return
+        if runtime := pod["spec"].get("runtimeClassName"):
+            text = f"runtimeClassName {runtime} is ignored: containers are plain processes here"
+            self.event(pod, "Warning", "RuntimeClassIgnored", text)
         for kind in ("initContainers", "containers"):
             for container in pod["spec"].get(kind) or []:
                 self._warn_of_container(pod, container, f"spec.{kind}{{{container['name']}}}")

@@ -162,6 +162,18 @@ def test_what_is_ignored_of_a_container_is_told(
     assert ("Warning", reason, text) in events
 
 
+def test_a_runtime_class_is_ignored_and_told(tmp_path: Path) -> None:
+    async def body(world: World) -> tuple[Object, list[tuple[str, str, str]]]:
+        main = container("main", "exit 0")
+        world.create({"restartPolicy": "Never", "runtimeClassName": "nvidia", "containers": [main]})
+        return await world.finished(), world.events()
+
+    pod, events = run_kubelet(tmp_path, body)
+    assert pod["status"]["phase"] == "Succeeded"
+    text = "runtimeClassName nvidia is ignored: containers are plain processes here"
+    assert ("Warning", "RuntimeClassIgnored", text) in events
+
+
 class Ended:
     """In place of a supervisor: each run has ended when it begins, after so many seconds."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobman.local.api import defaults, limits, quota, status
-from jobman.local.api.cause import shown
 from jobman.local.api.resources import Resource
 from jobman.local.api.users import SYSTEM, User
 from jobman.local.moments import now
@@ -39,7 +38,6 @@ def mutate(registry: Registry, resource: Resource, obj: Object, user: User) -> N
         _set_service_account(registry, obj)
         _set_priority(registry, obj)
         _set_tolerations(obj)
-        _check_runtime_class(obj)
         obj["status"]["qosClass"] = defaults.qos_class(obj["spec"])
         if obj["spec"].get("schedulingGates"):
             obj["status"]["conditions"] = [_gated()]
@@ -133,16 +131,8 @@ def _set_priority(registry: Registry, pod: Object) -> None:
     spec.setdefault("preemptionPolicy", found.get("preemptionPolicy", "PreemptLowerPriority"))
 
 
-def _check_runtime_class(pod: Object) -> None:
-    """There are no RuntimeClasses here, so none is found."""
-    name = pod["spec"].get("runtimeClassName")
-    if name:
-        why = f"pod rejected: RuntimeClass {shown(name)} not found"
-        raise status.forbidden("pods", "", pod["metadata"]["name"], why)
-
-
 def _check_overhead(pod: Object) -> None:
-    """What a pod takes beside its containers is for its RuntimeClass to say."""
+    """What a pod takes beside its containers is for a RuntimeClass to say; there are none."""
     if pod["spec"].get("overhead"):
         raise status.forbidden("pods", "", pod["metadata"]["name"], _OVERHEAD)
 
