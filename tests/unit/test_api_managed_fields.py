@@ -220,7 +220,7 @@ def test_what_the_types_cannot_hold(
     with pytest.raises(ApiError) as refused:
         applied(registry, body)
     assert (refused.value.code, refused.value.message) == (
-        500,
+        400,
         f"failed to create typed patch object (/it; batch/v1, Kind=Job): {why}",
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 from jobman.local.api import strategic_merge, types
 from jobman.local.api.cause import shown
 from jobman.local.api.resources import Resource
-from jobman.local.api.status import ApiError, bad_request
+from jobman.local.api.status import bad_request
 
 Object = dict[str, Any]
 
@@ -19,7 +19,7 @@ _MOST_TOLD = 100
 def check(resource: Resource, config: Mapping[str, Any]) -> None:
     """A configuration must say what it is, and not who owns what; all its fields are known.
 
-    Raises ApiError: 400, or 500 as Kubernetes does for what its types cannot hold.
+    Raises ApiError: 400, also where Kubernetes has a 500 for what its types cannot hold.
     """
     kind, version = config.get("kind") or "", config.get("apiVersion") or ""
     group, _, number = str(version).rpartition("/")
@@ -34,7 +34,7 @@ def check(resource: Resource, config: Mapping[str, Any]) -> None:
     if told:
         why = told[0] if len(told) == 1 else "\n  ".join(["errors:", *told])
         whose = f"{about.get('namespace') or ''}/{about.get('name') or ''}; {named}"
-        raise ApiError(500, "", f"failed to create typed patch object ({whose}): {why}")
+        raise bad_request(f"failed to create typed patch object ({whose}): {why}")
 
 
 def item_keys(field: types.Field, item: Mapping[str, Any]) -> Object:
