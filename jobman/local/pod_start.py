@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from jobman.local import imagenames, podstatus
+from jobman.local import imagenames, podstatus, volumes
 from jobman.local.container_spec import NoCommandError, make_spec
-from jobman.local.env import ContainerConfigError, EnvFileError
+from jobman.local.env import ContainerConfigError, EnvFileError, Lookup
 from jobman.local.pod_report import Moment, Reporter
 from jobman.local.pod_state import CONFIG_ERROR, CREATE_ERROR, Host, Object, PodState
 from jobman.local.runs import Runs
@@ -27,14 +31,13 @@ class Starter:
         self._report = report
         self.mount_tries = 0
 
-    def prepare(self) -> float | None:
+    async def prepare(self) -> float | None:
         """Make the volumes; None when they are there."""
         state = self._state
         if not state.sandbox:
             self._report.publish_step()
         try:
-            given = state.pod["spec"].get("volumes")
-            state.volumes = self._volume_maker().make(state.pod) if given else {}
+            state.volumes = await self._volumes()
         except MountError as error:
             text = f'MountVolume.SetUp failed for volume "{error.volume}" : {error}'
             self._report.pod_event("Warning", "FailedMount", text)
@@ -47,13 +50,33 @@ class Starter:
         self._report.publish_step()
         return None
 
+    async def _volumes(self) -> dict[str, Path]:
+        """Made in a thread: a ConfigMap may have many keys, and a disk of the host's may hang."""
+        pod = self._state.pod
+        if not pod["spec"].get("volumes"):
+            return {}
+        return await asyncio.to_thread(self._volume_maker().make, pod)
+
     def _volume_maker(self) -> VolumeMaker:
-        namespace = self._state.namespace
+        """What it will ask for is looked up now, in the one thread that may."""
+        pods, namespace = self._host.pods, self._state.namespace
+        world = pods.world(namespace)
+        lookups: dict[str, Lookup] = {
+            "configMap": world.config_map,
+            "secret": world.secret,
+            "claim": partial(pods.claim, namespace),
+        }
+        named = set(volumes.named(self._state.pod))
+        found = {(kind, name): lookups[kind](name) for kind, name in named}
         return VolumeMaker(
             directory=self._state.directory / "volumes",
             claims=self._host.claims,
-            world=self._host.pods.world(namespace),
-            claim=lambda name: self._host.pods.claim(namespace, name),
+            world=replace(
+                world,
+                config_map=lambda name: found["configMap", name],
+                secret=lambda name: found["secret", name],
+            ),
+            claim=lambda name: found["claim", name],
         )
 
     async def start_if_due(self, container: Object) -> float | None:

@@ -173,9 +173,11 @@ class PodWorker:
         if self.state.is_over():
             return self._end(time.time() + self._grace_s())
         if self.state.volumes is None:
-            again_s = self._start.prepare()
+            again_s = await self._start.prepare()
             if again_s is not None:
                 return again_s
+            if self._woken.is_set():  # it may be deleted meanwhile, or over its time
+                return 0.0
         again_s = await self._start_due()
         if again_s == 0:
             self._report.publish_step()

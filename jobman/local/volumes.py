@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,18 @@ def _kind_word(kind: str) -> str:
 def claim_directory(claims: Path, claim: Object) -> Path:
     """Where a claim's files are: by uid, so that a new claim of the same name starts empty."""
     return claims / str(claim["metadata"]["uid"])
+
+
+def named(pod: Object) -> Iterator[tuple[str, str]]:
+    """What the volumes are made of: `configMap`, `secret` or `claim`, and its name."""
+    for volume in pod["spec"].get("volumes") or []:
+        if (claim := volume.get("persistentVolumeClaim")) is not None:
+            yield "claim", claim["claimName"]
+        for source in (volume, *((volume.get("projected") or {}).get("sources") or ())):
+            if (config_map := source.get("configMap")) is not None:
+                yield "configMap", config_map.get("name", "")
+            if (secret := source.get("secret")) is not None:
+                yield "secret", secret.get("secretName") or secret.get("name", "")
 
 
 def given(pod: Object) -> frozenset[str]:

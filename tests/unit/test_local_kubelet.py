@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from plugins.kubelet import NAMESPACE, NODE, World, kubelet, run_kubelet
 
-from jobman.local import podstatus, runs
+from jobman.local import podstatus, runs, volumes
 from jobman.local.logfile import tail_text
 from jobman.local.podstatus import ContainerView, PodView
 from jobman.local.store import Store
@@ -700,3 +701,56 @@ def test_a_worker_that_is_over_is_freed_at_once(tmp_path: Path) -> None:
         run_kubelet(tmp_path, body)
     finally:
         gc.enable()
+
+
+def test_others_go_on_while_volumes_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, others_went_on, freed = threading.Event(), threading.Event(), list[bool]()
+    put = volumes._put
+
+    def slow(*given: Any) -> None:
+        begun.set()
+        freed.append(others_went_on.wait(5))
+        put(*given)
+
+    async def body(world: World) -> str:
+        config = {"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "configured"}}
+        world.registry.create("configmaps", NAMESPACE, {"apiVersion": "v1", **config})
+        mount = {"name": "config", "mountPath": "/etc/app"}
+        volume = {"name": "config", "configMap": {"name": "c"}}
+        world.create(spec("cat /etc/app/k", volumeMounts=[mount]) | {"volumes": [volume]})
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        others_went_on.set()
+        return written(world, await world.finished())
+
+    monkeypatch.setattr(volumes, "_put", slow)
+    assert run_kubelet(tmp_path, body) == "configured"
+    assert freed == [True]
+
+
+def test_a_pod_deleted_while_its_volumes_are_made_never_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, deleted = threading.Event(), threading.Event()
+    make = volumes.VolumeMaker.make
+
+    def slow(maker: volumes.VolumeMaker, pod: dict[str, Any]) -> dict[str, Path]:
+        begun.set()
+        assert deleted.wait(5)
+        return make(maker, pod)
+
+    async def body(world: World) -> bool:
+        ran = tmp_path / "ran"
+        volume = {"name": "v", "emptyDir": {}}
+        world.create(spec(f"touch {ran}; sleep 60") | {"volumes": [volume]})
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        world.delete()
+        deleted.set()
+        await world.until_gone()
+        return ran.exists()
+
+    monkeypatch.setattr(volumes.VolumeMaker, "make", slow)
+    assert run_kubelet(tmp_path, body) is False
