@@ -78,9 +78,12 @@ def written(directory: Path) -> bytes:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs."""
-    fields = Path(f"/proc/{pid}/stat")
-    return fields.exists() and fields.read_text().rpartition(")")[2].split()[0] != "Z"
+    """Whether the process runs; one that is only waiting to be reaped does not."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):  # the second: it ended while it was read
+        return False
+    return fields[0] not in "XZ"
 
 
 async def read_when_there(path: Path) -> str:

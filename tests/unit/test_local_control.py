@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plugins.containers import alive
 
 from jobman.errors import NotFoundError, UnreachableError
 from jobman.local import cluster, control, daemon, record
@@ -70,12 +71,6 @@ def phase(place: Path, name: str, wanted: str, timeout_s: float = 60) -> dict[st
         assert time.monotonic() < deadline, pod["status"]
         time.sleep(0.02)
     return dict(pod)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that is only waiting to be reaped does not."""
-    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()
-    return bool(fields) and fields[0] != b"Z"
 
 
 def test_what_every_command_imports_is_light() -> None:
