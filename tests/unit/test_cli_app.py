@@ -103,3 +103,20 @@ def test_one_command_does_not_wait_for_the_others() -> None:
     modules = done.stderr.decode().split()
     assert "jobman.cli.flavors" in modules
     assert not {"jobman.cli.submit", "jobman.cli.map", "kubernetes"} & set(modules)
+
+
+def test_a_handled_interrupt_is_told_by_the_exit_code_alone(tmp_path: Path) -> None:
+    """Also where it came while code from a string ran, as it does while dataclasses are made."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, jobman.cli.app as app\n"
+        "def main():\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+        "app.main = main\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "jobman"], env={"PYTHONPATH": str(tmp_path)}, check=False
+    )
+    assert done.returncode == 130
