@@ -17,9 +17,9 @@ from jobman.values.quantity import parse
 Object = Mapping[str, Any]
 Amounts = dict[str, int]
 _Label = tuple[str, str] | None
-# Key, value (None: any), effect; empty ones mean all.
-_Toleration = tuple[str, str | None, str]
 """A label with its value that a term asks for; None for what no label alone decides."""
+_Toleration = tuple[str, str | None, str]
+"""Key, value (None: any), effect; empty ones mean all."""
 
 UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
 NO_NODES = "no nodes available to schedule pods"
