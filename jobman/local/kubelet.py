@@ -71,6 +71,7 @@ class Kubelet:
         self._registry = registry
         self._state = state
         self._node_name = node_name
+        self._node = suitability.ThisNode(registry.store, node_name)
         self._recorder = recorder
         self._supervisor = supervisor
         self._devices = devices
@@ -224,8 +225,7 @@ class Kubelet:
         is_new = "startTime" not in pod.get("status", {})
         if is_new and (refusal := suitability.wrong_os(pod)):
             return refusal
-        node = self._registry.find("nodes", "", self._node_name) if is_new else None
-        return self.room.take(pod) or (suitability.wrong_node(pod, node) if node else None)
+        return self.room.take(pod) or (self._node.refuses(pod) if is_new else None)
 
     def _give_gpus(self, worker: PodWorker) -> Rejection | None:
         count = gpu_count(worker.state.pod)

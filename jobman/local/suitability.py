@@ -8,6 +8,8 @@ from typing import Any
 from jobman.local import fit
 from jobman.local.fit import Demand, NodeRoom
 from jobman.local.room import Rejection
+from jobman.local.store import Store
+from jobman.local.stored import Key, Record
 
 Object = Mapping[str, Any]
 
@@ -26,15 +28,38 @@ def wrong_os(pod: Object) -> Rejection | None:
     return None
 
 
-def wrong_node(pod: Object, node: Object) -> Rejection | None:
-    """Why a pod that there is room for is refused; the scheduler would not have placed it here."""
-    demand, room = Demand.of(pod["spec"]), NodeRoom.of(node)
-    if not fit.selected(demand, room):
-        return _failed("NodeAffinity", fit.OTHER_NODE)
-    ending = [taint for taint in room.taints if taint.get("effect") == "NoExecute"]
-    if not all(fit.tolerates(demand, taint) for taint in ending):
-        return _failed("TaintToleration", "node(s) had taints that the pod didn't tolerate")
-    return None
+class ThisNode:
+    """The node `name`: what its object says of the pods that belong on it."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._key = Key("nodes", "", name)
+        self._seen: tuple[Record, NodeRoom] | None = None
+
+    def refuses(self, pod: Object) -> Rejection | None:
+        """Why a pod that there is room for is refused; the scheduler would not place it here."""
+        room = self._room()
+        if room is None:
+            return None
+        spec = pod["spec"]
+        ending = [taint for taint in room.taints if taint.get("effect") == "NoExecute"]
+        if not (ending or spec.get("nodeSelector") or spec.get("affinity")):
+            return None
+        demand = Demand.of(spec)
+        if not fit.selected(demand, room):
+            return _failed("NodeAffinity", fit.OTHER_NODE)
+        if not all(fit.tolerates(demand, taint) for taint in ending):
+            return _failed("TaintToleration", "node(s) had taints that the pod didn't tolerate")
+        return None
+
+    def _room(self) -> NodeRoom | None:
+        """The node as it is now, if it is there; it changes seldom."""
+        record = self._store.get(self._key)
+        if record is None:
+            return None
+        if self._seen is None or self._seen[0] is not record:
+            self._seen = (record, NodeRoom.of(record.object()))
+        return self._seen[1]
 
 
 def _failed(predicate: str, text: str) -> Rejection:
