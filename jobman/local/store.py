@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ create table if not exists objects (
     number integer primary key, resource text not null, body blob not null);
 create table if not exists meta (key text primary key, value integer not null) without rowid;
 """
+_Write = tuple[str, tuple[Any, ...]]
+"""A statement and its values."""
 
 
 class ExistsError(Exception):
@@ -58,20 +60,24 @@ class StorageError(Exception):
 
 @dataclass
 class _Block:
-    """What is written together; `problem` is why none of it can be kept.
+    """What is written together, in a row at the end: one between other work costs more.
 
     `before` are the store's numbers at its beginning.
     """
 
     before: tuple[int, int, int]
     changes: Changes = field(default_factory=list)
-    problem: StorageError | None = None
+    writes: list[_Write] = field(default_factory=list)
 
 
 @dataclass
 class Batch(_Block):
-    """A block that ends when everybody has written who could in this pass of the event loop."""
+    """A block that ends when everybody has written who could in this pass of the event loop.
 
+    `problem` is why none of it was kept.
+    """
+
+    problem: StorageError | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def kept(self) -> None:
@@ -204,9 +210,8 @@ class Store:
         assert self._block is None, "one block at a time"
         self._block = block = _Block(self._numbers)
         try:
-            self._write("begin", ())
             yield
-            self._write("commit", ())
+            self._execute(block.writes)
         except BaseException:
             self._undo(block)
             raise
@@ -227,8 +232,6 @@ class Store:
             if self._batch is None:
                 self._batch = batch
                 asyncio.get_running_loop().call_soon(self.settle)
-                with contextlib.suppress(StorageError):  # which the first write raises
-                    self._write("begin", ())
             yield batch
         finally:
             self._block = None
@@ -238,13 +241,13 @@ class Store:
         batch = self._batch
         if batch is None or self._block is batch:
             return
-        self._batch, self._block = None, batch
+        self._batch = None
         try:
-            self._write("commit", ())
-        except StorageError:
+            self._execute(batch.writes)
+        except StorageError as problem:
+            batch.problem = problem
             self._undo(batch)
         finally:
-            self._block = None
             batch.over.set()
         self._tell_all(batch)
 
@@ -300,16 +303,24 @@ class Store:
         return self._rv + 1
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
-        block = self._block
-        if block is not None and block.problem is not None:
-            raise block.problem  # SQLite may have let go of the whole block
+        if self._block is None:
+            self._execute([(statement, values)])
+        else:
+            self._block.writes.append((statement, values))
+
+    def _execute(self, writes: Sequence[_Write]) -> None:
+        """All of them, or none. Raises StorageError."""
         try:
-            self._db.execute(statement, values)
+            if len(writes) > 1:  # one is a transaction of its own
+                self._db.execute("begin")
+            for statement, values in writes:
+                self._db.execute(statement, values)
+            if self._db.in_transaction:
+                self._db.execute("commit")
         except sqlite3.Error as error:
-            problem = StorageError(str(error))
-            if block is not None:
-                block.problem = problem
-            raise problem from error
+            if self._db.in_transaction:
+                self._db.rollback()
+            raise StorageError(str(error)) from error
 
     def _commit(self, change: Change) -> None:
         """The write is on disk, or in the block that will be: now memory, then the subscribers."""
@@ -331,8 +342,6 @@ class Store:
             self._mirrors[change.record.key.resource].take_back(change)
         block.changes.clear()
         self._rv, self._reserved, self._last_number = block.before
-        if self._db.in_transaction:
-            self._db.rollback()
 
     def _tell_all(self, block: _Block) -> None:
         for change in block.changes:
