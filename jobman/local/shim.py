@@ -34,6 +34,7 @@ from jobman.local.crilog import LogWriter
 from jobman.local.launch import Launch, LaunchError, launch
 from jobman.local.layout import CTL, KILL, LOG
 from jobman.local.mounts import Mount
+from jobman.local.standing import Standing
 
 START_ERROR_CODE = 128
 # A longer spec comes as a file: the message is to fit into any socket's buffer.
@@ -47,7 +48,10 @@ _TOLD_KILLED = 128 + signal.SIGKILL
 
 # So long the daemon is not told of a start: a short container's end is all that it hears then.
 _SHORT_MS = 3
-_READ_BYTES = 1 << 16
+_READ_BYTES = 1 << 12
+_PIPE_BYTES = 1 << 16
+# Who finds more in it than half of what it takes will keep its writer waiting.
+_MUCH_BYTES = _PIPE_BYTES // 2
 _RETRY_MS = 1000
 _PATH_BYTES = 4096
 
@@ -146,16 +150,16 @@ class Shim:
             self._reap()
         return not self._pid or self._status is not None
 
-    def hold(self) -> bytes:
+    def hold(self, standing: Standing) -> bytes:
         """Hold what was started, if it was, to its end and write the exit file; its text."""
         if self._pid:
-            self._attend()
+            self._attend(standing)
             processes.kill_children()
             self._finish_log()
         times = {"startedAt": self.started_ns, "finishedAt": time.time_ns()}
         return record.tell_end(self._record, self._directory, self._outcome() | times)
 
-    def _attend(self) -> None:
+    def _attend(self, standing: Standing) -> None:
         """Until the process has ended: write the log, reap orphans, take commands."""
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
@@ -174,17 +178,19 @@ class Shim:
                     self._obey()
                 elif fd == self._woken:
                     self._reap()
-                elif not self._pump():
+                elif (count := self._pump()) == 0:
                     poll.unregister(fd)
                     listening = False
                     self._close_output()
+                elif count > _MUCH_BYTES:
+                    standing.forward()
 
-    def _pump(self) -> bool:
-        """Move what the pipe holds into the log; False at its end."""
-        data = os.read(self._output, _READ_BYTES)
+    def _pump(self) -> int:
+        """Move what the pipe holds into the log; how many bytes, none at its end."""
+        data = os.read(self._output, _PIPE_BYTES)
         if data:
             self._log.feed(data)
-        return bool(data)
+        return len(data)
 
     def _finish_log(self) -> None:
         """What is left in the pipe; with no room on the disk it is lost, the file stays whole."""
@@ -247,10 +253,11 @@ def hold(channel: socket.socket) -> NoReturn:
     try:
         detach("container-shim")
         woken = _children_ended()
-        shim = None
+        shim, standing = None, Standing()
         for left in reversed(range(MOST_CONTAINERS)):
+            standing.back()
             shim = _start_one(channel, woken, shim)
-            text = shim.hold()
+            text = shim.hold(standing)
             shim.close()
             word = layout.ENDED if left else layout.LAST
             channel.send(b"%s %s" % (word, text if len(text) <= MOST_TOLD_BYTES else b""))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import select
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ from plugins.containers import (
     written,
 )
 
-from jobman.local import holders, layout, shim
+from jobman.local import holders, layout, shim, standing
+from jobman.local.standing import Standing
 from jobman.local.supervisor import Exit, Running, Spec, StartFailedError, Supervisor
 
 
@@ -62,6 +64,55 @@ def test_a_holder_holds_one_container_after_the_other(tmp_path: Path) -> None:
     first, *others = supervised(tmp_path, body)
     assert others == [first, first]
     assert gone(first)
+
+
+AUTOGROUP = Path("/proc/self/autogroup")
+
+
+@contextlib.asynccontextmanager
+async def running(found: Supervisor, directory: Path, script: str) -> AsyncIterator[int]:
+    """The holder of a container, which is killed in the end."""
+    container = await started(found, directory, shell(script))
+    yield parent(container.main_pid)
+    container.kill()
+    await container.exit
+
+
+def stands_back(holder: int) -> bool:
+    return not Path(f"/proc/{holder}/autogroup").read_text().endswith(" nice 0\n")
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel does not weigh by session")
+def test_a_holder_stands_back_but_for_a_container_that_writes_much(tmp_path: Path) -> None:
+    names = map(str, itertools.count())
+
+    async def quiet(found: Supervisor) -> int:
+        while True:  # the kernel refuses the wish where another has just had the same
+            async with running(found, tmp_path / next(names), "sleep 1000") as holder:
+                if stands_back(holder):
+                    return holder
+
+    async def loud(found: Supervisor) -> int:
+        async with running(found, tmp_path / next(names), "yes") as holder:
+            while stands_back(holder):
+                await asyncio.sleep(0.01)
+            return holder
+
+    async def body(found: Supervisor) -> list[int]:
+        return [await quiet(found), await loud(found), await quiet(found)]
+
+    assert len(set(supervised(tmp_path, body))) == 1
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/dev/full"])
+def test_a_kernel_that_does_not_grant_the_wish_hinders_nothing(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(standing, "_PATH", path)
+    mine = Standing()
+    for _ in range(2):
+        mine.back()
+        mine.forward()
 
 
 def test_each_has_its_own_log_exit_world_and_nothing_else(tmp_path: Path) -> None:
