@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -38,21 +39,35 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture
-def cage() -> Iterator[Path]:
-    """A cgroup with little memory."""
+def caged() -> Path | None:
+    """A new cgroup with little memory, where one can be made."""
     for counter in processes.oom_counters():
-        made = Path(counter).parent / f"jobman-test-{os.getpid()}"
-        limit = "memory.max" if made.parent.joinpath("cgroup.controllers").exists() else ""
+        made = Path(counter).parent / f"jobman-test-{uuid4().hex[:8]}"
+        limit = "memory.max" if Path(counter).name == "memory.events" else "memory.limit_in_bytes"
+        if not Path(counter).exists():
+            continue
         with contextlib.suppress(OSError):
             made.mkdir()
             try:
-                (made / (limit or "memory.limit_in_bytes")).write_text(str(LIMIT_BYTES))
-                yield made
-            finally:
+                (made / limit).write_text(str(LIMIT_BYTES))
+            except OSError:
                 made.rmdir()
-            return
-    pytest.skip("no memory cgroup can be made here")
+                raise
+            return made
+    return None
+
+
+@pytest.fixture
+def cage() -> Iterator[Path]:
+    """A cgroup with little memory; it goes when all that was started in it has ended."""
+    made = caged()
+    if made is None:
+        pytest.skip("no memory cgroup can be made here")
+    yield made
+    deadline = time.monotonic() + 30
+    while (made / "cgroup.procs").read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    made.rmdir()
 
 
 @pytest.mark.parametrize(
