@@ -10,7 +10,7 @@ from typing import Any
 from jobman.local import places
 from jobman.local.api.admission import CLAIM_PROTECTION
 from jobman.local.api.registry import Registry
-from jobman.local.stored import Change, Record
+from jobman.local.stored import Change
 from jobman.local.volumes import claim_directory
 from jobman.values.quantity import parse
 
@@ -77,11 +77,7 @@ class ClaimKeeper:
     def _is_used(self, namespace: str, name: str) -> bool:
         mark = f'"claimName":"{name}"'.encode()
         pods = self._registry.store.list("pods", namespace)
-        return any(mark in record.body and _has_node(record) for record in pods)
-
-
-def _has_node(record: Record) -> bool:
-    return bool(record.object()["spec"].get("nodeName"))
+        return any(record.node and mark in record.body for record in pods)
 
 
 def _asks_for_more(claim: Object) -> bool:

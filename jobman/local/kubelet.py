@@ -76,7 +76,6 @@ class Kubelet:
         self._supervisor = supervisor
         self._devices = devices
         self.room = Room(allocatable)
-        self._mark = f'"nodeName":"{node_name}"'.encode()
         self._workers: dict[str, PodWorker] = {}
         self._begun: deque[float] = deque(maxlen=_HURRIED_FROM)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -139,7 +138,7 @@ class Kubelet:
         if resource != "pods":
             self._config_changed(namespace)
             return
-        if self._mark not in change.record.body:
+        if change.record.node != self._node_name:
             return
         uid = change.record.uid
         worker = self._workers.get(uid)
@@ -155,8 +154,7 @@ class Kubelet:
         if has_ended(change.record) and not change.record.deleting:
             return
         pod = change.record.object()
-        if self._is_mine(pod):
-            self._begin(pod, is_new="startTime" not in pod.get("status", {}))
+        self._begin(pod, is_new="startTime" not in pod.get("status", {}))
 
     def _config_changed(self, namespace: str) -> None:
         for worker in self._workers.values():

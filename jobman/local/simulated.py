@@ -104,7 +104,6 @@ class Simulator:
         self._recorder = EventRecorder(registry, "simulator")
         self._machine_node = machine_node
         self._version = version
-        self._mark = f'"nodeName":"{PREFIX}'.encode()
         self._new: deque[Key] = deque()
         self._ends: list[tuple[float, Key]] = []
         self._running: dict[str, _Run] = {}
@@ -133,7 +132,7 @@ class Simulator:
         self._running.clear()
         self._asked = True
         for record in self._registry.store.list("pods"):
-            if self._mark in record.body:
+            if record.node.startswith(PREFIX):
                 self._new.append(record.key)
 
     async def _wait(self) -> None:
@@ -161,9 +160,9 @@ class Simulator:
             self._woken.set()
 
     def _is_news(self, record: Record) -> bool:
-        if self._writing or self._mark not in record.body:
+        if self._writing or not record.node.startswith(PREFIX):
             return False
-        return b'"deletionTimestamp"' in record.body or not has_ended(record)
+        return record.deleting or not has_ended(record)
 
     # -- nodes --------------------------------------------------------------------------------
 

@@ -19,8 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from jobman.local.mirror import Mirror
 from jobman.local.stored import Change, Changes, Key, Place, Record, Records
 
@@ -290,10 +288,8 @@ class Store:
         return there
 
     def _stamped(self, key: Key, number: int, obj: dict[str, Any], rv: int) -> Record:
-        about = obj["metadata"]
-        about["resourceVersion"] = str(rv)
-        labels = dict(about.get("labels") or {})
-        return Record(key, number, rv, about.get("uid", ""), labels, msgspec.json.encode(obj))
+        obj["metadata"]["resourceVersion"] = str(rv)
+        return Record.kept(key, number, rv, obj)
 
     def _next_rv(self) -> int:
         if self._rv >= self._reserved:

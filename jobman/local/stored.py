@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import intern
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -24,20 +25,32 @@ class _Metadata(msgspec.Struct):
     namespace: str = ""
     uid: str = ""
     resourceVersion: str = "0"  # noqa: N815
+    deletionTimestamp: str = ""  # noqa: N815
     labels: dict[str, str] = {}
+
+
+class _Spec(msgspec.Struct):
+    nodeName: str = ""  # noqa: N815
+
+
+class _Status(msgspec.Struct):
+    phase: str = ""
 
 
 class _Envelope(msgspec.Struct):
     metadata: _Metadata
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
 
 
 _DECODER = msgspec.json.Decoder(_Envelope)
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """An object as it is kept: compact JSON, with what selectors and watches ask for.
+    """An object as it is kept: compact JSON, with what is asked of it at every change.
 
-    `number` is its own on the disk, for as long as it is there.
+    `number` is its own on the disk, for as long as it is there. `deleting`: its deletion has begun;
+    `node` and `phase` are those of a pod.
     """
 
     key: Key
@@ -46,19 +59,41 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     uid: str
     labels: Mapping[str, str]
     body: bytes
+    deleting: bool
+    node: str
+    phase: str
+
+    @classmethod
+    def kept(cls, key: Key, number: int, rv: int, obj: Mapping[str, Any]) -> Record:
+        """The record of an object."""
+        about, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+        return cls(
+            key,
+            number,
+            rv,
+            about.get("uid", ""),
+            dict(about.get("labels") or {}),
+            msgspec.json.encode(obj),
+            "deletionTimestamp" in about,
+            intern(spec.get("nodeName") or ""),
+            intern(status.get("phase") or ""),
+        )
 
     @classmethod
     def of(cls, resource: str, number: int, body: bytes) -> Record:
         """The record of an object's JSON."""
-        metadata = _DECODER.decode(body).metadata
-        key = Key(resource, metadata.namespace, metadata.name)
-        return cls(key, number, int(metadata.resourceVersion), metadata.uid, metadata.labels, body)
-
-    @property
-    def deleting(self) -> bool:
-        """Whether its deletion has begun; what the bytes do not hold is not decoded."""
-        return (
-            b'"deletionTimestamp"' in self.body and "deletionTimestamp" in self.object()["metadata"]
+        found = _DECODER.decode(body)
+        about = found.metadata
+        return cls(
+            Key(resource, about.namespace, about.name),
+            number,
+            int(about.resourceVersion),
+            about.uid,
+            about.labels,
+            body,
+            bool(about.deletionTimestamp),
+            intern(found.spec.nodeName),
+            intern(found.status.phase),
         )
 
     def object(self) -> dict[str, Any]:

@@ -50,8 +50,8 @@ class _Envelope(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Envelope)
-# Most objects have neither owners nor are they being deleted: one look at the bytes tells.
-_OWNED, _DELETED = b'"ownerReferences"', b'"deletionTimestamp"'
+# Most objects have no owners: one look at the bytes tells.
+_OWNED = b'"ownerReferences"'
 
 
 class GarbageCollector(Controller[Key]):
@@ -79,7 +79,7 @@ class GarbageCollector(Controller[Key]):
             freed = self._learn(key, ())
             waiting = self._waiting(change, set(freed)) if freed else ()
             return [*sorted(self._dependents.get(record.uid, ())), *waiting]
-        if _OWNED not in record.body and _DELETED not in record.body:
+        if not record.deleting and _OWNED not in record.body:
             if key in self._owners:
                 self._learn(key, ())
             return []
@@ -222,7 +222,7 @@ class GarbageCollector(Controller[Key]):
 def _is_as_before(change: Change) -> bool:
     """Whether nothing is new about the owners of an object that stays: the bytes tell of most."""
     previous = change.previous
-    if previous is None or _DELETED in change.record.body:
+    if previous is None or change.record.deleting:
         return False
     return _owners_text(change.record.body) == _owners_text(previous.body)
 

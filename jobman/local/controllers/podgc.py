@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from jobman.local.api.registry import DeleteOptions, Registry
 from jobman.local.api.status import ApiError
 from jobman.local.controllers.clock import Clock
@@ -33,19 +31,6 @@ QUARANTINE_S = 40.0
 # So long a deleted pod without a node may wait for whoever holds it.
 UNBOUND_S = 20.0
 _NO_NODE = ""
-
-
-class _Spec(msgspec.Struct):
-    nodeName: str = ""  # noqa: N815
-
-
-class _Pod(msgspec.Struct):
-    spec: _Spec
-
-
-# a pod without a node: one look at the bytes tells
-_NODE_MARK = b'"nodeName":"'
-_DECODER = msgspec.json.Decoder(_Pod)
 
 
 class PodsOnNodes(Controller[str]):
@@ -72,11 +57,9 @@ class PodsOnNodes(Controller[str]):
         key = change.record.key
         if key.resource == "nodes":
             return [key.name] if _concerns_pods(change) and self._pods.get(key.name) else []
-        if _NODE_MARK not in change.record.body:
+        name = change.record.node
+        if not name:
             return self._without_node(change)
-        if _stays(change):
-            return []
-        name = _DECODER.decode(change.record.body).spec.nodeName
         if change.type == "DELETED":
             self._pods.get(name, set()).discard(key)
             return []
@@ -184,14 +167,6 @@ class PodsOnNodes(Controller[str]):
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
-
-
-def _stays(change: Change) -> bool:
-    """Whether a pod was on its node before, where it stays."""
-    if change.type != "MODIFIED" or change.previous is None:
-        return False
-    before, now = change.previous.body, change.record.body
-    return before.count(_NODE_MARK) == now.count(_NODE_MARK)
 
 
 def _concerns_pods(change: Change) -> bool:
