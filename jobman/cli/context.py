@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from jobman.cli.termination import wait_for_input
 from jobman.values.enums import Output
 from jobman.values.text import visible
 
@@ -82,10 +83,15 @@ class AppContext:
         try:
             self.err.write(f"{visible(question)} [y/N] ")
             self.err.flush()
-            return self.stdin.readline().strip().lower() in ("y", "yes")
+            return self.answer().strip().lower() in ("y", "yes")
         except KeyboardInterrupt:
             self.say("")  # what the shell writes next begins a line
             raise
+
+    def answer(self) -> str:
+        """The line that the person types."""
+        wait_for_input(self.stdin)
+        return self.stdin.readline()
 
     @property
     def color(self) -> bool:

@@ -195,9 +195,7 @@ def _confirm(app: AppContext, question: str) -> None:
 
     if not sys.stdin.isatty():
         raise UsageError("this deletes jobs and needs -y", hint="or run it on a terminal")
-    app.err.write(f"{question} [y/N] ")
-    app.err.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if not app.agreed(question):
         raise typer.Exit(1)
 
 

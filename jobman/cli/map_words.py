@@ -36,7 +36,7 @@ def ask(app: AppContext, progress: ProgressWriter, left: Left) -> Leftover:
             f"{pods} pods run or wait: [l]eave them, [d]elete them, [c]ontinue? (Ctrl-C: leave) "
         )
         app.err.flush()
-        answer = app.stdin.readline()
+        answer = app.answer()
         if not answer:
             return Leftover.LEAVE
         if answer.strip().lower()[:1] in answers:

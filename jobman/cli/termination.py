@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TextIO
 
 TERMINATED = 128 + signal.SIGTERM
 _AGAIN_S = 0.01
@@ -38,6 +41,28 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if told:
             sys.exit(TERMINATED)
+
+
+def wait_for_input(stream: TextIO) -> None:
+    """Until there is something to read, where that can be waited for.
+
+    Ctrl-C ends this however early it comes: one a moment before a read is noticed by the read when
+    the next key is pressed.
+    """
+    try:
+        keys = stream.fileno()
+    except OSError:  # not a file of the system
+        return
+    signalled, signals = os.pipe()
+    os.set_blocking(signals, False)
+    before = signal.set_wakeup_fd(signals, warn_on_full_buffer=False)
+    try:
+        while keys not in select.select([keys, signalled], [], [])[0]:
+            os.read(signalled, 1)
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(signalled)
+        os.close(signals)
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from jobman.cli.termination import wait_for_input
 
 SENT = "signal.raise_signal(int(sys.argv[1]))"
 PLAIN = f"import signal, sys\n{SENT}\nwhole = True\n"
@@ -55,3 +62,30 @@ def test_a_module_is_imported_whole_before_a_signal_ends_the_command(
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (code, "True\n", "")
+
+
+@pytest.mark.parametrize("raises", [True, False], ids=["Ctrl-C", "a signal that ends nothing"])
+def test_waiting_for_an_answer(raises: bool) -> None:
+    reader, writer = os.pipe()
+
+    def arrives(*_: object) -> None:
+        if raises:
+            raise KeyboardInterrupt
+        os.write(writer, b"yes\n")
+
+    before = signal.signal(signal.SIGUSR1, arrives)
+    try:
+        with os.fdopen(reader) as stream, os.fdopen(writer, "wb", 0):
+            sender = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+            sender.start()
+            with pytest.raises(KeyboardInterrupt) if raises else contextlib.nullcontext():
+                wait_for_input(stream)
+                assert stream.readline() == "yes\n"
+            sender.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_what_is_no_file_is_not_waited_for() -> None:
+    wait_for_input(io.StringIO(""))
