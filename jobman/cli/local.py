@@ -191,9 +191,7 @@ def _not_running() -> NotFoundError:
 
 
 def _confirm(app: AppContext, question: str) -> None:
-    import sys
-
-    if not sys.stdin.isatty():
+    if not app.stdin.isatty():
         raise UsageError("this deletes jobs and needs -y", hint="or run it on a terminal")
     if not app.agreed(question):
         raise typer.Exit(1)
